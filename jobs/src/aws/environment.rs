@@ -1,0 +1,80 @@
+//! The environment variables of the two Lambda functions.
+//!
+//! | variable | read by | holds |
+//! |---|---|---|
+//! | [`QUEUE_URL`] | both | URL of the SQS queue |
+//! | [`TABLE`] | both | name of the DynamoDB table |
+//! | [`BUCKET`] | both | name of the S3 bucket |
+//! | [`LINK_KEY`] | both | secret that signs the links in mails |
+//! | [`RETENTION_DAYS`] | both | for how many days jobs and reports are kept; 30 where absent |
+//! | [`TEMPLATES`] | both | folder of templates; `templates` beside the executable where absent |
+//! | [`TOKEN`] | listener | bearer token callers must show; none is asked for where absent or empty |
+//! | [`TOPIC_ARN`] | processor | ARN of the SNS topic |
+//! | [`PUBLIC_URL`] | processor | where callers reach the listener |
+//! | [`MAX_ATTEMPTS`] | processor | after how many deliveries a job fails for good, less than the queue's `maxReceiveCount`; 4 where absent |
+//! | [`TIME_LIMIT`] | processor | wall time of typesetting in seconds; the function's own limit where absent |
+//! | [`MEMORY_LIMIT`] | processor | memory of typesetting in MiB; the function's less 192 where absent |
+//! | [`OUTPUT_LIMIT`] | processor | size of a report in MiB; 256 where absent |
+
+use std::env;
+use std::fmt::Display;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+/// See the [table](self).
+pub const QUEUE_URL: &str = "PRESSRUN_QUEUE_URL";
+/// See the [table](self).
+pub const TABLE: &str = "PRESSRUN_TABLE";
+/// See the [table](self).
+pub const BUCKET: &str = "PRESSRUN_BUCKET";
+/// See the [table](self).
+pub const LINK_KEY: &str = "PRESSRUN_LINK_KEY";
+/// See the [table](self).
+pub const RETENTION_DAYS: &str = "PRESSRUN_RETENTION_DAYS";
+/// See the [table](self).
+pub const TEMPLATES: &str = "PRESSRUN_TEMPLATES";
+/// See the [table](self).
+pub const TOKEN: &str = "PRESSRUN_TOKEN";
+/// See the [table](self).
+pub const TOPIC_ARN: &str = "PRESSRUN_TOPIC_ARN";
+/// See the [table](self).
+pub const PUBLIC_URL: &str = "PRESSRUN_PUBLIC_URL";
+/// See the [table](self).
+pub const MAX_ATTEMPTS: &str = "PRESSRUN_MAX_ATTEMPTS";
+/// See the [table](self).
+pub const TIME_LIMIT: &str = "PRESSRUN_TIME_LIMIT_SECONDS";
+/// See the [table](self).
+pub const MEMORY_LIMIT: &str = "PRESSRUN_MEMORY_LIMIT_MB";
+/// See the [table](self).
+pub const OUTPUT_LIMIT: &str = "PRESSRUN_OUTPUT_LIMIT_MB";
+
+/// A variable that is missing or makes no sense.
+#[derive(Debug, thiserror::Error)]
+#[error("the environment variable {name} {problem}")]
+pub struct BadVariable {
+    name: &'static str,
+    problem: String,
+}
+
+/// A variable that must be there.
+pub fn required(name: &'static str) -> Result<String, BadVariable> {
+    optional(name).ok_or_else(|| BadVariable { name, problem: "is not set".into() })
+}
+
+/// A variable that may be absent; an empty one is.
+pub fn optional(name: &'static str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// A variable that may be absent, and is a number or the like where it is not.
+pub fn parsed<T: FromStr<Err: Display>>(name: &'static str) -> Result<Option<T>, BadVariable> {
+    let Some(value) = optional(name) else { return Ok(None) };
+    let bad = |error| BadVariable { name, problem: format!("is `{value}`: {error}") };
+    value.parse().map(Some).map_err(bad)
+}
+
+/// The folder of templates: [`TEMPLATES`], or what Lambda unpacked beside the executable.
+pub fn templates() -> PathBuf {
+    let unpacked = || PathBuf::from(env::var_os("LAMBDA_TASK_ROOT").unwrap_or_default()).join("templates");
+    optional(TEMPLATES).map_or_else(unpacked, PathBuf::from)
+}

@@ -1,0 +1,32 @@
+//! The four ports on AWS: SQS, DynamoDB, S3 and SNS.
+
+pub mod environment;
+mod objects;
+mod queue;
+mod store;
+mod topic;
+
+use std::error::Error;
+use std::time::Duration;
+
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_sdk_sqs::error::DisplayErrorContext;
+
+pub use objects::Bucket;
+pub use queue::SqsQueue;
+pub use store::DynamoStore;
+pub use topic::Topic;
+
+use crate::ports::Unavailable;
+
+/// What the SDK finds in the environment, with calls that give up after `patience`, retries included.
+pub async fn sdk_config(patience: Duration) -> SdkConfig {
+    let timeouts = TimeoutConfig::builder().connect_timeout(Duration::from_secs(2)).operation_timeout(patience).build();
+    aws_config::defaults(BehaviorVersion::latest()).timeout_config(timeouts).load().await
+}
+
+/// Says what was tried, and all that the SDK knows about why it did not work; for `map_err`.
+fn refused<E: Error>(attempted: &str) -> impl FnOnce(E) -> Unavailable {
+    move |error| Unavailable::when(attempted)(DisplayErrorContext(error).to_string())
+}

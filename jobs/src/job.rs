@@ -1,0 +1,261 @@
+//! The job: its identity, its states, and what a caller may ask of it.
+
+use std::fmt;
+use std::str::FromStr;
+
+use chrono::{DateTime, SubsecRound, Utc};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// A job's identity: a UUIDv7, so that ids sort by the time they were made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct JobId(Uuid);
+
+impl JobId {
+    /// A new id, made of this moment and randomness.
+    #[expect(clippy::new_without_default, reason = "an id is never a default")]
+    pub fn new() -> Self {
+        Self(Uuid::now_v7())
+    }
+
+    /// Where the job's report is kept: `reports/{id}.pdf`.
+    pub fn report_key(&self) -> String {
+        format!("reports/{self}.pdf")
+    }
+
+    /// Where the job's data is parked when it is too large for a message: `inputs/{id}.json`.
+    pub fn input_key(&self) -> String {
+        format!("inputs/{self}.json")
+    }
+}
+
+impl fmt::Display for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.hyphenated().fmt(f)
+    }
+}
+
+impl FromStr for JobId {
+    type Err = uuid::Error;
+
+    /// Takes the hyphenated form only, so that a job has one address.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse::<uuid::fmt::Hyphenated>().map(|id| Self(id.into_uuid()))
+    }
+}
+
+/// Where a job stands. `queued → running → completed | failed`; a run that gives up in transient trouble puts it
+/// back to `queued`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// Accepted, waiting for a processor.
+    Queued,
+    /// A processor holds a lease on it.
+    Running,
+    /// The report is in the object store.
+    Completed,
+    /// It ended without a report; [`Job::error`] says why.
+    Failed,
+}
+
+impl Status {
+    /// The word used in JSON, in the stores and in mails.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// Whether the job has ended.
+    pub fn is_final(self) -> bool {
+        matches!(self, Self::Completed | Self::Failed)
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for Status {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        [Self::Queued, Self::Running, Self::Completed, Self::Failed]
+            .into_iter()
+            .find(|status| status.as_str() == text)
+            .ok_or_else(|| format!("`{text}` is not a job status"))
+    }
+}
+
+/// A job as it stands on record.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Job {
+    /// Its identity.
+    pub id: JobId,
+    /// The template it is typeset with.
+    pub template: String,
+    /// Where it stands.
+    pub status: Status,
+    /// How many runs have claimed it so far.
+    pub attempts: u32,
+    /// When it was accepted.
+    pub enqueued_at: DateTime<Utc>,
+    /// When its latest run began.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub started_at: Option<DateTime<Utc>>,
+    /// When it ended.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub finished_at: Option<DateTime<Utc>>,
+    /// Pages of the report.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub pages: Option<u64>,
+    /// Size of the report in bytes.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub bytes: Option<u64>,
+    /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub error: Option<Failure>,
+    /// When its end was announced.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub notified_at: Option<DateTime<Utc>>,
+}
+
+impl Job {
+    /// A job accepted at `enqueued_at` and not yet run.
+    pub fn queued(id: JobId, template: impl Into<String>, enqueued_at: DateTime<Utc>) -> Self {
+        Self {
+            id,
+            template: template.into(),
+            status: Status::Queued,
+            attempts: 0,
+            enqueued_at,
+            started_at: None,
+            finished_at: None,
+            pages: None,
+            bytes: None,
+            error: None,
+            notified_at: None,
+        }
+    }
+
+    /// What a browser calls the report when it saves it.
+    pub fn file_name(&self) -> String {
+        format!("{}-{}.pdf", self.template, self.id)
+    }
+}
+
+/// Whether a template may have this name: `[a-z0-9-]+`, so that it is one folder and nothing else.
+pub fn is_template_name(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+}
+
+/// This moment in milliseconds, the resolution of every time on record.
+pub fn now() -> DateTime<Utc> {
+    Utc::now().trunc_subsecs(3)
+}
+
+/// Why a job failed, in words its caller can act on. The fields are those of an RFC 9457 problem.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// A stable name, for example `urn:pressrun:problem:template-error`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// What happened, the same words for every failure of this type.
+    pub title: String,
+    /// What happened to this job, and what to do next.
+    pub detail: String,
+    /// Where in the template, for failures that have a place.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl Failure {
+    /// The prefix of every problem type, in jobs and in HTTP answers alike.
+    pub const TYPE_PREFIX: &str = "urn:pressrun:problem:";
+
+    /// A failure named `urn:pressrun:problem:{name}`.
+    pub fn new(name: &str, title: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self {
+            kind: format!("{}{name}", Self::TYPE_PREFIX),
+            title: title.into(),
+            detail: detail.into(),
+            diagnostics: Vec::new(),
+        }
+    }
+}
+
+/// One error of a template, and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Diagnostic {
+    /// What is wrong.
+    pub message: String,
+    /// The file, relative to the template's folder.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub file: Option<String>,
+    /// Line, from 1.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub line: Option<usize>,
+    /// Column in characters, from 1.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub column: Option<usize>,
+    /// What may help.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub hints: Vec<String>,
+    /// The whole diagnostic as a compiler prints it: place, source line and caret.
+    pub rendered: String,
+}
+
+/// The PDF standards a caller may ask for, by the names Typst gives them.
+pub const PDF_STANDARDS: [&str; 17] = [
+    "1.4", "1.5", "1.6", "1.7", "2.0", "a-1b", "a-1a", "a-2b", "a-2u", "a-2a", "a-3b", "a-3u", "a-3a", "a-4", "a-4f",
+    "a-4e", "ua-1",
+];
+
+/// How the report is to be made.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Options {
+    /// The PDF standard to conform to, one of [`PDF_STANDARDS`]; PDF 1.7 where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pdf_standard: Option<String>,
+    /// Whether the PDF carries tags for assistive technology; true where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tagged: Option<bool>,
+}
+
+/// How the end of the job is to be announced.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Notify {
+    /// The mail's subject, printable ASCII, at most 100 characters; `Report ready: {template}` where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_have_one_spelling() {
+        let id = JobId::new();
+        assert_eq!(id.to_string().parse::<JobId>().ok(), Some(id));
+        assert!(id.to_string().replace('-', "").parse::<JobId>().is_err());
+        assert!(format!("{{{id}}}").parse::<JobId>().is_err());
+    }
+
+    #[test]
+    fn statuses_survive_their_spelling() {
+        for status in [Status::Queued, Status::Running, Status::Completed, Status::Failed] {
+            assert_eq!(status.as_str().parse(), Ok(status));
+            assert_eq!(serde_json::to_value(status).expect("a string"), status.as_str());
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! The four ports on one machine: SQLite and a folder.
+//!
+//! ```text
+//! DIR/pressrun.db    the queue and the job record (SQLite, write-ahead log)
+//! DIR/objects/       reports and parked data
+//! DIR/outbox/        announcements, one .eml file each
+//! DIR/link.key       what signs the links in announcements
+//! DIR/work/          files of runs in progress
+//! DIR/lock           held while a process works here
+//! ```
+
+mod database;
+mod objects;
+mod outbox;
+mod queue;
+mod store;
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+pub use objects::Folder;
+pub use outbox::Outbox;
+pub use queue::SqliteQueue;
+pub use store::SqliteStore;
+
+/// A data folder, opened for this process alone.
+#[derive(Debug)]
+pub struct Local {
+    /// The queue.
+    pub queue: SqliteQueue,
+    /// The record of jobs.
+    pub jobs: SqliteStore,
+    /// Reports and parked data.
+    pub objects: Folder,
+    /// Announcements.
+    pub outbox: Outbox,
+    /// Where runs keep their files while they run; empty when the folder is opened.
+    pub work: PathBuf,
+    /// The secret that signs links; made when the folder was.
+    pub link_key: Vec<u8>,
+    _lock: File,
+}
+
+/// Why a data folder cannot be worked in.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// A file or folder could not be made, read or written.
+    #[error(
+        "cannot use {path}: {source}. Check that the folder exists, is writable and has room, or name another with --data"
+    )]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Another process works in the folder.
+    #[error("{0} is in use by another pressrun. Stop that one, or name another folder with --data")]
+    InUse(PathBuf),
+    /// The database does not open.
+    #[error(
+        "cannot open the database {path}: {source}. Nothing was changed. Restore the file from a copy, or move it away to start empty"
+    )]
+    Database {
+        /// The database file.
+        path: PathBuf,
+        /// What SQLite said.
+        source: sqlx::Error,
+    },
+}
+
+impl Local {
+    /// Opens `folder`, making it if need be, and takes back what a killed predecessor had in hand. A message
+    /// delivered `max_receives` times is set aside instead of being delivered again.
+    pub async fn open(folder: &Path, max_receives: u32) -> Result<Self, OpenError> {
+        let lock = lock(folder)?;
+        let link_key = link_key(&folder.join("link.key"))?;
+        let path = folder.join("pressrun.db");
+        let pool = database::open(&path).await.map_err(|source| OpenError::Database { path, source })?;
+        let objects = folder.join("objects");
+        let outbox = folder.join("outbox");
+        let work = folder.join("work");
+        if work.exists() {
+            fs::remove_dir_all(&work).map_err(io_error(&work))?;
+        }
+        for folder in [&objects.join("reports"), &objects.join("inputs"), &outbox, &work] {
+            fs::create_dir_all(folder).map_err(io_error(folder))?;
+        }
+        Ok(Self {
+            queue: SqliteQueue::new(pool.clone(), max_receives),
+            jobs: SqliteStore::new(pool),
+            objects: Folder::new(objects),
+            outbox: Outbox::new(outbox),
+            work,
+            link_key,
+            _lock: lock,
+        })
+    }
+}
+
+fn lock(folder: &Path) -> Result<File, OpenError> {
+    fs::create_dir_all(folder).map_err(io_error(folder))?;
+    let path = folder.join("lock");
+    let file = File::create(&path).map_err(io_error(&path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse(folder.to_owned())),
+        Err(TryLockError::Error(source)) => Err(OpenError::Io { path, source }),
+    }
+}
+
+fn link_key(path: &Path) -> Result<Vec<u8>, OpenError> {
+    match fs::read(path) {
+        Ok(key) if !key.is_empty() => Ok(key),
+        Ok(_) => make_link_key(path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => make_link_key(path),
+        Err(error) => Err(io_error(path)(error)),
+    }
+}
+
+fn make_link_key(path: &Path) -> Result<Vec<u8>, OpenError> {
+    // Two version 4 UUIDs carry 244 random bits from the system.
+    let key = [uuid::Uuid::new_v4(), uuid::Uuid::new_v4()].map(|id| id.simple().to_string()).concat();
+    write_private(path, key.as_bytes()).map_err(io_error(path))?;
+    Ok(key.into_bytes())
+}
+
+fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    use std::io::Write;
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+fn io_error(path: &Path) -> impl FnOnce(io::Error) -> OpenError {
+    let path = path.to_owned();
+    move |source| OpenError::Io { path, source }
+}

@@ -1,0 +1,91 @@
+//! Objects as files. A file appears under its name only when it is whole and on disk.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use async_trait::async_trait;
+use uuid::Uuid;
+
+use crate::ports::{Content, ObjectStore, Opened, Unavailable};
+
+/// A folder of objects; a key is a path in it.
+#[derive(Debug, Clone)]
+pub struct Folder {
+    root: PathBuf,
+}
+
+impl Folder {
+    pub(super) fn new(root: PathBuf) -> Self {
+        Self { root }
+    }
+}
+
+#[async_trait]
+impl ObjectStore for Folder {
+    async fn put(&self, key: &str, _content_type: &str, content: Content<'_>) -> Result<(), Unavailable> {
+        let path = self.root.join(key);
+        let attempted = format!("store {key}");
+        let (bytes, file) = match content {
+            Content::Bytes(bytes) => (bytes.to_vec(), None),
+            Content::File(file) => (Vec::new(), Some(file.to_owned())),
+        };
+        blocking(attempted, move || write_whole(&path, &bytes, file.as_deref())).await
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, Unavailable> {
+        let path = self.root.join(key);
+        let attempted = format!("read {key}");
+        blocking(attempted, move || present(fs::read(path))).await
+    }
+
+    async fn open(&self, key: &str, _file_name: &str) -> Result<Option<Opened>, Unavailable> {
+        let path = self.root.join(key);
+        let attempted = format!("find {key}");
+        blocking(attempted, move || Ok(present(fs::metadata(&path))?.map(|_| Opened::File(path)))).await
+    }
+}
+
+fn write_whole(path: &Path, bytes: &[u8], copied: Option<&Path>) -> io::Result<()> {
+    let partial = path.with_extension(format!("{}.partial", Uuid::new_v4().simple()));
+    let written = File::create(&partial).and_then(|mut file| {
+        match copied {
+            Some(from) => _ = io::copy(&mut File::open(from)?, &mut file)?,
+            None => file.write_all(bytes)?,
+        }
+        file.sync_all()?;
+        fs::rename(&partial, path)?;
+        sync_folder(path)
+    });
+    if written.is_err() {
+        // The error that matters is the first one.
+        _ = fs::remove_file(&partial);
+    }
+    written
+}
+
+/// Makes a rename durable where folders can be synced.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(folder) if cfg!(unix) => File::open(folder)?.sync_all(),
+        _ => Ok(()),
+    }
+}
+
+fn present<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    attempted: String,
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<T, Unavailable> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result.map_err(Unavailable::when(attempted)),
+        Err(panicked) => Err(Unavailable::when(attempted)(panicked)),
+    }
+}

@@ -1,0 +1,121 @@
+//! The queue as a table: a message is hidden until its `visible_at`, and each delivery writes a new ticket.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sqlx::{Row, SqlitePool};
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
+use uuid::Uuid;
+
+use crate::job::now;
+use crate::ports::{Delivery, Queue, Ticket, Unavailable};
+
+/// How often a waiting receiver looks for messages whose time has come. Pushed ones wake it at once.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+/// A queue in SQLite.
+#[derive(Debug, Clone)]
+pub struct SqliteQueue {
+    pool: SqlitePool,
+    max_receives: u32,
+    arrived: Arc<Notify>,
+}
+
+impl SqliteQueue {
+    pub(super) fn new(pool: SqlitePool, max_receives: u32) -> Self {
+        Self { pool, max_receives, arrived: Arc::default() }
+    }
+
+    async fn take(&self, visibility: Duration) -> Result<Option<Delivery>, sqlx::Error> {
+        let now = now().timestamp_millis();
+        sqlx::query(
+            "UPDATE messages SET dead_at = ?1
+             WHERE dead_at IS NULL AND receives > 1 AND receives >= ?2 AND visible_at <= ?1",
+        )
+        .bind(now)
+        .bind(self.max_receives)
+        .execute(&self.pool)
+        .await?;
+        let ticket = Uuid::new_v4().to_string();
+        let row = sqlx::query(
+            "UPDATE messages SET visible_at = ?2, receives = receives + 1, ticket = ?3
+             WHERE id = (SELECT id FROM messages WHERE dead_at IS NULL AND visible_at <= ?1
+                         ORDER BY visible_at, id LIMIT 1)
+             RETURNING body, receives",
+        )
+        .bind(now)
+        .bind(now + millis(visibility))
+        .bind(&ticket)
+        .fetch_optional(&self.pool)
+        .await?;
+        row.map(|row| {
+            Ok(Delivery { body: row.try_get("body")?, receives: row.try_get("receives")?, ticket: Ticket(ticket) })
+        })
+        .transpose()
+    }
+}
+
+#[async_trait]
+impl Queue for SqliteQueue {
+    async fn push(&self, body: &str) -> Result<(), Unavailable> {
+        sqlx::query("INSERT INTO messages (body, visible_at) VALUES (?1, ?2)")
+            .bind(body)
+            .bind(now().timestamp_millis())
+            .execute(&self.pool)
+            .await
+            .map_err(Unavailable::when("put the job in the queue"))?;
+        self.arrived.notify_one();
+        Ok(())
+    }
+
+    async fn receive(&self, visibility: Duration, wait: Duration) -> Result<Option<Delivery>, Unavailable> {
+        let end = Instant::now() + wait;
+        loop {
+            let delivery = self.take(visibility).await.map_err(Unavailable::when("take a job from the queue"))?;
+            if delivery.is_some() {
+                // One arrival wakes one receiver; there may be more to take.
+                self.arrived.notify_one();
+                return Ok(delivery);
+            }
+            if Instant::now() >= end {
+                return Ok(None);
+            }
+            // Either way, look again.
+            _ = timeout_at(end.min(Instant::now() + LOOK_AGAIN), self.arrived.notified()).await;
+        }
+    }
+
+    async fn acknowledge(&self, ticket: &Ticket) -> Result<(), Unavailable> {
+        sqlx::query("DELETE FROM messages WHERE ticket = ?1")
+            .bind(&ticket.0)
+            .execute(&self.pool)
+            .await
+            .map_err(Unavailable::when("acknowledge the message"))?;
+        Ok(())
+    }
+
+    async fn release(&self, ticket: &Ticket, delay: Duration) -> Result<(), Unavailable> {
+        sqlx::query("UPDATE messages SET visible_at = ?2 WHERE ticket = ?1")
+            .bind(&ticket.0)
+            .bind(now().timestamp_millis() + millis(delay))
+            .execute(&self.pool)
+            .await
+            .map_err(Unavailable::when("give the message back"))?;
+        self.arrived.notify_one();
+        Ok(())
+    }
+
+    async fn dead_letters(&self) -> Result<u64, Unavailable> {
+        sqlx::query_scalar::<_, i64>("SELECT count(*) FROM messages WHERE dead_at IS NOT NULL")
+            .fetch_one(&self.pool)
+            .await
+            .map(i64::unsigned_abs)
+            .map_err(Unavailable::when("count the dead letters"))
+    }
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX / 2)
+}

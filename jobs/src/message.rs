@@ -1,0 +1,127 @@
+//! What travels through the queue: one job, with its data or with a reference to it.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
+
+use crate::job::{Job, JobId, Notify, Options, is_template_name};
+
+/// The version this code writes, and the only one it reads.
+pub const VERSION: u32 = 1;
+
+/// The largest body a queue takes, in bytes: SQS with AWS provider 5.100 takes 256 KiB, attributes included.
+pub const MAX_BODY_BYTES: usize = 255 * 1024;
+
+/// One job on its way to a processor.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Message {
+    /// The format's version, [`VERSION`].
+    pub version: u32,
+    /// The job.
+    pub id: JobId,
+    /// The template to typeset it with.
+    pub template: String,
+    /// When the job was accepted; the report's own date.
+    pub enqueued_at: DateTime<Utc>,
+    /// How the report is to be made.
+    #[serde(default)]
+    pub options: Options,
+    /// How its end is to be announced.
+    #[serde(default)]
+    pub notify: Notify,
+    /// The data; absent where it is parked in the object store, under [`JobId::input_key`].
+    ///
+    /// As deep in the message as it was in the request, so that whatever could be read there can be read here.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub data: Option<Value>,
+}
+
+/// JSON's `null` is data like any other.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
+}
+
+/// Why a message's body is not one of ours.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    /// It is not JSON of this shape.
+    #[error("the message is not a Pressrun job: {0}")]
+    Malformed(#[from] serde_json::Error),
+    /// It names a template that no listener would have taken.
+    #[error("the message names the template `{0}`, and a template's name is of a-z, 0-9 and -")]
+    Template(String),
+    /// Another version of Pressrun wrote it.
+    #[error("the message has version {0}, and this processor reads version {VERSION}: deploy both halves together")]
+    Version(u64),
+}
+
+impl Message {
+    /// The message of a new job.
+    pub fn new(job: &Job, options: Options, notify: Notify, data: Option<Value>) -> Self {
+        Self {
+            version: VERSION,
+            id: job.id,
+            template: job.template.clone(),
+            enqueued_at: job.enqueued_at,
+            options,
+            notify,
+            data,
+        }
+    }
+
+    /// The job this message is about, as it stood when it was accepted.
+    pub fn job(&self) -> Job {
+        Job::queued(self.id, self.template.clone(), self.enqueued_at)
+    }
+
+    /// The body for the queue.
+    pub fn encode(&self) -> String {
+        serde_json::to_string(self).unwrap_or_else(|error| unreachable!("a message is always JSON: {error}"))
+    }
+
+    /// Reads a body from the queue.
+    pub fn decode(body: &str) -> Result<Self, DecodeError> {
+        #[derive(Deserialize)]
+        struct Version {
+            version: u64,
+        }
+
+        let Version { version } = serde_json::from_str(body)?;
+        if version != u64::from(VERSION) {
+            return Err(DecodeError::Version(version));
+        }
+        let message: Self = serde_json::from_str(body)?;
+        if !is_template_name(&message.template) {
+            return Err(DecodeError::Template(message.template));
+        }
+        Ok(message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::job::now;
+
+    #[test]
+    fn a_message_survives_the_queue() {
+        for data in [Some(json!({"z": 1, "a": [0.1, "ü"]})), Some(Value::Null), None] {
+            let job = Job::queued(JobId::new(), "letter", now());
+            let message = Message::new(&job, Options::default(), Notify::default(), data);
+            assert_eq!(Message::decode(&message.encode()).expect("our own message"), message);
+        }
+    }
+
+    #[test]
+    fn what_is_not_ours_is_refused() {
+        assert!(matches!(Message::decode("hello"), Err(DecodeError::Malformed(_))));
+        assert!(matches!(Message::decode(r#"{"version":1}"#), Err(DecodeError::Malformed(_))));
+        assert!(matches!(Message::decode(r#"{"version":2,"id":7}"#), Err(DecodeError::Version(2))));
+        let job = Job::queued(JobId::new(), "../secret", now());
+        let escape = Message::new(&job, Options::default(), Notify::default(), None);
+        assert!(matches!(Message::decode(&escape.encode()), Err(DecodeError::Template(_))));
+    }
+}
