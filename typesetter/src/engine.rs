@@ -1,0 +1,97 @@
+//! The way from a request to a report, and what stays warm between two of them.
+
+use std::any::Any;
+use std::thread;
+
+use typst::comemo;
+use typst::diag::SourceDiagnostic;
+use typst::utils::LazyHash;
+use typst::{Library, LibraryExt, World};
+use typst_layout::PagedDocument;
+
+use crate::diagnostic::Diagnostic;
+use crate::error::Error;
+use crate::export::{self, Refusal};
+use crate::files::Files;
+use crate::fonts::FontCache;
+use crate::request::{Report, Request};
+use crate::world::Sandbox;
+
+/// The stack of the thread that typesets. Typst bounds its recursion so that far less is enough.
+const STACK_BYTES: usize = 16 << 20;
+
+/// File ids that an engine may have used before it should be replaced. The process has 65,535 and never frees one.
+const ENOUGH_FILE_IDS: u16 = 40_000;
+
+/// Typesets one report after another. Keeps Typst's library and all fonts between reports, and nothing else: neither
+/// a template's files nor anything computed from them or from the data.
+pub struct Engine {
+    library: LazyHash<Library>,
+    fonts: FontCache,
+    spent: bool,
+}
+
+impl Engine {
+    /// An engine with the embedded fonts.
+    pub fn new() -> Self {
+        Self { library: LazyHash::new(<Library as LibraryExt>::default()), fonts: FontCache::new(), spent: false }
+    }
+
+    /// Typesets one report and writes its files; on an error nothing is written.
+    ///
+    /// A panic inside Typst comes back as [`Error::Panicked`]. There is no limit on time or memory here: a template
+    /// can loop for ever or exhaust memory, which is why [`worker`](crate::worker) runs engines in a process apart.
+    pub fn typeset(&mut self, request: &Request) -> Result<Report, Error> {
+        request.options.check()?;
+        let thread = thread::Builder::new().name("typesetter".to_owned()).stack_size(STACK_BYTES);
+        let result = thread::scope(|scope| match thread.spawn_scoped(scope, || self.compile(request)) {
+            Ok(running) => running.join().map_err(|panic| Error::Panicked { message: message(&*panic) }),
+            Err(error) => Ok(Err(Error::io("start a thread for", &request.template, &error))),
+        });
+        // After every job, failed ones too: memoized results would grow without end and hold the job's data.
+        comemo::evict(0);
+        result.unwrap_or_else(|panicked| {
+            self.spent = true;
+            Err(panicked)
+        })
+    }
+
+    /// Whether the process should end and a new one take its place: a panic may have left Typst's global tables
+    /// broken, and file ids run out after very many different paths.
+    pub fn is_spent(&self) -> bool {
+        self.spent
+    }
+
+    fn compile(&mut self, request: &Request) -> Result<Report, Error> {
+        let files = Files::open(request)?;
+        let (fonts, mut warnings) = self.fonts.for_job(request, &files);
+        let world = Sandbox::new(&self.library, &fonts, &files, request.options.timestamp);
+        let compiled = typst::compile::<PagedDocument>(&world);
+        self.spent |= files.highest_id() > ENOUGH_FILE_IDS;
+        let document = compiled.output.map_err(|errors| template_error(&world, &errors))?;
+        let encoded = export::encode(&document, &request.options, request.limits.max_output_bytes);
+        let encoded = encoded.map_err(|refusal| match refusal {
+            Refusal::Document(errors) => template_error(&world, &errors),
+            Refusal::Other(error) => error,
+        })?;
+        let (files, bytes) = export::store(&encoded, &request.output)?;
+        warnings.extend(Diagnostic::all(&world, &compiled.warnings));
+        Ok(Report { pages: document.pages().len(), files, bytes, warnings })
+    }
+}
+
+impl Default for Engine {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn template_error(world: &dyn World, errors: &[SourceDiagnostic]) -> Error {
+    Error::Template { diagnostics: Diagnostic::all(world, errors) }
+}
+
+/// What a panic said.
+fn message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("no message").to_owned()
+}

@@ -1,0 +1,33 @@
+//! Template and data in, PDF out: Typst with no network, no clock and no file it was not given.
+//!
+//! [`Engine::typeset`] takes a [`Request`] and gives a [`Report`] or an [`Error`]. The same template, data and
+//! options give the same bytes, on every machine. An engine trusts nothing a template says, but it cannot stop a
+//! template that loops for ever or eats all memory; a [`worker`] process can be stopped.
+//!
+//! Where to read on, from the outside in:
+//!
+//! | module | |
+//! |---|---|
+//! | `request`, `options` | what goes in and what comes out |
+//! | `error`, `diagnostic` | why there is no report, and what is wrong with the template |
+//! | `engine` | from a request to a report; what stays warm |
+//! | `world`, `files`, `fonts` | all that a template can reach |
+//! | `export` | from a laid-out document to files |
+//! | `worker` | an engine in a child process |
+
+mod diagnostic;
+mod engine;
+mod error;
+mod export;
+mod files;
+mod fonts;
+mod options;
+mod request;
+pub mod worker;
+mod world;
+
+pub use diagnostic::{Caret, Diagnostic, Severity, TracePoint};
+pub use engine::Engine;
+pub use error::Error;
+pub use options::{Format, Options, PdfStandard, UnknownName};
+pub use request::{OutputLimits, Report, Request};

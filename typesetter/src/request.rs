@@ -1,0 +1,45 @@
+//! What goes in and what comes out: one report to typeset, and what was written.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::diagnostic::Diagnostic;
+use crate::options::Options;
+
+/// One report to typeset. Crosses the process border as one line of JSON, so its paths must be UTF-8.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Request {
+    /// The template's folder, which the template sees as `/`. Holds `main.typ`.
+    pub template: PathBuf,
+    /// The folder of the shared kit, which the template sees as `/kit`. May be absent.
+    pub kit: PathBuf,
+    /// The JSON file that the template sees as `/data.json`.
+    pub data: PathBuf,
+    /// An existing folder that the output files are written to.
+    pub output: PathBuf,
+    /// What to write and how.
+    pub options: Options,
+    /// How large the output may become.
+    pub limits: OutputLimits,
+}
+
+/// How large the output may become.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutputLimits {
+    /// The most bytes that all output files of one report may have together.
+    pub max_output_bytes: u64,
+}
+
+/// What was written.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// The number of pages.
+    pub pages: usize,
+    /// The files in page order: `report.pdf`, or `page-1.png` and so on, zero-padded to one width.
+    pub files: Vec<PathBuf>,
+    /// The bytes of all files together.
+    pub bytes: u64,
+    /// What Typst thinks the template's author should know.
+    pub warnings: Vec<Diagnostic>,
+}
