@@ -1,0 +1,85 @@
+//! Reads a request's body as JSON, or says what is wrong with it and where.
+
+use axum::body::Body;
+use axum::http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use http_body_util::BodyExt;
+use mime::Mime;
+use serde_json::Value;
+
+use crate::Problem;
+
+/// The largest body taken, in bytes: what a Lambda function URL takes, and the same on one machine.
+pub const MAX_BODY_BYTES: usize = 6 * 1024 * 1024;
+
+/// How much of a body that is too large is read before the answer. A client that is still sending would otherwise
+/// see a broken connection in its place.
+const MAX_DISCARDED_BYTES: usize = 64 * 1024 * 1024;
+
+/// The body as JSON.
+pub(crate) async fn read_json(headers: &HeaderMap, body: Body) -> Result<Value, Problem> {
+    check_type(headers)?;
+    let bytes = read(body).await?;
+    serde_json::from_slice(&bytes).map_err(|error| malformed(&error))
+}
+
+/// Takes JSON under its own names, under none, and under the one that `curl -d` gives everything.
+fn check_type(headers: &HeaderMap) -> Result<(), Problem> {
+    let encoded = headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity");
+    let taken = match headers.get(CONTENT_TYPE) {
+        None => true,
+        Some(value) => {
+            value.to_str().ok().and_then(|text| text.parse::<Mime>().ok()).is_some_and(|mime| is_json(&mime))
+        }
+    };
+    if taken && !encoded {
+        return Ok(());
+    }
+    let detail = "Send the body as plain JSON, with the header `Content-Type: application/json`.";
+    let title = "This call does not take a body of this type.";
+    Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", title, detail)
+        .with_header(ACCEPT, HeaderValue::from_static("application/json")))
+}
+
+fn is_json(mime: &Mime) -> bool {
+    let utf8 = mime.get_param(mime::CHARSET).is_none_or(|charset| charset == mime::UTF_8);
+    let json = mime.type_() == mime::APPLICATION && (mime.subtype() == mime::JSON || mime.suffix() == Some(mime::JSON));
+    utf8 && (json || mime.essence_str() == mime::APPLICATION_WWW_FORM_URLENCODED.essence_str())
+}
+
+async fn read(mut body: Body) -> Result<Vec<u8>, Problem> {
+    let mut bytes = Vec::new();
+    let mut length = 0;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| incomplete())?;
+        let Ok(data) = frame.into_data() else { continue };
+        length += data.len();
+        if length > MAX_DISCARDED_BYTES {
+            break;
+        }
+        if length <= MAX_BODY_BYTES {
+            bytes.extend_from_slice(&data);
+        }
+    }
+    if length > MAX_BODY_BYTES { Err(too_large()) } else { Ok(bytes) }
+}
+
+fn too_large() -> Problem {
+    let detail = format!(
+        "A request may have {MAX_BODY_BYTES} bytes. Send the data in several jobs, or leave out what the template does \
+         not print; `pressrun render` has no such limit."
+    );
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "The body is too large.", detail)
+        .with("limit_bytes", MAX_BODY_BYTES)
+}
+
+fn incomplete() -> Problem {
+    let detail = "The connection ended before the body did. Send the request again.";
+    Problem::new(StatusCode::BAD_REQUEST, "incomplete-body", "The body did not arrive whole.", detail)
+}
+
+fn malformed(error: &serde_json::Error) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "malformed-json", "The body is not JSON.", format!("{error}."))
+        .with("line", error.line())
+        .with("column", error.column())
+}

@@ -1,0 +1,177 @@
+//! The templates on offer: their names, schemas and samples, read from a folder and read again when they change.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::SystemTime;
+
+use jobs::job::is_template_name;
+use jsonschema::{Draft, Validator};
+use serde_json::Value;
+
+/// How many violations are told; data with more has one mistake many times.
+const MAX_VIOLATIONS: usize = 1_000;
+
+/// How much of a violation's text is told, in characters: it may quote the data.
+const MAX_DETAIL_CHARS: usize = 400;
+
+/// A folder of templates, each a folder `{name}/` with `main.typ`, `schema.json` and `sample.json`.
+#[derive(Debug)]
+pub struct Catalogue {
+    folder: PathBuf,
+    read: RwLock<HashMap<String, Arc<Template>>>,
+}
+
+/// A template as callers see it.
+#[derive(Debug)]
+pub struct Template {
+    /// Its name.
+    pub name: String,
+    /// What its data must look like (JSON Schema 2020-12); anything goes where there is none.
+    pub schema: Option<Value>,
+    /// Data that fits.
+    pub sample: Option<Value>,
+    validator: Option<Validator>,
+    modified: [Option<SystemTime>; 2],
+}
+
+/// One place where data breaks a schema.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// Where, as a JSON Pointer (RFC 6901).
+    pub pointer: String,
+    /// What is wrong there.
+    pub detail: String,
+}
+
+/// Why a template cannot be offered.
+#[derive(Debug, thiserror::Error)]
+pub enum Unusable {
+    /// A file could not be read.
+    #[error("cannot read {path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A file is not JSON.
+    #[error("{path} is not JSON: {source}")]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with line and column.
+        source: serde_json::Error,
+    },
+    /// A schema is not one.
+    #[error("{path} is not a JSON Schema: {reason}")]
+    Schema {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+impl Catalogue {
+    /// The templates in `folder`. Nothing is read yet.
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
+        Self { folder: folder.into(), read: RwLock::default() }
+    }
+
+    /// The names of all templates, sorted.
+    pub fn names(&self) -> Result<Vec<String>, Unusable> {
+        let io = |source| Unusable::Io { path: self.folder.clone(), source };
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.folder).map_err(io)? {
+            let name = entry.map_err(io)?.file_name().to_string_lossy().into_owned();
+            if self.folder_of(&name).is_some() {
+                names.push(name);
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// The template of this name, if there is one.
+    pub fn find(&self, name: &str) -> Result<Option<Arc<Template>>, Unusable> {
+        let Some(folder) = self.folder_of(name) else { return Ok(None) };
+        let known = self.read.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
+        if let Some(template) = known.filter(|template| template.modified == modified(&folder)) {
+            return Ok(Some(template));
+        }
+        let template = Arc::new(Template::read(name, &folder)?);
+        self.read.write().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), template.clone());
+        Ok(Some(template))
+    }
+
+    fn folder_of(&self, name: &str) -> Option<PathBuf> {
+        let folder = self.folder.join(name);
+        let is_template = || folder.join("main.typ").is_file() || folder.join("schema.json").is_file();
+        (is_template_name(name) && is_template()).then_some(folder)
+    }
+}
+
+impl Template {
+    /// Reads a template's schema and sample from its folder.
+    pub fn read(name: &str, folder: &Path) -> Result<Self, Unusable> {
+        let modified = modified(folder);
+        let schema = read_json(&folder.join("schema.json"))?;
+        let validator = schema.as_ref().map(validator).transpose();
+        Ok(Self {
+            name: name.to_owned(),
+            validator: validator.map_err(|reason| Unusable::Schema { path: folder.join("schema.json"), reason })?,
+            schema,
+            sample: read_json(&folder.join("sample.json"))?,
+            modified,
+        })
+    }
+
+    /// Every place where `data` breaks the template's schema; pointers start with `prefix`.
+    pub fn violations(&self, data: &Value, prefix: &str) -> Vec<Violation> {
+        self.validator.as_ref().map(|validator| violations(validator, data, prefix)).unwrap_or_default()
+    }
+}
+
+/// A checker of this schema, or what is wrong with the schema.
+pub(crate) fn validator(schema: &Value) -> Result<Validator, String> {
+    jsonschema::options()
+        .with_draft(Draft::Draft202012)
+        .should_validate_formats(true)
+        .build(schema)
+        .map_err(|error| error.to_string())
+}
+
+pub(crate) fn violations(validator: &Validator, data: &Value, prefix: &str) -> Vec<Violation> {
+    let errors = validator.iter_errors(data).take(MAX_VIOLATIONS);
+    errors
+        .map(|error| Violation {
+            pointer: format!("{prefix}{}", error.instance_path()),
+            detail: shortened(error.to_string()),
+        })
+        .collect()
+}
+
+fn shortened(text: String) -> String {
+    match text.char_indices().nth(MAX_DETAIL_CHARS) {
+        Some((end, _)) => format!("{} …", &text[..end]),
+        None => text,
+    }
+}
+
+fn modified(folder: &Path) -> [Option<SystemTime>; 2] {
+    ["schema.json", "sample.json"].map(|file| fs::metadata(folder.join(file)).and_then(|it| it.modified()).ok())
+}
+
+fn read_json(path: &Path) -> Result<Option<Value>, Unusable> {
+    match fs::read(path) {
+        Ok(bytes) => {
+            let json = serde_json::from_slice(&bytes);
+            json.map(Some).map_err(|source| Unusable::Json { path: path.to_owned(), source })
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(Unusable::Io { path: path.to_owned(), source }),
+    }
+}

@@ -1,0 +1,91 @@
+//! HTTP in: checks a request, queues it, answers with a job.
+//!
+//! [`Listener::router`] is the whole of it, and the same on AWS Lambda (`main.rs`) and on one machine (the
+//! `pressrun` package). One file an endpoint: `append_queue`, `job`, `report`, `templates`; whatever goes
+//! wrong is a [`Problem`].
+
+mod access;
+mod append_queue;
+mod base_url;
+mod body;
+pub mod catalogue;
+mod job;
+mod problem;
+mod report;
+mod request;
+mod templates;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{get, post};
+use chrono::TimeDelta;
+use jobs::{JobStore, LinkSigner, ObjectStore, Queue};
+use tower_http::catch_panic::CatchPanicLayer;
+
+pub use body::MAX_BODY_BYTES;
+pub use catalogue::Catalogue;
+pub use problem::Problem;
+
+/// What the listener works with.
+pub struct Listener {
+    /// Where messages go.
+    pub queue: Arc<dyn Queue>,
+    /// Where jobs are on record.
+    pub jobs: Arc<dyn JobStore>,
+    /// Where reports are, and large data on its way.
+    pub objects: Arc<dyn ObjectStore>,
+    /// The templates on offer.
+    pub catalogue: Catalogue,
+    /// The bearer token callers must show; where there is none, everybody is let in.
+    pub token: Option<String>,
+    /// Checks the links in mails.
+    pub links: LinkSigner,
+    /// How long jobs and reports are kept.
+    pub retention: TimeDelta,
+    /// Where callers reach this listener, without a slash at the end; taken from each request where absent.
+    pub public_url: Option<String>,
+}
+
+impl Listener {
+    /// Every call, with its errors.
+    pub fn router(self) -> Router {
+        let listener = Arc::new(self);
+        let guarded = Router::new()
+            .route("/append_queue", post(append_queue::append_queue))
+            .route("/jobs/{id}", get(job::job))
+            .route("/jobs/{id}/report", get(report::by_id))
+            .route("/templates", get(templates::list))
+            .route("/templates/{name}", get(templates::one))
+            .fallback(unknown_path)
+            .method_not_allowed_fallback(wrong_method)
+            .layer(from_fn_with_state(listener.clone(), access::require_token));
+        let open = Router::new()
+            .route("/healthz", get(healthz))
+            .route("/r/{id}", get(report::by_link))
+            .method_not_allowed_fallback(wrong_method);
+        guarded.merge(open).layer(CatchPanicLayer::custom(problem::from_panic)).with_state(listener)
+    }
+}
+
+async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+async fn unknown_path() -> Problem {
+    let calls = "POST /append_queue, GET /jobs/{id}, GET /jobs/{id}/report, GET /templates, GET /templates/{name}, \
+                 GET /healthz";
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        "unknown-path",
+        "There is nothing at this path.",
+        format!("The calls are: {calls}."),
+    )
+}
+
+async fn wrong_method() -> Problem {
+    let detail = "Use a method that the Allow header names.";
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "wrong-method", "This path does not take this method.", detail)
+}

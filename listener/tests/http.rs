@@ -1,0 +1,490 @@
+//! Every call of the listener and every row of its error table, over the ports of one machine.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderMap, Method, Request, StatusCode};
+use chrono::TimeDelta;
+use http_body_util::BodyExt;
+use jobs::job::{PDF_STANDARDS, now};
+use jobs::local::Local;
+use jobs::{Claim, Claimed, Content, Failure, Job, JobId, JobStore, LinkSigner, Message, ObjectStore, Queue};
+use listener::{Catalogue, Listener, MAX_BODY_BYTES};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tower::ServiceExt;
+use uuid::Uuid;
+
+const SCHEMA: &str = r#"{
+    "type": "object",
+    "required": ["name", "lines"],
+    "additionalProperties": false,
+    "properties": {
+        "name": {"type": "string"},
+        "lines": {"type": "array", "items": {"type": "object", "required": ["qty"], "properties": {"qty": {"minimum": 1}}}},
+        "day": {"type": "string", "format": "date"}
+    }
+}"#;
+
+struct Bench {
+    router: Router,
+    local: Local,
+    folder: TempDir,
+}
+
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    bytes: Vec<u8>,
+}
+
+impl Answer {
+    fn json(&self) -> Value {
+        serde_json::from_slice(&self.bytes)
+            .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&self.bytes)))
+    }
+
+    fn header(&self, name: &str) -> &str {
+        self.headers.get(name).unwrap_or_else(|| panic!("no {name} in {:?}", self.headers)).to_str().expect("ASCII")
+    }
+
+    /// The problem's name, after checking that it is whole.
+    fn problem(&self) -> String {
+        assert_eq!(self.header("content-type"), "application/problem+json");
+        let problem = self.json();
+        assert_eq!(problem["status"], self.status.as_u16());
+        for member in ["title", "detail"] {
+            assert!(problem[member].as_str().is_some_and(|text| !text.is_empty()), "no {member} in {problem}");
+        }
+        let name = problem["type"].as_str().expect("a type");
+        name.strip_prefix(Failure::TYPE_PREFIX).expect("one of our types").to_owned()
+    }
+}
+
+impl Bench {
+    async fn new() -> Self {
+        Self::with(|listener| listener).await
+    }
+
+    async fn with(change: impl FnOnce(Listener) -> Listener) -> Self {
+        let folder = TempDir::new().expect("a folder");
+        let templates = folder.path().join("templates");
+        add_template(&templates, "list", SCHEMA, r#"{"name": "x", "lines": [{"qty": 1}]}"#);
+        let local = Local::open(&folder.path().join("data"), 5).await.expect("a fresh data folder opens");
+        let listener = Listener {
+            queue: Arc::new(local.queue.clone()),
+            jobs: Arc::new(local.jobs.clone()),
+            objects: Arc::new(local.objects.clone()),
+            catalogue: Catalogue::new(templates),
+            token: None,
+            links: LinkSigner::new(b"key"),
+            retention: TimeDelta::days(30),
+            public_url: None,
+        };
+        Self { router: change(listener).router(), local, folder }
+    }
+
+    async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.expect("the router answers");
+        let (parts, body) = response.into_parts();
+        let bytes = body.collect().await.expect("a body").to_bytes().to_vec();
+        Answer { status: parts.status, headers: parts.headers, bytes }
+    }
+
+    async fn get(&self, path: &str) -> Answer {
+        self.send(Request::get(path).header("host", "press.test").body(Body::empty()).expect("a request")).await
+    }
+
+    async fn post(&self, body: impl Into<Body>) -> Answer {
+        self.send(post(body)).await
+    }
+
+    async fn queued(&self) -> Option<String> {
+        let wait = std::time::Duration::ZERO;
+        self.local.queue.receive(wait, wait).await.expect("the queue answers").map(|delivery| delivery.body)
+    }
+
+    /// A job that a run holds, and its owner.
+    async fn running(&self) -> (Job, Uuid) {
+        let (job, now) = (Job::queued(JobId::new(), "list", now()), now());
+        let later = now + TimeDelta::minutes(1);
+        let claim = Claim { owner: Uuid::new_v4(), now, lease_until: later, expires_at: later };
+        assert_eq!(self.local.jobs.claim(&job, &claim).await.expect("the store answers"), Claimed::Run(1));
+        (job, claim.owner)
+    }
+
+    async fn completed(&self, report: &[u8]) -> Job {
+        let (job, owner) = self.running().await;
+        let key = job.id.report_key();
+        self.local.objects.put(&key, "application/pdf", Content::Bytes(report)).await.expect("the store answers");
+        _ = self.local.jobs.complete(job.id, owner, 3, report.len() as u64, now()).await.expect("the store answers");
+        job
+    }
+}
+
+fn add_template(templates: &Path, name: &str, schema: &str, sample: &str) {
+    let folder = templates.join(name);
+    std::fs::create_dir_all(&folder).expect("a folder");
+    std::fs::write(folder.join("schema.json"), schema).expect("a schema");
+    std::fs::write(folder.join("sample.json"), sample).expect("a sample");
+}
+
+fn post(body: impl Into<Body>) -> Request<Body> {
+    let request =
+        Request::post("/append_queue").header("host", "press.test").header("content-type", "application/json");
+    request.body(body.into()).expect("a request")
+}
+
+fn good() -> Value {
+    json!({"template": "list", "data": {"name": "n", "lines": [{"qty": 2}]}})
+}
+
+#[tokio::test]
+async fn an_accepted_request_is_queued_and_on_record() {
+    let bench = Bench::new().await;
+    let answer = bench.post(good().to_string()).await;
+    assert_eq!(answer.status, StatusCode::ACCEPTED);
+    let body = answer.json();
+    let id: JobId = body["id"].as_str().expect("an id").parse().expect("a UUID");
+    let status_url = format!("http://press.test/jobs/{id}");
+    assert_eq!(body["status"], "queued");
+    assert_eq!(body["template"], "list");
+    assert_eq!(body["status_url"], status_url);
+    assert_eq!(body["report_url"], format!("{status_url}/report"));
+    assert_eq!(answer.header("location"), status_url);
+    assert_eq!(answer.header("retry-after"), "1");
+
+    let message = Message::decode(&bench.queued().await.expect("a message")).expect("one of ours");
+    let record = bench.local.jobs.get(id).await.expect("the store answers").expect("on record");
+    assert_eq!((message.id, &message.job()), (id, &record));
+    assert_eq!(message.data, Some(good()["data"].clone()));
+    assert_eq!(body["enqueued_at"], json!(record.enqueued_at));
+}
+
+#[tokio::test]
+async fn json_is_taken_under_the_types_that_callers_send() {
+    let bench = Bench::new().await;
+    for content_type in [
+        None,
+        Some("application/json"),
+        Some("application/json; charset=UTF-8"),
+        Some("application/vnd.api+json"),
+        Some("application/x-www-form-urlencoded"), // what `curl -d` sends
+    ] {
+        let mut request = post(good().to_string());
+        request.headers_mut().remove("content-type");
+        if let Some(value) = content_type {
+            request.headers_mut().insert("content-type", value.parse().expect("a value"));
+        }
+        assert_eq!(bench.send(request).await.status, StatusCode::ACCEPTED, "{content_type:?}");
+    }
+}
+
+#[tokio::test]
+async fn other_types_are_refused() {
+    let bench = Bench::new().await;
+    for (name, value) in [
+        ("content-type", "text/xml"),
+        ("content-type", "text/plain"),
+        ("content-type", "application/json; charset=latin1"),
+        ("content-type", "nonsense"),
+        ("content-encoding", "gzip"),
+    ] {
+        let mut request = post(good().to_string());
+        request.headers_mut().insert(name, value.parse().expect("a value"));
+        let answer = bench.send(request).await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.problem().as_str()),
+            (415, "unsupported-media-type"),
+            "{name}: {value}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn malformed_json_is_refused_with_its_place() {
+    let bench = Bench::new().await;
+    let deep = format!(r#"{{"template":"list","data":{}{}}}"#, "[".repeat(10_000), "]".repeat(10_000));
+    let cases: [(&[u8], u64, u64); 5] = [
+        (b"", 1, 0),
+        (b"{\n  \"template\": oops\n}", 2, 15),
+        (b"{} trailing", 1, 4),
+        (b"{\"template\": \"\xff\xfe\"}", 1, 15),
+        (deep.as_bytes(), 1, 153),
+    ];
+    for (body, line, column) in cases {
+        let answer = bench.post(body.to_vec()).await;
+        assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (400, "malformed-json"));
+        let problem = answer.json();
+        assert_eq!((&problem["line"], &problem["column"]), (&json!(line), &json!(column)), "{problem}");
+    }
+    assert_eq!(bench.queued().await, None);
+}
+
+#[tokio::test]
+async fn whatever_is_accepted_can_be_read_again() {
+    let bench = Bench::new().await;
+    add_template(&bench.folder.path().join("templates"), "free", "{}", "{}");
+    let mut accepted = Vec::new();
+    for depth in [1, 10, 100, 124, 125, 126, 127, 128, 1000] {
+        let data = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        let answer = bench.post(format!(r#"{{"template":"free","data":{data}}}"#)).await;
+        if answer.status == StatusCode::ACCEPTED {
+            let wait = std::time::Duration::from_secs(60);
+            let delivery = bench.local.queue.receive(wait, wait).await.expect("the queue answers").expect("a message");
+            Message::decode(&delivery.body).unwrap_or_else(|error| panic!("{depth} levels: {error}"));
+            accepted.push(depth);
+        } else {
+            assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (400, "malformed-json"));
+        }
+    }
+    assert_eq!(accepted, [1, 10, 100, 124, 125, 126]);
+}
+
+#[tokio::test]
+async fn a_request_of_the_wrong_shape_is_refused_whole() {
+    let bench = Bench::new().await;
+    for (body, pointers) in [
+        (json!([]), vec![""]),
+        (json!({}), vec!["", ""]),
+        (json!({"template": 7, "data": 1}), vec!["/template"]),
+        (json!({"template": "list", "data": {}, "surprise": 1}), vec![""]),
+        (json!({"template": "list", "data": {}, "options": {"pdf_standard": "a-9"}}), vec!["/options/pdf_standard"]),
+        (
+            json!({"template": "list", "data": {}, "options": {"pdf_standard": "ua-1", "tagged": false}}),
+            vec!["/options/tagged"],
+        ),
+        (json!({"template": "list", "data": {}, "notify": {"subject": "line\nbreak"}}), vec!["/notify/subject"]),
+    ] {
+        let answer = bench.post(body.to_string()).await;
+        assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (422, "invalid-request"), "{body}");
+        let problem = answer.json();
+        let found: Vec<_> = problem["errors"].as_array().expect("errors").iter().map(|it| &it["pointer"]).collect();
+        assert_eq!(found, pointers, "{body}: {problem}");
+    }
+    assert_eq!(bench.queued().await, None);
+}
+
+#[tokio::test]
+async fn every_violation_of_the_schema_is_told_and_nothing_is_queued() {
+    let bench = Bench::new().await;
+    let data = json!({"name": 5, "lines": [{"qty": 1}, {"qty": 0}, {}], "day": "2026-02-30", "extra": true});
+    let answer = bench.post(json!({"template": "list", "data": data}).to_string()).await;
+    assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (422, "invalid-data"));
+    let problem = answer.json();
+    let mut pointers: Vec<_> = problem["errors"]
+        .as_array()
+        .expect("errors")
+        .iter()
+        .map(|error| error["pointer"].as_str().expect("a pointer"))
+        .collect();
+    pointers.sort_unstable();
+    assert_eq!(pointers, ["/data", "/data/day", "/data/lines/1/qty", "/data/lines/2", "/data/name"], "{problem}");
+    assert_eq!(bench.queued().await, None);
+}
+
+#[tokio::test]
+async fn options_and_notify_travel_with_the_message() {
+    let bench = Bench::new().await;
+    for standard in PDF_STANDARDS {
+        let mut body = good();
+        body["options"] = json!({"pdf_standard": standard});
+        body["notify"] = json!({"subject": standard});
+        assert_eq!(bench.post(body.to_string()).await.status, StatusCode::ACCEPTED);
+    }
+    let mut arrived = Vec::new();
+    for _ in PDF_STANDARDS {
+        let wait = std::time::Duration::from_secs(60);
+        let delivery = bench.local.queue.receive(wait, wait).await.expect("the queue answers").expect("a message");
+        let message = Message::decode(&delivery.body).expect("one of ours");
+        assert_eq!(message.options.pdf_standard, message.notify.subject);
+        arrived.extend(message.options.pdf_standard);
+    }
+    assert_eq!(arrived, PDF_STANDARDS);
+}
+
+#[tokio::test]
+async fn large_data_goes_by_reference() {
+    let bench = Bench::new().await;
+    let body = json!({"template": "list", "data": {"name": "x".repeat(1_000_000), "lines": []}});
+    let answer = bench.post(body.to_string()).await;
+    assert_eq!(answer.status, StatusCode::ACCEPTED);
+    let queued = bench.queued().await.expect("a message");
+    assert!(queued.len() < 1_000, "{}", queued.len());
+    let message = Message::decode(&queued).expect("one of ours");
+    assert_eq!(message.data, None);
+    let parked = bench.local.objects.get(&message.id.input_key()).await.expect("the store answers").expect("parked");
+    assert_eq!(serde_json::from_slice::<Value>(&parked).expect("JSON"), body["data"]);
+}
+
+#[tokio::test]
+async fn too_large_a_body_is_refused_with_the_way_out() {
+    let bench = Bench::new().await;
+    let answer = bench.post("x".repeat(MAX_BODY_BYTES + 1)).await;
+    assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (413, "body-too-large"));
+    assert_eq!(answer.json()["limit_bytes"], MAX_BODY_BYTES);
+}
+
+#[tokio::test]
+async fn unknown_things_are_404() {
+    let bench = Bench::new().await;
+    let unknown = JobId::new();
+    for (path, name) in [
+        ("/", "unknown-path"),
+        ("/append_queue/", "unknown-path"),
+        ("/jobs/7", "unknown-job"),
+        ("/jobs/%ff", "unknown-job"),
+        (&format!("/jobs/{unknown}"), "unknown-job"),
+        (&format!("/jobs/{unknown}/report"), "unknown-job"),
+        ("/templates/nope", "unknown-template"),
+        ("/templates/..%2Flist", "unknown-template"),
+    ] {
+        let answer = bench.get(path).await;
+        assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (404, name), "{path}");
+    }
+    for name in ["nope", "../list", "", "LIST"] {
+        let answer = bench.post(json!({"template": name, "data": {}}).to_string()).await;
+        assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (404, "unknown-template"), "{name}");
+        assert!(answer.json()["detail"].as_str().expect("a detail").contains("list"));
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_method_is_told_the_right_one() {
+    let bench = Bench::new().await;
+    for (method, path, allow) in [
+        (Method::GET, "/append_queue", "POST"),
+        (Method::DELETE, "/jobs/x", "GET,HEAD"),
+        (Method::POST, "/healthz", "GET,HEAD"),
+        (Method::POST, "/r/x", "GET,HEAD"),
+    ] {
+        let request = Request::builder().method(&method).uri(path).body(Body::empty()).expect("a request");
+        let answer = bench.send(request).await;
+        assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (405, "wrong-method"), "{method} {path}");
+        assert_eq!(answer.header("allow"), allow);
+    }
+}
+
+#[tokio::test]
+async fn callers_must_show_the_token_where_there_is_one() {
+    let bench = Bench::with(|listener| Listener { token: Some("s3cret".into()), ..listener }).await;
+    for authorization in [None, Some("Bearer wrong"), Some("Bearer s3cret2"), Some("Basic s3cret"), Some("Bearer ")] {
+        for path in ["/templates", "/jobs/x", "/nothing"] {
+            let mut request = Request::get(path).body(Body::empty()).expect("a request");
+            if let Some(value) = authorization {
+                request.headers_mut().insert("authorization", value.parse().expect("a value"));
+            }
+            let answer = bench.send(request).await;
+            assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (401, "unauthorized"), "{authorization:?}");
+            assert_eq!(answer.header("www-authenticate"), "Bearer");
+        }
+    }
+    let request = Request::get("/templates").header("authorization", "bearer s3cret").body(Body::empty());
+    assert_eq!(bench.send(request.expect("a request")).await.status, StatusCode::OK);
+    assert_eq!(bench.get("/healthz").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn templates_are_listed_and_shown_as_they_are_now() {
+    let bench = Bench::new().await;
+    assert_eq!(bench.get("/templates").await.json(), json!({"templates": ["list"]}));
+    let shown = bench.get("/templates/list").await.json();
+    assert_eq!(shown["name"], "list");
+    assert_eq!(shown["schema"], serde_json::from_str::<Value>(SCHEMA).expect("JSON"));
+    assert_eq!(shown["sample"]["name"], "x");
+
+    let templates = bench.folder.path().join("templates");
+    add_template(&templates, "other", r#"{"type": "nonsense"}"#, "{}");
+    assert_eq!(bench.get("/templates").await.json(), json!({"templates": ["list", "other"]}));
+    let answer = bench.get("/templates/other").await;
+    assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (500, "unusable-template"));
+    add_template(&templates, "other", r#"{"type": "object", "title": "now it is a schema"}"#, "{}");
+    assert_eq!(bench.get("/templates/other").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_job_is_shown_from_queue_to_report() {
+    let bench = Bench::new().await;
+    let (running, owner) = bench.running().await;
+    let path = format!("/jobs/{}", running.id);
+    let answer = bench.get(&path).await;
+    assert_eq!((answer.json()["status"].as_str(), answer.header("retry-after")), (Some("running"), "1"));
+    let early = bench.get(&format!("{path}/report")).await;
+    assert_eq!((early.status.as_u16(), early.problem().as_str()), (409, "report-not-ready"));
+
+    let failure = Failure::new("time-limit-exceeded", "The report took too long.", "Send less.");
+    _ = bench.local.jobs.fail(running.id, owner, &failure, now()).await.expect("the store answers");
+    let failed = bench.get(&path).await.json();
+    assert_eq!((&failed["status"], &failed["error"]["type"]), (&json!("failed"), &json!(failure.kind)));
+    let none = bench.get(&format!("{path}/report")).await;
+    assert_eq!((none.status.as_u16(), none.problem().as_str()), (409, "job-failed"));
+    assert_eq!(none.json()["error"], failed["error"]);
+
+    let job = bench.completed(b"%PDF-1.7 hello").await;
+    let completed = bench.get(&format!("/jobs/{}", job.id)).await.json();
+    assert_eq!((&completed["pages"], &completed["bytes"], &completed["attempts"]), (&json!(3), &json!(14), &json!(1)));
+    let report_url = completed["report_url"].as_str().expect("a URL").to_owned();
+    let report = bench.get(report_url.strip_prefix("http://press.test").expect("our own")).await;
+    assert_eq!((report.status, report.bytes.as_slice()), (StatusCode::OK, &b"%PDF-1.7 hello"[..]));
+    assert_eq!(report.header("content-type"), "application/pdf");
+    assert_eq!(report.header("content-disposition"), format!("inline; filename=\"list-{}.pdf\"", job.id));
+}
+
+#[tokio::test]
+async fn parts_of_a_report_can_be_asked_for() {
+    let bench = Bench::new().await;
+    let job = bench.completed(b"%PDF-1.7 hello").await;
+    let ask = |range: &str| {
+        let request = Request::get(format!("/jobs/{}/report", job.id)).header("range", range).body(Body::empty());
+        bench.send(request.expect("a request"))
+    };
+    let part = ask("bytes=0-3").await;
+    assert_eq!((part.status.as_u16(), part.bytes.as_slice()), (206, &b"%PDF"[..]));
+    let beyond = ask("bytes=99-").await;
+    assert_eq!((beyond.status.as_u16(), beyond.problem().as_str()), (416, "range-not-satisfiable"));
+
+    let request = Request::get(format!("/jobs/{}/report", job.id));
+    let request = request.header("if-unmodified-since", "Sun, 06 Nov 1994 08:49:37 GMT").body(Body::empty());
+    let older = bench.send(request.expect("a request")).await;
+    assert_eq!((older.status.as_u16(), older.problem().as_str()), (412, "precondition-failed"));
+}
+
+#[tokio::test]
+async fn a_report_that_is_not_kept_any_more_is_gone() {
+    let bench = Bench::new().await;
+    let (job, owner) = bench.running().await;
+    _ = bench.local.jobs.complete(job.id, owner, 1, 1, now()).await.expect("the store answers");
+    let answer = bench.get(&format!("/jobs/{}/report", job.id)).await;
+    assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (410, "report-expired"));
+}
+
+#[tokio::test]
+async fn a_signed_link_needs_no_token_and_cannot_be_altered() {
+    let bench = Bench::with(|listener| Listener { token: Some("s3cret".into()), ..listener }).await;
+    let job = bench.completed(b"%PDF-1.7 hello").await;
+    let path = LinkSigner::new(b"key").sign("", job.id, now() + TimeDelta::hours(1));
+    assert_eq!(bench.get(&path).await.bytes, b"%PDF-1.7 hello");
+
+    let expired = LinkSigner::new(b"key").sign("", job.id, now() - TimeDelta::seconds(1));
+    let rotated = LinkSigner::new(b"old key").sign("", job.id, now() + TimeDelta::hours(1));
+    let altered = format!("{}{}", &path[..path.len() - 2], "AA");
+    let unsigned = format!("/r/{}", job.id);
+    for path in [expired, rotated, altered, unsigned, "/r/x?expires=1&sig=x".into()] {
+        let answer = bench.get(&path).await;
+        assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (403, "link-refused"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_does_not_answer_is_503_and_asks_for_patience() {
+    let bench = Bench::new().await;
+    let database = bench.folder.path().join("data/pressrun.db");
+    let pool = sqlx::SqlitePool::connect(&format!("sqlite://{}", database.display())).await.expect("the database");
+    sqlx::raw_sql("DROP TABLE messages; DROP TABLE jobs").execute(&pool).await.expect("dropped");
+    for answer in [bench.post(good().to_string()).await, bench.get(&format!("/jobs/{}", JobId::new())).await] {
+        assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (503, "unavailable"));
+        assert_eq!(answer.header("retry-after"), "5");
+    }
+}
