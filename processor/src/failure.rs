@@ -1,0 +1,91 @@
+//! Why a job failed for good, in words its caller can act on.
+
+use jobs::{Diagnostic, Failure};
+
+use crate::press::{PressError, signal_of};
+
+/// SIGHUP, SIGINT and SIGTERM: somebody stopped the machine or the service, and the job had no part in it.
+const STOP_SIGNALS: [i32; 3] = [1, 2, 15];
+
+/// How many of a template's errors are told.
+const MAX_DIAGNOSTICS: usize = 20;
+
+/// How much of one error is told, in characters.
+const MAX_RENDERED_CHARS: usize = 4_000;
+
+/// The title of a failure by its name, or `None` where the name is of no failure.
+pub fn title_of(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "template-error" => "The template has an error, or does not fit this data.",
+        "template-missing" => "The template is gone.",
+        "options-refused" => "The options do not go together.",
+        "input-missing" => "The data is gone.",
+        "time-limit-exceeded" => "The report took too long.",
+        "memory-limit-exceeded" => "The report took too much memory.",
+        "output-limit-exceeded" => "The report became too large.",
+        "typesetter-panicked" | "typesetter-crashed" => "The typesetter made a mistake.",
+        "attempts-exhausted" => "Every attempt met trouble.",
+        _ => return None,
+    })
+}
+
+/// A failure of this name, with its title.
+pub(crate) fn failure(name: &str, detail: impl Into<String>) -> Failure {
+    Failure::new(name, title_of(name).unwrap_or("The report could not be made."), detail)
+}
+
+/// The failure that a press's error means, or nothing if another attempt may do better.
+pub fn failure_of(error: &PressError) -> Option<Failure> {
+    Some(match error {
+        PressError::Typesetter(typesetter::Error::Io { .. } | typesetter::Error::Request { .. })
+        | PressError::Unusable(_) => return None,
+        PressError::Crashed { status, .. } if signal_of(*status).is_some_and(|it| STOP_SIGNALS.contains(&it)) => {
+            return None;
+        }
+        PressError::Typesetter(error) => from_typesetter(error),
+        PressError::TimeLimit(limit) => failure(
+            "time-limit-exceeded",
+            format!(
+                "Typesetting was stopped after {:.0} s. Look for a loop that does not end, send less data, or raise the \
+                 time limit.",
+                limit.as_secs_f64()
+            ),
+        ),
+        PressError::MemoryLimit(limit) => failure(
+            "memory-limit-exceeded",
+            format!(
+                "Typesetting was stopped when it asked for more than {} MiB. Send less data, make the template build \
+                 less at once, or raise the memory limit.",
+                limit / crate::limits::MEBIBYTE
+            ),
+        ),
+        PressError::Crashed { status, complaint } => failure(
+            "typesetter-crashed",
+            format!("The typesetting process ended with {status}. It said: {}", shortened(complaint)),
+        ),
+    })
+}
+
+fn from_typesetter(error: &typesetter::Error) -> Failure {
+    let mut failure = failure(error.name(), format!("{error}."));
+    failure.diagnostics = error.diagnostics().iter().take(MAX_DIAGNOSTICS).map(diagnostic).collect();
+    failure
+}
+
+fn diagnostic(from: &typesetter::Diagnostic) -> Diagnostic {
+    Diagnostic {
+        message: shortened(&from.message),
+        file: from.file.clone(),
+        line: from.line,
+        column: from.column,
+        hints: from.hints.clone(),
+        rendered: shortened(&from.to_string()),
+    }
+}
+
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(MAX_RENDERED_CHARS) {
+        Some((end, _)) => format!("{} …", &text[..end]),
+        None => text.to_owned(),
+    }
+}

@@ -1,0 +1,18 @@
+//! One message in, one report out: claim, typeset, store, complete, notify, acknowledge.
+//!
+//! [`Processor::process`] is one run of one job, and the same on AWS Lambda (`main.rs`) and on one machine (the
+//! `pressrun` package). It leaves the typesetting to a [`Press`], which keeps it in child processes held to
+//! [`Limits`].
+
+mod failure;
+mod limits;
+mod pipeline;
+mod press;
+mod trouble;
+mod worker;
+
+pub use failure::{failure_of, title_of};
+pub use limits::{Limits, MEBIBYTE};
+pub use pipeline::{Processor, RECORDING_MARGIN, Verdict};
+pub use press::{Press, PressError};
+pub use worker::work;

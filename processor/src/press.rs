@@ -1,0 +1,205 @@
+//! A press typesets in child processes: this very program, started again, one a core at most.
+//!
+//! A child that is done waits warm for the next report, so that a small one costs no process start. A child that
+//! breaks a limit is killed, and the next report gets a fresh one.
+
+use std::collections::VecDeque;
+use std::io;
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use typesetter::worker::{self, Response};
+use typesetter::{Report, Request};
+
+use crate::limits::Limits;
+
+/// A child that holds more of its memory limit than one part in so many after a job is not kept.
+const KEPT_SHARE: u64 = 4;
+
+/// How many of the last lines that a child wrote on standard error are kept.
+const COMPLAINT_LINES: usize = 20;
+
+/// How long a child that closed its output may take to exit.
+const EXIT_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Typesets reports in child processes.
+#[derive(Debug)]
+pub struct Press {
+    program: PathBuf,
+    limits: Limits,
+    slots: Semaphore,
+    warm: Mutex<Vec<Typist>>,
+}
+
+/// Why the press has no report.
+#[derive(Debug, thiserror::Error)]
+pub enum PressError {
+    /// The typesetter says why.
+    #[error(transparent)]
+    Typesetter(#[from] typesetter::Error),
+    /// It took too long and was stopped.
+    #[error("typesetting was stopped after {} s", .0.as_secs_f64())]
+    TimeLimit(Duration),
+    /// It asked for more memory than it may have, and was stopped.
+    #[error("typesetting was stopped at {0} bytes of memory")]
+    MemoryLimit(u64),
+    /// The child process ended in a way it should not.
+    #[error("the typesetting process ended with {status}: {complaint}")]
+    Crashed {
+        /// How it ended.
+        status: ExitStatus,
+        /// The last it wrote on standard error.
+        complaint: String,
+    },
+    /// The child process could not be started or talked to.
+    #[error("the typesetting process could not be used: {0}")]
+    Unusable(#[from] io::Error),
+}
+
+impl Press {
+    /// A press of at most `slots` children at a time, each held to `limits`. `program` must call
+    /// [`typesetter::worker::run`] when its first argument is [`worker::ARGUMENT`].
+    pub fn new(program: impl Into<PathBuf>, slots: usize, limits: Limits) -> Self {
+        Self { program: program.into(), limits, slots: Semaphore::new(slots.max(1)), warm: Mutex::default() }
+    }
+
+    /// A press whose children are this very program, even if its file was replaced since it started.
+    pub fn of_this_program(slots: usize, limits: Limits) -> io::Result<Self> {
+        let program = if cfg!(target_os = "linux") { "/proc/self/exe".into() } else { std::env::current_exe()? };
+        Ok(Self::new(program, slots, limits))
+    }
+
+    /// What one report may cost.
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// Starts a child ahead of the first report.
+    pub fn warm_up(&self) -> io::Result<()> {
+        let typist = Typist::start(self)?;
+        self.warm().push(typist);
+        Ok(())
+    }
+
+    /// Typesets one report, in `time` at most.
+    pub async fn typeset(&self, request: &Request, time: Duration) -> Result<Report, PressError> {
+        let _slot = self.slots.acquire().await.map_err(io::Error::other)?;
+        let mut typist = self.take_warm().map_or_else(|| Typist::start(self), Ok)?;
+        // Dropping the typist kills it.
+        let answer = match timeout(time, typist.ask(request)).await {
+            Err(_) => return Err(PressError::TimeLimit(time)),
+            Ok(Err(error)) => return Err(error.into()),
+            Ok(Ok(None)) => return Err(self.verdict_on(typist).await?),
+            Ok(Ok(Some(answer))) => answer,
+        };
+        let (result, resident_bytes, spent) = match answer {
+            Response::Done { report, resident_bytes, spent } => (Ok(report), resident_bytes, spent),
+            Response::Failed { error, resident_bytes, spent } => (Err(error), resident_bytes, spent),
+        };
+        if !spent && resident_bytes <= self.limits.memory_bytes / KEPT_SHARE {
+            self.warm().push(typist);
+        }
+        result.map_err(|error| match error {
+            // Asking for more than any machine has is refused before a byte is allocated.
+            typesetter::Error::Panicked { message } if message.contains("capacity overflow") => {
+                PressError::MemoryLimit(self.limits.memory_bytes)
+            }
+            error => error.into(),
+        })
+    }
+
+    fn warm(&self) -> std::sync::MutexGuard<'_, Vec<Typist>> {
+        self.warm.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A child that is still there; one may have been killed while it waited.
+    fn take_warm(&self) -> Option<Typist> {
+        let mut warm = self.warm();
+        std::iter::from_fn(|| warm.pop()).find_map(|mut typist| match typist.process.try_wait() {
+            Ok(None) => Some(typist),
+            _ => None,
+        })
+    }
+
+    /// Why a child closed its output without an answer.
+    async fn verdict_on(&self, mut typist: Typist) -> io::Result<PressError> {
+        let status = timeout(EXIT_PATIENCE, typist.process.wait()).await.map_err(io::Error::from)??;
+        let complaint = typist.complaint.await.unwrap_or_default().trim().to_owned();
+        if is_out_of_memory(status, &complaint) {
+            return Ok(PressError::MemoryLimit(self.limits.memory_bytes));
+        }
+        Ok(PressError::Crashed { status, complaint })
+    }
+}
+
+/// Rust aborts with this sentence when an allocation fails; the system's own out-of-memory killer says nothing and
+/// sends SIGKILL, which nobody else sends to a child that this process did not give up.
+fn is_out_of_memory(status: ExitStatus, complaint: &str) -> bool {
+    const SIGKILL: i32 = 9;
+    signal_of(status) == Some(SIGKILL)
+        || (complaint.contains("memory allocation of") && complaint.contains("bytes failed"))
+}
+
+/// The signal that ended a process.
+pub(crate) fn signal_of(status: ExitStatus) -> Option<i32> {
+    #[cfg(unix)]
+    return std::os::unix::process::ExitStatusExt::signal(&status);
+    #[cfg(not(unix))]
+    None
+}
+
+/// A child process that typesets.
+#[derive(Debug)]
+struct Typist {
+    process: Child,
+    requests: ChildStdin,
+    answers: Lines<BufReader<ChildStdout>>,
+    complaint: JoinHandle<String>,
+}
+
+impl Typist {
+    fn start(press: &Press) -> io::Result<Self> {
+        let mut command = Command::from(worker::command(&press.program, Some(press.limits.memory_bytes)));
+        let mut process = command.stderr(Stdio::piped()).kill_on_drop(true).spawn()?;
+        let missing = || io::Error::other("a pipe to the child is missing");
+        Ok(Self {
+            requests: process.stdin.take().ok_or_else(missing)?,
+            answers: BufReader::new(process.stdout.take().ok_or_else(missing)?).lines(),
+            complaint: tokio::spawn(read_complaint(process.stderr.take().ok_or_else(missing)?)),
+            process,
+        })
+    }
+
+    /// The child's answer; nothing if it ended in place of answering.
+    async fn ask(&mut self, request: &Request) -> io::Result<Option<Response>> {
+        let mut line = serde_json::to_vec(request)?;
+        line.push(b'\n');
+        match self.requests.write_all(&line).await {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(None),
+            Err(error) => return Err(error),
+        }
+        let Some(line) = self.answers.next_line().await? else { return Ok(None) };
+        Ok(Some(serde_json::from_str(&line)?))
+    }
+}
+
+/// Reads to the end, so that the child never waits for a reader.
+async fn read_complaint(stderr: ChildStderr) -> String {
+    let mut lines = BufReader::new(stderr).lines();
+    let mut kept = VecDeque::new();
+    while let Ok(Some(line)) = lines.next_line().await {
+        kept.push_back(line);
+        if kept.len() > COMPLAINT_LINES {
+            kept.pop_front();
+        }
+    }
+    Vec::from(kept).join("\n")
+}

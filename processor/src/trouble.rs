@@ -1,0 +1,39 @@
+//! The two ways a run can end without a report, and when to try again.
+
+use std::time::Duration;
+
+use jobs::{Failure, Unavailable};
+
+use crate::press::PressError;
+
+/// Why a run has no report.
+#[derive(Debug)]
+pub(crate) enum Trouble {
+    /// Another attempt would end the same: fail the job at once.
+    Permanent(Failure),
+    /// The world was against it: try again later. Says what happened.
+    Transient(String),
+}
+
+impl From<Unavailable> for Trouble {
+    fn from(error: Unavailable) -> Self {
+        Self::Transient(error.to_string())
+    }
+}
+
+impl From<std::io::Error> for Trouble {
+    fn from(error: std::io::Error) -> Self {
+        Self::Transient(format!("work in the temporary folder: {error}"))
+    }
+}
+
+impl From<PressError> for Trouble {
+    fn from(error: PressError) -> Self {
+        crate::failure_of(&error).map_or_else(|| Self::Transient(error.to_string()), Self::Permanent)
+    }
+}
+
+/// How long to wait before the next attempt: 10 s, 20 s, 40 s and so on, five minutes at most.
+pub(crate) fn pause_after(attempt: u32) -> Duration {
+    Duration::from_secs(5 << attempt.min(6)).min(Duration::from_secs(300))
+}

@@ -1,0 +1,57 @@
+//! The loop that feeds a processor from a queue on one machine; on AWS the event source does this.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jobs::{Delivery, Queue, Unavailable};
+use tokio::sync::watch;
+
+use crate::pipeline::{Processor, RECORDING_MARGIN, Verdict};
+
+/// How long one call waits for a message.
+const WAIT: Duration = Duration::from_secs(20);
+
+/// How long to wait before asking a queue again that did not answer.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Takes messages one at a time until `stop` turns true; a run in progress is finished first.
+pub async fn work(processor: Arc<Processor>, queue: Arc<dyn Queue>, mut stop: watch::Receiver<bool>) {
+    // Time to typeset, and as much as a report's upload and record may take on either side of it.
+    let visibility = processor.press.limits().time + 2 * RECORDING_MARGIN;
+    loop {
+        let delivery = tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => return,
+            delivery = queue.receive(visibility, WAIT) => delivery,
+        };
+        let outcome = match delivery {
+            Ok(None) => continue,
+            Ok(Some(delivery)) => deal_with(&processor, &*queue, delivery, Instant::now() + visibility).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = outcome {
+            tracing::error!(%error, "the queue did not answer");
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+}
+
+async fn deal_with(
+    processor: &Arc<Processor>,
+    queue: &dyn Queue,
+    delivery: Delivery,
+    deadline: Instant,
+) -> Result<(), Unavailable> {
+    let Delivery { body, receives, ticket } = delivery;
+    let processor = processor.clone();
+    // In a task of its own, a panic is this job's trouble and nobody else's.
+    let verdict = tokio::spawn(async move { processor.process(&body, receives, deadline).await }).await;
+    match verdict {
+        Ok(Verdict::Acknowledge) => queue.acknowledge(&ticket).await,
+        Ok(Verdict::Release(pause)) => queue.release(&ticket, pause).await,
+        Ok(Verdict::Reject) => queue.release(&ticket, PAUSE).await,
+        Err(error) => {
+            tracing::error!(%error, "a run panicked");
+            queue.release(&ticket, PAUSE).await
+        }
+    }
+}

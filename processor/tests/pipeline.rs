@@ -1,0 +1,249 @@
+//! Runs of jobs over the ports of one machine, with the typesetter in real child processes.
+
+mod bench;
+
+use std::time::{Duration, Instant};
+
+use bench::{Bench, mail_count};
+use chrono::TimeDelta;
+use jobs::job::{PDF_STANDARDS, now};
+use jobs::{Claim, Claimed, Failure, Job, JobId, JobStore, Message, Notify, ObjectStore, Options, Status};
+use processor::{Limits, MEBIBYTE, Verdict, title_of};
+use serde_json::json;
+use typesetter::PdfStandard;
+use uuid::Uuid;
+
+const HELLO: &str = r#"#set document(title: "Hello")
+#set text(lang: "en")
+= Hello #json("/data.json").name"#;
+
+fn message(template: &str) -> Message {
+    let job = Job::queued(JobId::new(), template, now());
+    Message::new(&job, Options::default(), Notify::default(), Some(json!({"name": "world"})))
+}
+
+async fn failure_of(bench: &Bench, template: &str) -> Failure {
+    let message = message(template);
+    assert_eq!(bench.process(&message).await, Verdict::Acknowledge);
+    let job = bench.job(message.id).await;
+    assert_eq!(job.status, Status::Failed, "{job:?}");
+    assert!(job.notified_at.is_some(), "a failure is announced as loudly as a success");
+    let failure = job.error.expect("a failure has a reason");
+    assert!(bench.mail(message.id, Status::Failed).contains(&failure.title));
+    failure
+}
+
+#[tokio::test]
+async fn a_message_becomes_a_report_and_a_mail() {
+    let bench = Bench::new(&[("hello", HELLO)]).await;
+    let message = message("hello");
+    assert_eq!(bench.process(&message).await, Verdict::Acknowledge);
+
+    let job = bench.job(message.id).await;
+    assert_eq!((job.status, job.attempts, job.pages), (Status::Completed, 1, Some(1)));
+    assert!(job.notified_at.is_some());
+    let report = bench.report(message.id).await.expect("a report");
+    assert!(report.starts_with(b"%PDF-1.7"));
+    assert_eq!(job.bytes, Some(report.len() as u64));
+    let mail = bench.mail(message.id, Status::Completed);
+    assert!(mail.contains(&format!("https://press.test/r/{}?expires=", message.id)), "{mail}");
+}
+
+#[tokio::test]
+async fn a_second_delivery_changes_nothing() {
+    let bench = Bench::new(&[("hello", HELLO)]).await;
+    let message = message("hello");
+    bench.process(&message).await;
+    let (job, report) = (bench.job(message.id).await, bench.report(message.id).await);
+    assert_eq!(bench.process(&message).await, Verdict::Acknowledge);
+    assert_eq!((bench.job(message.id).await, bench.report(message.id).await), (job, report));
+    assert_eq!(mail_count(&bench), 1);
+}
+
+#[tokio::test]
+async fn a_job_that_another_run_holds_is_left_to_it() {
+    let bench = Bench::new(&[("hello", HELLO)]).await;
+    let (message, now) = (message("hello"), now());
+    let lease_until = now + TimeDelta::seconds(30);
+    let claim = Claim { owner: Uuid::new_v4(), now, lease_until, expires_at: lease_until };
+    assert_eq!(bench.local.jobs.claim(&message.job(), &claim).await.expect("claimed"), Claimed::Run(1));
+    match bench.process(&message).await {
+        Verdict::Release(pause) => {
+            assert!(pause > Duration::from_secs(20) && pause < Duration::from_secs(40), "{pause:?}")
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(bench.job(message.id).await.attempts, 1);
+}
+
+#[tokio::test]
+async fn a_completed_job_that_nobody_heard_of_is_announced_and_not_made_again() {
+    let bench = Bench::new(&[("hello", HELLO)]).await;
+    let (message, past) = (message("hello"), now() - TimeDelta::minutes(5));
+    let claim = Claim { owner: Uuid::new_v4(), now: past, lease_until: past, expires_at: now() };
+    assert_eq!(bench.local.jobs.claim(&message.job(), &claim).await.expect("claimed"), Claimed::Run(1));
+    _ = bench.local.jobs.complete(message.id, claim.owner, 1, 1, past).await.expect("completed");
+
+    assert_eq!(bench.process(&message).await, Verdict::Acknowledge);
+    assert!(bench.job(message.id).await.notified_at.is_some());
+    bench.mail(message.id, Status::Completed);
+    assert_eq!(bench.report(message.id).await, None, "the run only told what another had made");
+}
+
+#[tokio::test]
+async fn parked_data_is_fetched_and_missing_data_fails_the_job() {
+    let bench = Bench::new(&[("hello", HELLO)]).await;
+    let parked = Message { data: None, ..message("hello") };
+    let content = jobs::Content::Bytes(br#"{"name": "parked"}"#);
+    let key = parked.id.input_key();
+    bench.local.objects.put(&key, "application/json", content).await.expect("parked");
+    bench.process(&parked).await;
+    assert_eq!(bench.job(parked.id).await.status, Status::Completed);
+
+    let lost = Message { data: None, ..message("hello") };
+    assert_eq!(bench.process(&lost).await, Verdict::Acknowledge);
+    assert_eq!(bench.job(lost.id).await.error.expect("a reason").kind, "urn:pressrun:problem:input-missing");
+}
+
+#[tokio::test]
+async fn a_templates_error_is_told_with_its_place() {
+    let bench = Bench::new(&[("broken", "#let x = 1\n\nHere: #nothing")]).await;
+    let failure = failure_of(&bench, "broken").await;
+    assert_eq!(failure.kind, "urn:pressrun:problem:template-error");
+    let [diagnostic] = failure.diagnostics.as_slice() else { panic!("{failure:?}") };
+    assert_eq!((diagnostic.file.as_deref(), diagnostic.line, diagnostic.column), (Some("main.typ"), Some(3), Some(8)));
+    assert!(
+        diagnostic.rendered.contains("main.typ:3:8") && diagnostic.rendered.contains('^'),
+        "{}",
+        diagnostic.rendered
+    );
+}
+
+#[tokio::test]
+async fn a_template_that_is_gone_fails_the_job() {
+    let bench = Bench::new(&[]).await;
+    assert_eq!(failure_of(&bench, "gone").await.kind, "urn:pressrun:problem:template-missing");
+}
+
+#[tokio::test]
+async fn each_limit_has_its_name_and_the_next_job_is_served() {
+    let templates = [
+        ("endless", "#for a in range(100000) { for b in range(100000) { let c = a * b } }"),
+        ("greedy", "#let all = range(1000000000)"),
+        ("boundless", "#let all = (1,) * 900000000000000000"),
+        ("huge", "#for n in range(3000) [#n #pagebreak()]"),
+        ("hello", HELLO),
+    ];
+    let limits = Limits { time: Duration::from_secs(2), memory_bytes: 512 * MEBIBYTE, output_bytes: 64 * 1024 };
+    let bench = Bench::with_limits(&templates, limits).await;
+    for (template, name) in
+        [("endless", "time-limit-exceeded"), ("greedy", "memory-limit-exceeded"), ("huge", "output-limit-exceeded")]
+    {
+        let start = Instant::now();
+        let failure = failure_of(&bench, template).await;
+        assert_eq!(failure.kind, format!("urn:pressrun:problem:{name}"), "{failure:?}");
+        assert!(start.elapsed() < Duration::from_secs(30), "{template} took {:?}", start.elapsed());
+        let next = message("hello");
+        bench.process(&next).await;
+        assert_eq!(bench.job(next.id).await.status, Status::Completed, "after {template}");
+    }
+}
+
+#[tokio::test]
+async fn a_template_reads_nothing_outside_its_folder() {
+    let secret = "#read(\"../hello/main.typ\")";
+    let bench = Bench::new(&[("thief", secret), ("hello", HELLO)]).await;
+    let failure = failure_of(&bench, "thief").await;
+    assert_eq!(failure.kind, "urn:pressrun:problem:template-error");
+}
+
+#[tokio::test]
+async fn trouble_that_may_pass_is_tried_again_and_then_given_up() {
+    let bench = Bench::new(&[("hello", HELLO)]).await;
+    bench.objects.break_down();
+    let message = message("hello");
+    for receives in 1..bench::MAX_ATTEMPTS {
+        let verdict = bench.process_delivery(&message, receives).await;
+        assert_eq!(verdict, Verdict::Release(Duration::from_secs(5 << receives)));
+        assert_eq!(bench.job(message.id).await.status, Status::Queued);
+    }
+    assert_eq!(bench.process_delivery(&message, bench::MAX_ATTEMPTS).await, Verdict::Acknowledge);
+    let job = bench.job(message.id).await;
+    assert_eq!((job.status, job.attempts), (Status::Failed, bench::MAX_ATTEMPTS));
+    let failure = job.error.expect("a reason");
+    assert_eq!(failure.kind, "urn:pressrun:problem:attempts-exhausted");
+    assert!(failure.detail.contains("the store is broken"), "{failure:?}");
+    bench.mail(message.id, Status::Failed);
+}
+
+#[tokio::test]
+async fn trouble_that_passes_costs_only_an_attempt() {
+    let bench = Bench::new(&[("hello", HELLO)]).await;
+    bench.objects.break_down();
+    let message = message("hello");
+    assert!(matches!(bench.process_delivery(&message, 1).await, Verdict::Release(_)));
+    bench.objects.mend();
+    assert_eq!(bench.process_delivery(&message, 2).await, Verdict::Acknowledge);
+    let job = bench.job(message.id).await;
+    assert_eq!((job.status, job.attempts), (Status::Completed, 2));
+}
+
+#[tokio::test]
+async fn a_job_whose_every_attempt_was_killed_is_failed_by_the_next_delivery() {
+    let bench = Bench::new(&[("hello", HELLO)]).await;
+    let (message, past) = (message("hello"), now() - TimeDelta::minutes(5));
+    let claim = Claim { owner: Uuid::new_v4(), now: past, lease_until: past, expires_at: now() };
+    assert_eq!(bench.local.jobs.claim(&message.job(), &claim).await.expect("claimed"), Claimed::Run(1));
+
+    assert_eq!(bench.process_delivery(&message, bench::MAX_ATTEMPTS + 1).await, Verdict::Acknowledge);
+    let failure = bench.job(message.id).await.error.expect("a reason");
+    assert_eq!(failure.kind, "urn:pressrun:problem:attempts-exhausted");
+    bench.mail(message.id, Status::Failed);
+    assert_eq!(bench.report(message.id).await, None);
+}
+
+#[tokio::test]
+async fn an_announcement_that_fails_is_made_by_the_next_delivery() {
+    let bench = Bench::new(&[("hello", HELLO)]).await;
+    let message = message("hello");
+    bench.outbox_is_there(false);
+    assert!(matches!(bench.process_delivery(&message, 1).await, Verdict::Release(_)));
+    let job = bench.job(message.id).await;
+    assert_eq!((job.status, job.notified_at), (Status::Completed, None));
+
+    bench.outbox_is_there(true);
+    assert_eq!(bench.process_delivery(&message, 2).await, Verdict::Acknowledge);
+    bench.mail(message.id, Status::Completed);
+    assert_eq!(bench.job(message.id).await.attempts, 1);
+}
+
+#[tokio::test]
+async fn a_message_that_is_not_ours_is_rejected() {
+    let bench = Bench::new(&[]).await;
+    let deadline = Instant::now() + Duration::from_secs(60);
+    for body in ["", "hello", "{}", r#"{"version": 99}"#] {
+        assert_eq!(bench.processor.process(body, 1, deadline).await, Verdict::Reject, "{body}");
+    }
+}
+
+#[tokio::test]
+async fn every_standard_that_the_listener_takes_is_known_to_the_typesetter() {
+    assert_eq!(PDF_STANDARDS, PdfStandard::ALL.map(PdfStandard::as_str));
+    let bench = Bench::new(&[("hello", HELLO)]).await;
+    for standard in ["a-2b", "ua-1"] {
+        let options = Options { pdf_standard: Some(standard.into()), tagged: None };
+        let message = Message { options, ..message("hello") };
+        bench.process(&message).await;
+        let job = bench.job(message.id).await;
+        assert_eq!(job.status, Status::Completed, "{job:?}");
+    }
+}
+
+#[test]
+fn every_error_of_the_typesetter_has_a_title() {
+    for name in
+        ["template-error", "output-limit-exceeded", "options-refused", "template-missing", "typesetter-panicked"]
+    {
+        assert!(title_of(name).is_some(), "{name}");
+    }
+}
