@@ -1,0 +1,174 @@
+//! The command line: its words, their defaults, and what `--help` says about them.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use clap::{Args, Parser, Subcommand};
+use processor::{Limits, MEBIBYTE};
+use typesetter::{Format, PdfStandard};
+
+/// Queue a report, get a PDF.
+#[derive(Debug, Parser)]
+#[command(version, about, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Listen for requests, make their reports, announce them
+    #[command(after_long_help = SERVE_EXAMPLES)]
+    Serve(Serve),
+    /// Make one report now, without a queue
+    #[command(after_long_help = RENDER_EXAMPLES)]
+    Render(Render),
+}
+
+const SERVE_EXAMPLES: &str = "\
+Examples:
+  pressrun serve
+      Listen on 127.0.0.1:9000 and keep everything in ./pressrun-data.
+  pressrun serve --addr 0.0.0.0:80 --token \"$SECRET\" --public-url https://reports.example.org
+      Listen to everybody who shows the token; links in mails start with the public URL.
+
+What a caller does is in the README: POST /append_queue, then GET /jobs/{id}.";
+
+const RENDER_EXAMPLES: &str = "\
+Examples:
+  pressrun render invoice
+      The sample of the template `invoice`, as invoice.pdf.
+  pressrun render invoice --data order.json -o order.pdf
+  jq .order big.json | pressrun render invoice --data - -o - > order.pdf
+  pressrun render ./my-template --format png -o page.png
+
+Exit status:
+  0  the report is written
+  1  the template has an error (printed as main.typ:LINE:COLUMN)
+  2  the command line makes no sense
+  3  the data does not fit the template's schema, or is not JSON
+  4  a limit was exceeded
+  5  a file could not be read or written
+
+No file is written unless the report could be made.";
+
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// Where to listen; anything but loopback needs a token
+    #[arg(long, env = "PRESSRUN_ADDR", default_value = "127.0.0.1:9000")]
+    pub(crate) addr: SocketAddr,
+    /// Folder for the queue, the reports and the outbox; made if it is not there
+    #[arg(long, env = "PRESSRUN_DATA", value_name = "DIR", default_value = "pressrun-data")]
+    pub(crate) data: PathBuf,
+    /// Folder of templates
+    #[arg(long, env = "PRESSRUN_TEMPLATES", value_name = "DIR", default_value = "templates")]
+    pub(crate) templates: PathBuf,
+    /// Reports made at the same time, one a core at most
+    #[arg(long, env = "PRESSRUN_WORKERS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) workers: Option<u16>,
+    /// Bearer token that callers must show; everybody is let in without one
+    #[arg(long, env = "PRESSRUN_TOKEN", hide_env_values = true)]
+    pub(crate) token: Option<String>,
+    /// Where callers reach this server: what links in mails start with
+    #[arg(long, env = "PRESSRUN_PUBLIC_URL", value_name = "URL", value_parser = public_url)]
+    pub(crate) public_url: Option<String>,
+    /// Days for which a link in a mail works
+    #[arg(long, env = "PRESSRUN_RETENTION_DAYS", value_name = "DAYS", default_value_t = 30,
+          value_parser = clap::value_parser!(u32).range(1..=3650))]
+    pub(crate) retention_days: u32,
+    #[command(flatten)]
+    pub(crate) limits: LimitOptions,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Render {
+    /// A template's name, or the path of its folder
+    pub(crate) template: String,
+    /// JSON file with the data, `-` for standard input; the template's sample unless said otherwise
+    #[arg(long, short, value_name = "FILE|-")]
+    pub(crate) data: Option<PathBuf>,
+    /// File to write, `-` for standard output; TEMPLATE.FORMAT unless said otherwise. Several pages of images get
+    /// their number before the extension
+    #[arg(long, short, value_name = "FILE|-")]
+    pub(crate) output: Option<PathBuf>,
+    /// pdf, png or svg
+    #[arg(long, default_value_t)]
+    pub(crate) format: Format,
+    /// PDF standard to conform to: 1.4 to 2.0, a-1b to a-4e, ua-1; PDF 1.7 unless said otherwise
+    #[arg(long, value_name = "STANDARD")]
+    pub(crate) pdf_standard: Option<PdfStandard>,
+    /// Leave out the tags that assistive technology reads; the file is smaller
+    #[arg(long)]
+    pub(crate) no_tags: bool,
+    /// Resolution of png, in pixels an inch
+    #[arg(long, default_value_t = typesetter::Options::DEFAULT_PPI)]
+    pub(crate) ppi: f32,
+    /// The report's own date (RFC 3339); today at midnight UTC unless this or SOURCE_DATE_EPOCH says otherwise
+    #[arg(long, value_name = "TIME")]
+    pub(crate) timestamp: Option<DateTime<Utc>>,
+    /// Folder of templates
+    #[arg(long, env = "PRESSRUN_TEMPLATES", value_name = "DIR", default_value = "templates")]
+    pub(crate) templates: PathBuf,
+    #[command(flatten)]
+    pub(crate) limits: LimitOptions,
+}
+
+/// A URL without the slash at its end.
+fn public_url(text: &str) -> Result<String, String> {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    match rest.map(|rest| rest.trim_end_matches('/')) {
+        Some(rest) if !rest.is_empty() && !rest.contains(char::is_whitespace) => {
+            Ok(text.trim_end_matches('/').to_owned())
+        }
+        _ => Err("must be like https://reports.example.org".into()),
+    }
+}
+
+/// What one report may cost.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Limits of one report")]
+pub(crate) struct LimitOptions {
+    /// Wall time of typesetting
+    #[arg(long, env = "PRESSRUN_TIME_LIMIT_SECONDS", value_name = "SECONDS", default_value_t = 300,
+          value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    time_limit: u64,
+    /// Memory of typesetting
+    #[arg(long, env = "PRESSRUN_MEMORY_LIMIT_MB", value_name = "MIB", default_value_t = 2048,
+          value_parser = clap::value_parser!(u64).range(64..=1_048_576))]
+    memory_limit: u64,
+    /// Size of the report
+    #[arg(long, env = "PRESSRUN_OUTPUT_LIMIT_MB", value_name = "MIB", default_value_t = 256,
+          value_parser = clap::value_parser!(u64).range(1..=1_048_576))]
+    output_limit: u64,
+}
+
+impl From<&LimitOptions> for Limits {
+    fn from(options: &LimitOptions) -> Self {
+        Self {
+            time: Duration::from_secs(options.time_limit),
+            memory_bytes: options.memory_limit * MEBIBYTE,
+            output_bytes: options.output_limit * MEBIBYTE,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_limits_are_the_processors_own_unless_said_otherwise() {
+        let cli = Cli::parse_from(["pressrun", "render", "letter"]);
+        let Command::Render(render) = cli.command else { panic!("not a render") };
+        assert_eq!(Limits::from(&render.limits), Limits::default());
+    }
+}

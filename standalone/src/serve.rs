@@ -1,0 +1,188 @@
+//! `pressrun serve`: the listener and as many workers as there are cores, over one data folder.
+
+use std::future::IntoFuture;
+use std::io::{self, Write};
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use jobs::LinkSigner;
+use jobs::local::{Local, OpenError};
+use listener::catalogue::Unusable;
+use listener::{Catalogue, Listener};
+use processor::{Limits, Press, Processor, work};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::announcer::Announcer;
+use crate::cli::Serve;
+
+/// After how many deliveries a job that meets transient trouble fails for good.
+const MAX_ATTEMPTS: u32 = 5;
+
+/// Deliveries beyond those, for recording that every attempt was killed.
+const SPARE_DELIVERIES: u32 = 5;
+
+/// How long open connections may go on once the server is told to stop.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Why the server did not start, or stopped.
+#[derive(Debug, thiserror::Error)]
+enum ServeError {
+    #[error(
+        "{0} can be reached from other machines, so callers must show a token: add --token, or listen on 127.0.0.1"
+    )]
+    TokenMissing(SocketAddr),
+    #[error("cannot listen on {addr}: {source}. Stop what listens there, or name another address with --addr")]
+    Address { addr: SocketAddr, source: io::Error },
+    #[error("no templates: {0}. Name their folder with --templates")]
+    Templates(#[from] Unusable),
+    #[error("there is no template in {0}: a template is a folder with main.typ. Name another folder with --templates")]
+    NoTemplates(PathBuf),
+    #[error(transparent)]
+    Data(#[from] OpenError),
+    #[error("cannot start the typesetter: {0}")]
+    Typesetter(io::Error),
+    #[error("the server stopped: {0}")]
+    Server(#[from] io::Error),
+}
+
+/// Serves until it is told to stop.
+pub(crate) fn serve(options: Serve) -> ExitCode {
+    match run(options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}.");
+            ExitCode::from(if matches!(error, ServeError::TokenMissing(_)) { 2 } else { 1 })
+        }
+    }
+}
+
+#[tokio::main]
+async fn run(options: Serve) -> Result<(), ServeError> {
+    let token = options.token.clone().filter(|token| !token.is_empty());
+    if token.is_none() && !options.addr.ip().to_canonical().is_loopback() {
+        return Err(ServeError::TokenMissing(options.addr));
+    }
+    let names = Catalogue::new(&options.templates).names()?;
+    if names.is_empty() {
+        return Err(ServeError::NoTemplates(options.templates));
+    }
+    let address = |source| ServeError::Address { addr: options.addr, source };
+    let socket = TcpListener::bind(options.addr).await.map_err(address)?;
+    let url = url_of(socket.local_addr().map_err(address)?);
+    let local = Local::open(&options.data, MAX_ATTEMPTS + SPARE_DELIVERIES).await?;
+
+    let (stop, stopped) = watch::channel(false);
+    let workers = start_workers(&options, &local, &url, &stopped)?;
+    announce_start(&options, &url, &names);
+    let router = listener(&options, token, &local).router();
+    let server = axum::serve(socket, router).with_graceful_shutdown(told_to_stop(stop));
+    tokio::select! {
+        served = server.into_future() => served?,
+        () = grace_is_over(stopped) => {}
+    }
+    workers.join_all().await;
+    Ok(())
+}
+
+fn announce_start(options: &Serve, url: &str, names: &[String]) {
+    let (templates, data) = (options.templates.display(), options.data.display());
+    let names = names.join(", ");
+    // Nobody may be reading.
+    _ = writeln!(io::stdout(), "Pressrun listens on {url}\n  templates  {templates} ({names})\n  data       {data}");
+}
+
+fn listener(options: &Serve, token: Option<String>, local: &Local) -> Listener {
+    Listener {
+        queue: Arc::new(local.queue.clone()),
+        jobs: Arc::new(local.jobs.clone()),
+        objects: Arc::new(local.objects.clone()),
+        catalogue: Catalogue::new(&options.templates),
+        token,
+        links: LinkSigner::new(&local.link_key),
+        retention: retention(options),
+        public_url: options.public_url.clone(),
+    }
+}
+
+fn start_workers(
+    options: &Serve,
+    local: &Local,
+    url: &str,
+    stopped: &watch::Receiver<bool>,
+) -> Result<JoinSet<()>, ServeError> {
+    let cores = available_parallelism().map_or(1, usize::from);
+    let count = options.workers.map_or(cores, usize::from);
+    let press =
+        Press::of_this_program(count.min(cores), Limits::from(&options.limits)).map_err(ServeError::Typesetter)?;
+    for _ in 0..count.min(cores) {
+        press.warm_up().map_err(ServeError::Typesetter)?;
+    }
+    let processor = Arc::new(Processor {
+        jobs: Arc::new(local.jobs.clone()),
+        objects: Arc::new(local.objects.clone()),
+        notifier: Arc::new(Announcer(local.outbox.clone())),
+        press,
+        templates: std::path::absolute(&options.templates).map_err(ServeError::Typesetter)?,
+        work: std::path::absolute(&local.work).map_err(ServeError::Typesetter)?,
+        links: LinkSigner::new(&local.link_key),
+        public_url: options.public_url.clone().unwrap_or_else(|| url.to_owned()),
+        retention: retention(options),
+        max_attempts: MAX_ATTEMPTS,
+    });
+    let mut workers = JoinSet::new();
+    for _ in 0..count {
+        workers.spawn(work(processor.clone(), Arc::new(local.queue.clone()), stopped.clone()));
+    }
+    Ok(workers)
+}
+
+fn retention(options: &Serve) -> TimeDelta {
+    TimeDelta::days(options.retention_days.into())
+}
+
+/// The URL of a socket on this machine.
+fn url_of(addr: SocketAddr) -> String {
+    match addr.ip() {
+        ip if ip.is_unspecified() => format!("http://localhost:{}", addr.port()),
+        IpAddr::V4(_) | IpAddr::V6(_) => format!("http://{addr}"),
+    }
+}
+
+async fn grace_is_over(mut stopped: watch::Receiver<bool>) {
+    _ = stopped.wait_for(|stopped| *stopped).await;
+    tokio::time::sleep(GRACE).await;
+}
+
+/// Returns when the process is asked to stop, and tells the workers.
+async fn told_to_stop(stop: watch::Sender<bool>) {
+    #[cfg(unix)]
+    let terminated = async {
+        use tokio::signal::unix::{SignalKind, signal};
+        match signal(SignalKind::terminate()) {
+            Ok(mut signal) => _ = signal.recv().await,
+            Err(error) => {
+                tracing::warn!(%error, "cannot hear SIGTERM; Ctrl-C still stops the server");
+                std::future::pending().await
+            }
+        }
+    };
+    #[cfg(not(unix))]
+    let terminated = std::future::pending::<()>();
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = terminated => {}
+    }
+    tracing::info!("stopping once the reports in progress are done; Ctrl-C stops at once");
+    _ = stop.send(true);
+    tokio::spawn(async {
+        _ = tokio::signal::ctrl_c().await;
+        std::process::exit(130);
+    });
+}
