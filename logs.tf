@@ -1,0 +1,11 @@
+# One log group a function, made here so that its lines do not stay for ever.
+
+resource "aws_cloudwatch_log_group" "listener" {
+  name              = "/aws/lambda/${var.name}-listener"
+  retention_in_days = var.log_retention_days
+}
+
+resource "aws_cloudwatch_log_group" "processor" {
+  name              = "/aws/lambda/${var.name}-processor"
+  retention_in_days = var.log_retention_days
+}

@@ -1,0 +1,198 @@
+# The pipeline, in the order a request takes: function URL, listener, queue, processor, bucket, topic.
+
+locals {
+  listener_zip  = "${path.module}/dist/listener.zip"
+  processor_zip = "${path.module}/dist/processor.zip"
+
+  environment = {
+    PRESSRUN_TABLE          = aws_dynamodb_table.jobs.name
+    PRESSRUN_BUCKET         = aws_s3_bucket.reports.bucket
+    PRESSRUN_QUEUE_URL      = aws_sqs_queue.jobs.url
+    PRESSRUN_LINK_KEY       = local.link_key
+    PRESSRUN_RETENTION_DAYS = var.retention_days
+    RUST_LOG                = var.log_level
+  }
+
+  # An unset limit is left to the processor's own default.
+  limits = {
+    for name, value in {
+      PRESSRUN_TIME_LIMIT_SECONDS = var.time_limit_seconds
+      PRESSRUN_MEMORY_LIMIT_MB    = var.memory_limit_mb
+      PRESSRUN_OUTPUT_LIMIT_MB    = var.output_limit_mb
+    } : name => value if value != null
+  }
+}
+
+# --- Function URL -------------------------------------------------------------------------------------------------
+
+resource "aws_lambda_function_url" "listener" {
+  function_name      = aws_lambda_function.listener.function_name
+  authorization_type = "NONE" # The listener checks the bearer token itself.
+  invoke_mode        = "BUFFERED"
+}
+
+# A public function URL needs both permissions below since October 2025. The provider grants the first by itself when
+# it creates the URL; it stands here so that the policy can be read, and survives what others do to it.
+resource "aws_lambda_permission" "invoke_url" {
+  statement_id           = "AllowPublicFunctionUrl"
+  function_name          = aws_lambda_function.listener.function_name
+  action                 = "lambda:InvokeFunctionUrl"
+  principal              = "*"
+  function_url_auth_type = "NONE"
+}
+
+# The condition lambda:InvokedViaFunctionUrl belongs here, but provider 5.100 has no argument for it (6.28 and later
+# do: `invoked_via_function_url = true`), and no other condition holds for an anonymous caller. Without it another AWS
+# account can call the Invoke API with an event of its own making: it meets the same bearer token check as on the URL.
+resource "aws_lambda_permission" "invoke" {
+  statement_id  = "AllowPublicInvoke"
+  function_name = aws_lambda_function.listener.function_name
+  action        = "lambda:InvokeFunction"
+  principal     = "*"
+}
+
+# --- Listener: checks a request, queues it, answers with a job ---------------------------------------------------
+
+resource "aws_lambda_function" "listener" {
+  function_name                  = "${var.name}-listener"
+  description                    = "Accepts a report request, checks it and queues it"
+  role                           = aws_iam_role.listener.arn
+  runtime                        = "provided.al2023"
+  handler                        = "bootstrap"
+  architectures                  = [var.architecture]
+  memory_size                    = var.listener_memory_mb
+  timeout                        = var.listener_timeout_seconds
+  reserved_concurrent_executions = coalesce(var.listener_reserved_concurrency, -1)
+  filename                       = local.listener_zip
+  source_code_hash               = fileexists(local.listener_zip) ? filebase64sha256(local.listener_zip) : null
+
+  environment {
+    variables = merge(local.environment, var.auth_enabled ? { PRESSRUN_TOKEN = local.api_token } : {})
+  }
+
+  # In JSON the lines can be searched by field. RUST_LOG alone decides which are written; Lambda drops none of them.
+  logging_config {
+    log_format            = "JSON"
+    application_log_level = "TRACE"
+    system_log_level      = "INFO"
+    log_group             = aws_cloudwatch_log_group.listener.name
+  }
+
+  lifecycle {
+    precondition {
+      condition     = fileexists(local.listener_zip)
+      error_message = "dist/listener.zip is missing. Run `make build` first; `make tf` does both."
+    }
+  }
+}
+
+# --- Queue --------------------------------------------------------------------------------------------------------
+
+resource "aws_sqs_queue" "jobs" {
+  name                       = "${var.name}-jobs"
+  visibility_timeout_seconds = 6 * var.processor_timeout_seconds # What AWS asks of a queue that feeds a function.
+  message_retention_seconds  = 4 * 24 * 3600
+  sqs_managed_sse_enabled    = true
+
+  redrive_policy = jsonencode({
+    deadLetterTargetArn = aws_sqs_queue.dead_letters.arn
+    maxReceiveCount     = var.max_receive_count
+  })
+}
+
+# A dead letter's age counts from its first enqueueing, so this retention is the longer one.
+resource "aws_sqs_queue" "dead_letters" {
+  name                      = "${var.name}-dead-letters"
+  message_retention_seconds = 14 * 24 * 3600
+  sqs_managed_sse_enabled   = true
+}
+
+resource "aws_sqs_queue_redrive_allow_policy" "dead_letters" {
+  queue_url = aws_sqs_queue.dead_letters.url
+
+  redrive_allow_policy = jsonencode({
+    redrivePermission = "byQueue"
+    sourceQueueArns   = [aws_sqs_queue.jobs.arn]
+  })
+}
+
+# --- Processor: takes one message, typesets it, stores the report, announces it ----------------------------------
+
+resource "aws_lambda_event_source_mapping" "jobs" {
+  event_source_arn        = aws_sqs_queue.jobs.arn
+  function_name           = aws_lambda_function.processor.arn
+  batch_size              = 1
+  function_response_types = ["ReportBatchItemFailures"]
+
+  scaling_config {
+    maximum_concurrency = var.maximum_concurrency
+  }
+
+  # AWS refuses the mapping unless the role may already read the queue.
+  depends_on = [aws_iam_role_policy.processor]
+}
+
+resource "aws_lambda_function" "processor" {
+  function_name                  = "${var.name}-processor"
+  description                    = "Typesets one queued report and stores it"
+  role                           = aws_iam_role.processor.arn
+  runtime                        = "provided.al2023"
+  handler                        = "bootstrap"
+  architectures                  = [var.architecture]
+  memory_size                    = var.processor_memory_mb
+  timeout                        = var.processor_timeout_seconds
+  reserved_concurrent_executions = coalesce(var.processor_reserved_concurrency, -1)
+  filename                       = local.processor_zip
+  source_code_hash               = fileexists(local.processor_zip) ? filebase64sha256(local.processor_zip) : null
+
+  ephemeral_storage {
+    size = var.processor_storage_mb
+  }
+
+  environment {
+    variables = merge(local.environment, local.limits, {
+      PRESSRUN_TOPIC_ARN    = aws_sns_topic.reports.arn
+      PRESSRUN_PUBLIC_URL   = local.listener_url
+      PRESSRUN_MAX_ATTEMPTS = var.max_receive_count - 1 # The last delivery fails a job whose every attempt was killed.
+    })
+  }
+
+  logging_config {
+    log_format            = "JSON"
+    application_log_level = "TRACE"
+    system_log_level      = "INFO"
+    log_group             = aws_cloudwatch_log_group.processor.name
+  }
+
+  lifecycle {
+    precondition {
+      condition     = fileexists(local.processor_zip)
+      error_message = "dist/processor.zip is missing. Run `make build` first; `make tf` does both."
+    }
+  }
+}
+
+# --- Bucket -------------------------------------------------------------------------------------------------------
+
+# Its encryption, expiry and policy are in storage.tf.
+resource "aws_s3_bucket" "reports" {
+  bucket_prefix = "${var.name}-reports-"
+  force_destroy = var.force_destroy
+}
+
+# --- Topic --------------------------------------------------------------------------------------------------------
+
+resource "aws_sns_topic" "reports" {
+  name              = "${var.name}-reports"
+  display_name      = var.name
+  kms_master_key_id = "alias/aws/sns" # Its key policy admits every principal of this account that may use SNS.
+}
+
+# An address receives reports only after its owner has followed the link in the confirmation mail.
+resource "aws_sns_topic_subscription" "email" {
+  for_each = toset(var.notification_emails)
+
+  topic_arn = aws_sns_topic.reports.arn
+  protocol  = "email"
+  endpoint  = each.value
+}

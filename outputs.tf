@@ -1,0 +1,59 @@
+# What a caller and an operator need after `make tf`.
+
+locals {
+  listener_url = trimsuffix(aws_lambda_function_url.listener.function_url, "/")
+}
+
+output "listener_url" {
+  description = "Base URL of the HTTP API, without a trailing slash: POST to <listener_url>/append_queue."
+  value       = local.listener_url
+}
+
+output "api_token" {
+  description = "Bearer token for the HTTP API: `terraform output -raw api_token`. Null when auth_enabled is false."
+  value       = var.auth_enabled ? local.api_token : null
+  sensitive   = true
+}
+
+output "topic_arn" {
+  description = "SNS topic on which every finished and failed report is announced."
+  value       = aws_sns_topic.reports.arn
+}
+
+output "bucket" {
+  description = "S3 bucket with the reports (reports/<id>.pdf) and the large inputs (inputs/<id>.json)."
+  value       = aws_s3_bucket.reports.bucket
+}
+
+output "table" {
+  description = "DynamoDB table with one item a job."
+  value       = aws_dynamodb_table.jobs.name
+}
+
+output "queue_url" {
+  description = "SQS queue of the jobs that wait for the processor."
+  value       = aws_sqs_queue.jobs.url
+}
+
+output "dead_letter_queue_url" {
+  description = "SQS queue of the messages that the processor gave up on."
+  value       = aws_sqs_queue.dead_letters.url
+}
+
+output "listener_function" {
+  description = "Name of the listener's Lambda function."
+  value       = aws_lambda_function.listener.function_name
+}
+
+output "processor_function" {
+  description = "Name of the processor's Lambda function."
+  value       = aws_lambda_function.processor.function_name
+}
+
+output "log_groups" {
+  description = "CloudWatch log group of each function."
+  value = {
+    listener  = aws_cloudwatch_log_group.listener.name
+    processor = aws_cloudwatch_log_group.processor.name
+  }
+}

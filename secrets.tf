@@ -1,0 +1,27 @@
+# The two secrets: the token callers present, and the key that signs the links in mails. Both are in the state file.
+#
+# Each is made once, on the first apply, and kept. To change one:
+#   terraform apply -replace=terraform_data.api_token
+#   terraform apply -replace=terraform_data.link_key    (links in mails already sent stop working)
+
+# 244 random bits: two version 4 UUIDs, hashed into 64 hexadecimal digits.
+resource "terraform_data" "api_token" {
+  input = sensitive(sha256("${uuid()}${uuid()}"))
+
+  lifecycle {
+    ignore_changes = [input]
+  }
+}
+
+resource "terraform_data" "link_key" {
+  input = sensitive(sha256("${uuid()}${uuid()}"))
+
+  lifecycle {
+    ignore_changes = [input]
+  }
+}
+
+locals {
+  api_token = coalesce(var.api_token, terraform_data.api_token.output)
+  link_key  = coalesce(var.link_key, terraform_data.link_key.output)
+}

@@ -1,0 +1,289 @@
+# Everything that can be set. Each has a default that suits a first deployment; see terraform.tfvars.example.
+
+# --- Where and under which name -----------------------------------------------------------------------------------
+
+variable "name" {
+  description = "Prefix of every resource's name. Two deployments in one account and region need two names."
+  type        = string
+  default     = "pressrun"
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{0,18}[a-z0-9]$", var.name))
+    error_message = "name must be 2 to 20 lower-case letters, digits and hyphens, start with a letter and not end with a hyphen."
+  }
+}
+
+variable "region" {
+  description = "AWS region to deploy to, such as eu-central-1. Null takes it from AWS_REGION or the AWS profile."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.region == null || can(regex("^[a-z]{2}(-[a-z]+)+-[0-9]+$", var.region))
+    error_message = "region must be the name of an AWS region, such as eu-central-1."
+  }
+}
+
+variable "tags" {
+  description = "Tags for every resource, besides Application = <name>."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+}
+
+# --- Access -------------------------------------------------------------------------------------------------------
+
+variable "auth_enabled" {
+  description = "Whether callers must present the bearer token. The function URL is public: without a token anyone who learns it can queue reports at your cost."
+  type        = bool
+  default     = true
+  nullable    = false
+}
+
+variable "api_token" {
+  description = "Bearer token that callers present. Null generates one: `terraform output -raw api_token`."
+  type        = string
+  default     = null
+  sensitive   = true
+
+  validation {
+    condition     = var.api_token == null || can(regex("^[A-Za-z0-9._~+/=-]{32,}$", var.api_token))
+    error_message = "api_token must be at least 32 characters from A-Z a-z 0-9 . _ ~ + / = -, for example from `openssl rand -hex 32`."
+  }
+}
+
+variable "link_key" {
+  description = "Secret that signs the download links in mails. Null generates one. A new key ends all links already sent."
+  type        = string
+  default     = null
+  sensitive   = true
+
+  validation {
+    condition     = var.link_key == null || try(length(var.link_key) >= 32, false)
+    error_message = "link_key must be at least 32 characters long, for example from `openssl rand -hex 32`."
+  }
+}
+
+variable "notification_emails" {
+  description = "E-mail addresses that receive a mail for every finished or failed report. Each must be confirmed once by its owner."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for address in var.notification_emails : can(regex("^[^@\\s]+@[^@\\s]+\\.[^@\\s]+$", address))])
+    error_message = "notification_emails must be e-mail addresses, such as [\"accounts@example.com\"]."
+  }
+}
+
+# --- Functions ----------------------------------------------------------------------------------------------------
+
+variable "architecture" {
+  description = "Processor architecture of both functions. Must be the one that the zips in dist/ were built for."
+  type        = string
+  default     = "x86_64"
+  nullable    = false
+
+  validation {
+    condition     = contains(["x86_64", "arm64"], var.architecture)
+    error_message = "architecture must be x86_64 or arm64."
+  }
+}
+
+variable "listener_memory_mb" {
+  description = "Memory of the listener in MB. CPU comes with it."
+  type        = number
+  default     = 512
+  nullable    = false
+
+  validation {
+    condition     = var.listener_memory_mb >= 128 && var.listener_memory_mb <= 10240 && floor(var.listener_memory_mb) == var.listener_memory_mb
+    error_message = "listener_memory_mb must be a whole number from 128 to 10240."
+  }
+}
+
+variable "listener_timeout_seconds" {
+  description = "Longest time the listener may take for one request."
+  type        = number
+  default     = 30
+  nullable    = false
+
+  validation {
+    condition     = var.listener_timeout_seconds >= 3 && var.listener_timeout_seconds <= 900 && floor(var.listener_timeout_seconds) == var.listener_timeout_seconds
+    error_message = "listener_timeout_seconds must be a whole number from 3 to 900."
+  }
+}
+
+variable "listener_reserved_concurrency" {
+  description = "Concurrent executions set aside for the listener, and its ceiling. Null sets none aside."
+  type        = number
+  default     = null
+
+  validation {
+    condition     = var.listener_reserved_concurrency == null || try(var.listener_reserved_concurrency >= 2, false)
+    error_message = "listener_reserved_concurrency must be null or at least 2."
+  }
+}
+
+variable "processor_memory_mb" {
+  description = "Memory of the processor in MB. CPU comes with it: 1769 MB is one full core."
+  type        = number
+  default     = 2048
+  nullable    = false
+
+  validation {
+    condition     = var.processor_memory_mb >= 512 && var.processor_memory_mb <= 10240 && floor(var.processor_memory_mb) == var.processor_memory_mb
+    error_message = "processor_memory_mb must be a whole number from 512 to 10240."
+  }
+}
+
+variable "processor_timeout_seconds" {
+  description = "Longest time the processor may take for one report. The queue's visibility timeout is six times this."
+  type        = number
+  default     = 300
+  nullable    = false
+
+  validation {
+    condition     = var.processor_timeout_seconds >= 30 && var.processor_timeout_seconds <= 900 && floor(var.processor_timeout_seconds) == var.processor_timeout_seconds
+    error_message = "processor_timeout_seconds must be a whole number from 30 to 900: the last 10 seconds are kept for recording how a job ended."
+  }
+}
+
+variable "processor_storage_mb" {
+  description = "Ephemeral storage (/tmp) of the processor in MB."
+  type        = number
+  default     = 512
+  nullable    = false
+
+  validation {
+    condition     = var.processor_storage_mb >= 512 && var.processor_storage_mb <= 10240 && floor(var.processor_storage_mb) == var.processor_storage_mb
+    error_message = "processor_storage_mb must be a whole number from 512 to 10240."
+  }
+}
+
+variable "maximum_concurrency" {
+  description = "Most reports typeset at the same time. AWS allows no less than 2."
+  type        = number
+  default     = 10
+  nullable    = false
+
+  validation {
+    condition     = var.maximum_concurrency >= 2 && var.maximum_concurrency <= 1000 && floor(var.maximum_concurrency) == var.maximum_concurrency
+    error_message = "maximum_concurrency must be a whole number from 2 to 1000."
+  }
+}
+
+variable "processor_reserved_concurrency" {
+  description = "Concurrent executions set aside for the processor. Null sets none aside."
+  type        = number
+  default     = null
+
+  # Below the maximum concurrency, throttled messages would reach the dead-letter queue unseen.
+  validation {
+    condition     = var.processor_reserved_concurrency == null || try(var.processor_reserved_concurrency >= var.maximum_concurrency, false)
+    error_message = "processor_reserved_concurrency must be null or at least maximum_concurrency (${var.maximum_concurrency})."
+  }
+}
+
+variable "max_receive_count" {
+  description = "How often a message is delivered before it goes to the dead-letter queue."
+  type        = number
+  default     = 5
+  nullable    = false
+
+  validation {
+    condition     = var.max_receive_count >= 5 && var.max_receive_count <= 1000 && floor(var.max_receive_count) == var.max_receive_count
+    error_message = "max_receive_count must be a whole number from 5 to 1000: with fewer, a burst of throttling loses messages."
+  }
+}
+
+# --- Limits of one report -----------------------------------------------------------------------------------------
+
+variable "time_limit_seconds" {
+  description = "Longest time the typesetting of one report may take. Null: the processor's timeout, less the 10 seconds it keeps for recording a failure."
+  type        = number
+  default     = null
+
+  validation {
+    condition     = var.time_limit_seconds == null || try(var.time_limit_seconds >= 1 && var.time_limit_seconds < var.processor_timeout_seconds, false)
+    error_message = "time_limit_seconds must be null or at least 1 and less than processor_timeout_seconds (${var.processor_timeout_seconds})."
+  }
+}
+
+variable "memory_limit_mb" {
+  description = "Most memory the typesetting of one report may take, in MB. Null: the processor's memory, less the 192 MB it keeps for itself."
+  type        = number
+  default     = null
+
+  validation {
+    condition     = var.memory_limit_mb == null || try(var.memory_limit_mb >= 64 && var.memory_limit_mb <= var.processor_memory_mb - 192, false)
+    error_message = "memory_limit_mb must be null or at least 64 and leave 192 of processor_memory_mb (${var.processor_memory_mb}) to the processor itself."
+  }
+}
+
+variable "output_limit_mb" {
+  description = "Largest report in MB. Null: 256."
+  type        = number
+  default     = null
+
+  validation {
+    condition     = var.output_limit_mb == null || try(var.output_limit_mb >= 1, false)
+    error_message = "output_limit_mb must be null or at least 1."
+  }
+}
+
+# --- Keeping ------------------------------------------------------------------------------------------------------
+
+variable "retention_days" {
+  description = "Days for which reports, inputs and job records are kept and links in mails work."
+  type        = number
+  default     = 30
+  nullable    = false
+
+  validation {
+    condition     = var.retention_days >= 1 && var.retention_days <= 3650 && floor(var.retention_days) == var.retention_days
+    error_message = "retention_days must be a whole number from 1 to 3650."
+  }
+}
+
+variable "bucket_versioning" {
+  description = "Whether the bucket keeps an overwritten or deleted report for one more day."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
+variable "force_destroy" {
+  description = "Whether `make destroy` may delete a bucket that still holds reports."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
+variable "log_retention_days" {
+  description = "Days for which log lines are kept; 0 keeps them for ever."
+  type        = number
+  default     = 30
+  nullable    = false
+
+  validation {
+    condition = contains(
+      [0, 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653],
+      var.log_retention_days,
+    )
+    error_message = "log_retention_days must be a value that CloudWatch Logs accepts: 0, 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288 or 3653."
+  }
+}
+
+variable "log_level" {
+  description = "What the functions log: error, warn, info, debug or trace, or a filter such as info,processor=debug."
+  type        = string
+  default     = "info"
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-z0-9_:=,]+$", var.log_level))
+    error_message = "log_level must be error, warn, info, debug or trace, or a filter such as info,processor=debug."
+  }
+}
