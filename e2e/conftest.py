@@ -1,0 +1,40 @@
+"""Fixtures shared by the end-to-end tests."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from emulated_aws import DIST, ROOT, Deployment, Inbox, emulator
+
+
+@pytest.fixture(scope="session")
+def zips() -> dict[str, Path]:
+    """The two Lambda zips that `make build` made."""
+    files = {name: DIST / f"{name}.zip" for name in ("listener", "processor")}
+    missing = [str(file) for file in files.values() if not file.exists()]
+    assert not missing, f"run `make build` first: there is no {' and no '.join(missing)}"
+    return files
+
+
+@pytest.fixture(scope="session")
+def deployment(zips, tmp_path_factory) -> Deployment:
+    """The root module with the real zips, applied to the emulator once for all tests."""
+    if shutil.which("terraform") is None:
+        pytest.skip("terraform is not on the PATH: NOTHING of the AWS deployment was tested")
+    deployment = Deployment(tmp_path_factory.mktemp("deployment"), emulator())
+    deployment.apply()
+    return deployment
+
+
+@pytest.fixture(scope="session")
+def inbox(deployment) -> Inbox:
+    """Every announcement that the deployment makes from now on."""
+    return Inbox(deployment.outputs["topic_arn"])
+
+
+@pytest.fixture
+def invoice() -> dict:
+    """The invoice template's sample."""
+    return json.loads((ROOT / "templates/invoice/sample.json").read_text())

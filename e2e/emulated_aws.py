@@ -1,0 +1,160 @@
+"""A deployment of the real Terraform files and the real zips on the emulator, and what a caller does with it."""
+
+import json
+import os
+import shutil
+import subprocess
+import zipfile
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import boto3
+import requests
+
+from polling import wait_for
+
+ROOT = Path(__file__).resolve().parent.parent
+DIST = ROOT / "dist"
+
+# Prints a quotient: data without a sensible divisor passes its schema and then breaks the template, on line 3.
+PROBE = {
+    "main.typ": """#let data = json("/data.json")
+#set document(title: "Probe")
+Quotient: #(100 / data.divisor)
+""",
+    "schema.json": json.dumps({"type": "object", "required": ["divisor"], "properties": {"divisor": {"type": "number"}}}),
+    "sample.json": json.dumps({"divisor": 8}),
+}
+
+
+class Deployment:
+    """One applied copy of the root module. All of its addresses are on the emulator."""
+
+    def __init__(self, folder: Path, endpoint: str) -> None:
+        self.folder = folder
+        self.endpoint = endpoint
+        self.outputs: dict = {}
+
+    def apply(self) -> None:
+        """Copies the module and the zips, adds the probe template, and applies."""
+        for file in ROOT.glob("*.tf"):
+            shutil.copy(file, self.folder)
+        (self.folder / "dist").mkdir()
+        for name in ("listener.zip", "processor.zip"):
+            shutil.copy(DIST / name, self.folder / "dist")
+            with zipfile.ZipFile(self.folder / "dist" / name, "a") as archive:
+                for file, text in PROBE.items():
+                    archive.writestr(f"templates/probe/{file}", text)
+        (self.folder / "terraform.tfvars").write_text(
+            'name = "pressrun-e2e"\nprocessor_timeout_seconds = 60\nforce_destroy = true\n'
+        )
+        self.terraform("init", "-input=false")
+        self.terraform("apply", "-input=false", "-auto-approve")
+        answer = self.terraform("output", "-json")
+        self.outputs = {name: output["value"] for name, output in json.loads(answer.stdout).items()}
+
+    def terraform(self, *arguments: str, expect: int = 0) -> subprocess.CompletedProcess:
+        command = ["terraform", *arguments] + ([] if "-json" in arguments else ["-no-color"])
+        answer = subprocess.run(command, cwd=self.folder, capture_output=True, text=True)
+        assert answer.returncode == expect, f"{' '.join(command)}\n{answer.stdout}\n{answer.stderr}"
+        return answer
+
+    @property
+    def url(self) -> str:
+        return self.outputs["listener_url"]
+
+    def call(self, method: str, url: str, *, token: str | None = "", **options) -> requests.Response:
+        """Calls the function URL, or an address it gave, on the emulator. An empty token means the right one."""
+        if url.startswith("/"):
+            url = self.url + url
+        token = self.outputs["api_token"] if token == "" else token
+        parts = urlsplit(url)
+        headers = dict(options.pop("headers", {}))
+        if parts.netloc == urlsplit(self.url).netloc:
+            headers["Host"] = parts.netloc
+            url = urlunsplit(urlsplit(self.endpoint)[:2] + parts[2:])
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        return requests.request(method, url, headers=headers, allow_redirects=False, timeout=60, **options)
+
+    def queue(self, template: str, data: dict, **more) -> dict:
+        """Queues a report and returns the answer's body."""
+        answer = self.call("POST", "/append_queue", json={"template": template, "data": data, **more})
+        assert answer.status_code == 202, answer.text
+        return answer.json()
+
+    def ended(self, job: dict) -> dict:
+        """The job's record once it is completed or failed."""
+
+        def record() -> dict | None:
+            answer = self.call("GET", job["status_url"])
+            assert answer.status_code == 200, answer.text
+            return answer.json() if answer.json()["status"] in ("completed", "failed") else None
+
+        return wait_for(record, f"job {job['id']} to end", within=90)
+
+    def download(self, link: str, token: str | None = None) -> bytes:
+        """Follows a redirect to the signed object URL and returns the report."""
+        redirect = self.call("GET", link, token=token)
+        assert redirect.status_code == 302, redirect.text
+        signed = redirect.headers["Location"]
+        assert "X-Amz-Signature=" in signed and signed.startswith(self.endpoint), signed
+        report = requests.get(signed, timeout=60)
+        assert report.status_code == 200, report.text
+        assert report.headers["Content-Type"] == "application/pdf"
+        return report.content
+
+    def depth(self, queue_url: str) -> int:
+        """Messages in a queue, those in flight included."""
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        answer = aws("sqs").get_queue_attributes(QueueUrl=queue_url, AttributeNames=names)
+        return sum(int(answer["Attributes"][name]) for name in names)
+
+    def jobs_on_record(self) -> int:
+        return aws("dynamodb").scan(TableName=self.outputs["table"], Select="COUNT", ConsistentRead=True)["Count"]
+
+
+class Inbox:
+    """A queue subscribed to the topic: every announcement, kept by its job's id."""
+
+    def __init__(self, topic_arn: str) -> None:
+        self.announcements: dict[str, list[dict]] = {}
+        sqs = aws("sqs")
+        self.url = sqs.create_queue(QueueName="pressrun-e2e-inbox")["QueueUrl"]
+        arn = sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        allow_topic = {
+            "Effect": "Allow",
+            "Principal": {"Service": "sns.amazonaws.com"},
+            "Action": "sqs:SendMessage",
+            "Resource": arn,
+            "Condition": {"ArnEquals": {"aws:SourceArn": topic_arn}},
+        }
+        policy = {"Version": "2012-10-17", "Statement": [allow_topic]}
+        sqs.set_queue_attributes(QueueUrl=self.url, Attributes={"Policy": json.dumps(policy)})
+        aws("sns").subscribe(TopicArn=topic_arn, Protocol="sqs", Endpoint=arn)
+
+    def of(self, job: dict) -> dict:
+        """The first announcement of the job, as SNS delivers it."""
+        return wait_for(lambda: self.all_of(job), f"the announcement of job {job['id']}", within=30)[0]
+
+    def all_of(self, job: dict) -> list[dict]:
+        sqs = aws("sqs")
+        answer = sqs.receive_message(QueueUrl=self.url, MaxNumberOfMessages=10, WaitTimeSeconds=0)
+        for message in answer.get("Messages", []):
+            announcement = json.loads(message["Body"])
+            job_id = announcement["MessageAttributes"]["job_id"]["Value"]
+            self.announcements.setdefault(job_id, []).append(announcement)
+            sqs.delete_message(QueueUrl=self.url, ReceiptHandle=message["ReceiptHandle"])
+        return self.announcements.get(job["id"], [])
+
+
+def aws(service: str):
+    """A client of the emulator; refuses to speak to anything else."""
+    return boto3.client(service, endpoint_url=emulator())
+
+
+def emulator() -> str:
+    endpoint = os.environ.get("AWS_ENDPOINT_URL", "")
+    if not endpoint.startswith("https://127.0.0.1:"):
+        raise RuntimeError("These tests run on an emulator only: e2e/with-emulator … pytest e2e, or `make e2e`.")
+    return endpoint

@@ -1,0 +1,112 @@
+"""Least privilege: what each function's role may not do, and that nothing is served over plain HTTP.
+
+What the roles must be able to do is proved by the other tests, because the emulator enforces IAM on every call.
+"""
+
+import pytest
+import requests
+from botocore.exceptions import ClientError
+
+from emulated_aws import aws
+
+FORBIDDEN = {
+    "listener": [
+        ("s3:GetObject", "{bucket}/inputs/x.json"),
+        ("s3:PutObject", "{bucket}/reports/x.pdf"),
+        ("s3:DeleteObject", "{bucket}/reports/x.pdf"),
+        ("sqs:ReceiveMessage", "{queue}"),
+        ("sqs:DeleteMessage", "{queue}"),
+        ("sqs:SendMessage", "{dead_letters}"),
+        ("dynamodb:Scan", "{table}"),
+        ("dynamodb:DeleteItem", "{table}"),
+        ("sns:Publish", "{topic}"),
+        ("logs:PutLogEvents", "{processor_log}:log-stream:x"),
+        ("iam:PassRole", "*"),
+    ],
+    "processor": [
+        ("s3:PutObject", "{bucket}/inputs/x.json"),
+        ("s3:GetObject", "{bucket}/reports/x.pdf"),
+        ("s3:DeleteObject", "{bucket}/reports/x.pdf"),
+        ("sqs:SendMessage", "{queue}"),
+        ("sqs:PurgeQueue", "{queue}"),
+        ("sqs:ReceiveMessage", "{dead_letters}"),
+        ("dynamodb:Scan", "{table}"),
+        ("dynamodb:DeleteItem", "{table}"),
+        ("sns:Subscribe", "{topic}"),
+        ("logs:PutLogEvents", "{listener_log}:log-stream:x"),
+        ("iam:PassRole", "*"),
+    ],
+}
+ALLOWED = {
+    "listener": [("sqs:SendMessage", "{queue}"), ("s3:GetObject", "{bucket}/reports/x.pdf")],
+    "processor": [("sns:Publish", "{topic}"), ("s3:PutObject", "{bucket}/reports/x.pdf")],
+}
+
+
+@pytest.fixture(scope="module")
+def arns(deployment) -> dict[str, str]:
+    outputs = deployment.outputs
+    account = aws("sts").get_caller_identity()["Account"]
+    region = outputs["topic_arn"].split(":")[3]
+
+    def arn(service: str, resource: str) -> str:
+        return f"arn:aws:{service}:{region}:{account}:{resource}"
+
+    return {
+        "bucket": f"arn:aws:s3:::{outputs['bucket']}",
+        "queue": arn("sqs", outputs["queue_url"].rpartition("/")[2]),
+        "dead_letters": arn("sqs", outputs["dead_letter_queue_url"].rpartition("/")[2]),
+        "table": arn("dynamodb", f"table/{outputs['table']}"),
+        "topic": outputs["topic_arn"],
+        "listener_log": arn("logs", f"log-group:{outputs['log_groups']['listener']}"),
+        "processor_log": arn("logs", f"log-group:{outputs['log_groups']['processor']}"),
+    }
+
+
+def decision(role: str, action: str, resource: str) -> str:
+    role_arn = aws("iam").get_role(RoleName=f"pressrun-e2e-{role}")["Role"]["Arn"]
+    answer = aws("iam").simulate_principal_policy(
+        PolicySourceArn=role_arn, ActionNames=[action], ResourceArns=[resource]
+    )
+    return answer["EvaluationResults"][0]["EvalDecision"]
+
+
+@pytest.mark.parametrize("role", FORBIDDEN)
+def test_a_role_may_not_do_more_than_its_function_does(arns, role):
+    # The simulation must be able to say yes, or its no would mean nothing.
+    for action, resource in ALLOWED[role]:
+        assert decision(role, action, resource.format(**arns)) == "allowed", (action, resource)
+    for action, resource in FORBIDDEN[role]:
+        assert decision(role, action, resource.format(**arns)) == "implicitDeny", (action, resource)
+
+
+def test_plain_http_is_refused_by_queues_and_bucket(deployment):
+    # The emulator speaks HTTPS only, and takes this header's word for how a request reached it.
+    def claim_plain_http(request, **_):
+        request.headers["X-Forwarded-Proto"] = "http"
+
+    sqs = aws("sqs")
+    sqs.meta.events.register("before-send.sqs", claim_plain_http)
+    for queue in ("queue_url", "dead_letter_queue_url"):
+        with pytest.raises(ClientError, match="AccessDenied"):
+            sqs.get_queue_attributes(QueueUrl=deployment.outputs[queue], AttributeNames=["QueueArn"])
+
+    job = deployment.queue("probe", {"divisor": 8})
+    assert deployment.ended(job)["status"] == "completed"
+    signed = deployment.call("GET", job["report_url"]).headers["Location"]
+    assert requests.get(signed, timeout=30).status_code == 200
+    assert requests.get(signed, headers={"X-Forwarded-Proto": "http"}, timeout=30).status_code == 403
+
+
+def test_the_bucket_is_private(deployment):
+    s3 = aws("s3")
+    bucket = deployment.outputs["bucket"]
+    assert set(s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"].values()) == {True}
+    rules = s3.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]["Rules"]
+    assert rules[0]["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"] == "AES256"
+
+
+def test_the_function_url_has_both_permissions(deployment):
+    policy = aws("lambda").get_policy(FunctionName=deployment.outputs["listener_function"])["Policy"]
+    for action in ("lambda:InvokeFunctionUrl", "lambda:InvokeFunction"):
+        assert f'"{action}"' in policy

@@ -1,0 +1,54 @@
+"""What `make build` ships: what is in the zips, and what they need to run."""
+
+import re
+import stat
+import subprocess
+import zipfile
+
+import pytest
+
+from emulated_aws import ROOT
+
+TYPST_CRATE = re.compile(rb"/typst-(?:eval|library|syntax)-\d")
+
+
+@pytest.mark.parametrize("name", ["listener", "processor"])
+def test_the_bootstrap_runs_on_amazon_linux_2023(zips, name, tmp_path):
+    with zipfile.ZipFile(zips[name]) as archive:
+        entry = archive.getinfo("bootstrap")
+        archive.extract(entry, tmp_path)
+    assert stat.S_IMODE(entry.external_attr >> 16) == 0o755
+
+    symbols = subprocess.run(["objdump", "-T", tmp_path / "bootstrap"], capture_output=True, text=True, check=True).stdout
+    needed = {tuple(map(int, version.split("."))) for version in re.findall(r"GLIBC_(\d+(?:\.\d+)+)", symbols)}
+    assert needed and max(needed) <= (2, 34)
+
+
+def test_the_listener_contains_no_typst(zips):
+    assert TYPST_CRATE.search(bootstrap(zips["processor"])), "the search must find what it looks for"
+    assert not TYPST_CRATE.search(bootstrap(zips["listener"]))
+
+
+def test_each_function_has_the_template_files_it_reads(zips):
+    templates = {file.parent.name for file in (ROOT / "templates").glob("*/main.typ")}
+    listener, processor = (set(zipfile.ZipFile(zips[name]).namelist()) for name in ("listener", "processor"))
+    assert listener == {"bootstrap"} | {
+        f"templates/{template}/{file}" for template in templates for file in ("schema.json", "sample.json")
+    }
+    assert {f"templates/{template}/main.typ" for template in templates} <= processor
+    assert any(name.startswith("templates/kit/") for name in processor)
+
+
+def test_packing_again_gives_the_same_bytes(zips, tmp_path):
+    for name, file in zips.items():
+        (tmp_path / name).mkdir()
+        with zipfile.ZipFile(file) as archive:
+            archive.extract("bootstrap", tmp_path / name)
+    subprocess.run([ROOT / "scripts/package", tmp_path, tmp_path / "dist"], cwd=ROOT, check=True, capture_output=True)
+    for name, file in zips.items():
+        assert (tmp_path / "dist" / file.name).read_bytes() == file.read_bytes(), name
+
+
+def bootstrap(archive) -> bytes:
+    with zipfile.ZipFile(archive) as opened:
+        return opened.read("bootstrap")
