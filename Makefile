@@ -1,0 +1,57 @@
+# Every task of the project. `make` alone lists them.
+
+ADDR     ?= 127.0.0.1:9000
+TEMPLATE ?= invoice
+CACHE    := $(or $(PRESSRUN_CACHE),$(HOME)/.cache/pressrun)
+PYTHON   := $(CACHE)/venv/bin/python
+
+.DEFAULT_GOAL := help
+.PHONY: help run test e2e lint build tf deploy destroy send tools
+
+help: ## list these tasks
+	@echo "make TASK"
+	@sed -nE 's/^([a-z0-9-]+):[^#]*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
+
+# --- On this machine ---
+
+run: ## serve on this machine (ADDR=127.0.0.1:9000)
+	cargo run -p pressrun -- serve --addr $(ADDR)
+
+test: tools ## run every Rust test, those of the AWS backend against an emulator
+	e2e/with-emulator cargo test --workspace -- --include-ignored
+
+e2e: tools build ## deploy the zips to an emulated AWS with Terraform and use them as a caller would
+	cargo build --workspace --bin pressrun
+	e2e/with-emulator $(PYTHON) -m pytest e2e -ra $(PYTEST_ARGS)
+
+lint: ## check format, lints, docs and Terraform
+	cargo fmt --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items
+	scripts/lint-terraform
+
+tools: ## install what the tests need
+	scripts/tools
+
+# --- On AWS ---
+
+build: ## make dist/listener.zip and dist/processor.zip (ARCH=x86_64 or arm64)
+	scripts/build
+
+tf: ## build, then create or update everything on AWS (TF_ARGS=-auto-approve)
+	scripts/check-deploy
+	scripts/build
+	terraform init -input=false
+	terraform apply $(TF_ARGS)
+	@echo "Next: make send"
+
+deploy: ## build, then update the code and templates of the two functions only
+	scripts/check-deploy
+	scripts/build
+	terraform apply -target=aws_lambda_function.listener -target=aws_lambda_function.processor $(TF_ARGS)
+
+destroy: ## remove everything from AWS
+	terraform destroy $(TF_ARGS)
+
+send: ## queue a sample and follow it to its report (TEMPLATE=invoice, URL=… TOKEN=… for another server)
+	@scripts/send $(TEMPLATE)
