@@ -156,6 +156,14 @@ pub fn is_template_name(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
 }
 
+/// At most so many characters of a text, with an ellipsis where it was cut.
+pub fn shortened(text: &str, most_chars: usize) -> String {
+    match text.char_indices().nth(most_chars) {
+        Some((end, _)) => format!("{} …", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
 /// This moment in milliseconds, the resolution of every time on record.
 pub fn now() -> DateTime<Utc> {
     Utc::now().trunc_subsecs(3)

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::SystemTime;
 
-use jobs::job::is_template_name;
+use jobs::job::{is_template_name, shortened};
 use jsonschema::{Draft, Validator};
 use serde_json::Value;
 
@@ -149,16 +149,9 @@ pub(crate) fn violations(validator: &Validator, data: &Value, prefix: &str) -> V
     errors
         .map(|error| Violation {
             pointer: format!("{prefix}{}", error.instance_path()),
-            detail: shortened(error.to_string()),
+            detail: shortened(&error.to_string(), MAX_DETAIL_CHARS),
         })
         .collect()
-}
-
-fn shortened(text: String) -> String {
-    match text.char_indices().nth(MAX_DETAIL_CHARS) {
-        Some((end, _)) => format!("{} …", &text[..end]),
-        None => text,
-    }
 }
 
 fn modified(folder: &Path) -> [Option<SystemTime>; 2] {

@@ -1,13 +1,14 @@
 //! The body of `POST /append_queue`: its shape, and every way in which it can be wrong.
 
+use std::sync::LazyLock;
+
 use axum::http::StatusCode;
 use jobs::announcement::MAX_SUBJECT_CHARS;
 use jobs::job::PDF_STANDARDS;
 use jobs::{Notify, Options};
 use jsonschema::Validator;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Value, json};
-use std::sync::LazyLock;
 
 use crate::Problem;
 use crate::catalogue::{self, Violation};
@@ -92,7 +93,7 @@ fn contradiction(options: &Options) -> Option<Violation> {
 }
 
 /// What it is that breaks a schema.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) enum Invalid {
     /// The request around the data.
     Request,

@@ -1,5 +1,6 @@
 //! Why a job failed for good, in words its caller can act on.
 
+use jobs::job::shortened;
 use jobs::{Diagnostic, Failure};
 
 use crate::press::{PressError, signal_of};
@@ -7,11 +8,8 @@ use crate::press::{PressError, signal_of};
 /// SIGHUP, SIGINT and SIGTERM: somebody stopped the machine or the service, and the job had no part in it.
 const STOP_SIGNALS: [i32; 3] = [1, 2, 15];
 
-/// How many of a template's errors are told.
-const MAX_DIAGNOSTICS: usize = 20;
-
-/// How much of one error is told, in characters.
-const MAX_RENDERED_CHARS: usize = 4_000;
+/// How much of one error is told, in characters. The typesetter bounds their number and their messages.
+const MAX_CHARS: usize = 4_000;
 
 /// The title of a failure by its name, or `None` where the name is of no failure.
 pub fn title_of(name: &str) -> Option<&'static str> {
@@ -61,31 +59,24 @@ pub fn failure_of(error: &PressError) -> Option<Failure> {
         ),
         PressError::Crashed { status, complaint } => failure(
             "typesetter-crashed",
-            format!("The typesetting process ended with {status}. It said: {}", shortened(complaint)),
+            format!("The typesetting process ended with {status}. It said: {}", shortened(complaint, MAX_CHARS)),
         ),
     })
 }
 
 fn from_typesetter(error: &typesetter::Error) -> Failure {
     let mut failure = failure(error.name(), format!("{error}."));
-    failure.diagnostics = error.diagnostics().iter().take(MAX_DIAGNOSTICS).map(diagnostic).collect();
+    failure.diagnostics = error.diagnostics().iter().map(diagnostic).collect();
     failure
 }
 
 fn diagnostic(from: &typesetter::Diagnostic) -> Diagnostic {
     Diagnostic {
-        message: shortened(&from.message),
+        message: from.message.clone(),
         file: from.file.clone(),
         line: from.line,
         column: from.column,
         hints: from.hints.clone(),
-        rendered: shortened(&from.to_string()),
-    }
-}
-
-fn shortened(text: &str) -> String {
-    match text.char_indices().nth(MAX_RENDERED_CHARS) {
-        Some((end, _)) => format!("{} …", &text[..end]),
-        None => text.to_owned(),
+        rendered: shortened(&from.to_string(), MAX_CHARS),
     }
 }

@@ -207,7 +207,7 @@ impl Run<'_> {
     async fn complete(&self, report: &Report) -> Result<Verdict, Interrupted> {
         let (id, at, pages) = (self.message.id, now(), report.pages as u64);
         match self.processor.jobs.complete(id, self.claim.owner, pages, report.bytes, at).await? {
-            Held::No => Ok(self.unless_fenced_off(Held::No, Verdict::Acknowledge)),
+            Held::No => Ok(self.fenced_off()),
             Held::Yes => {
                 tracing::info!(job_id = %id, pages, bytes = report.bytes, "completed");
                 let job = Job {
@@ -224,7 +224,7 @@ impl Run<'_> {
     async fn fail(&self, failure: &Failure) -> Result<Verdict, Interrupted> {
         let id = self.message.id;
         match self.processor.jobs.fail(id, self.claim.owner, failure, now()).await? {
-            Held::No => Ok(self.unless_fenced_off(Held::No, Verdict::Acknowledge)),
+            Held::No => Ok(self.fenced_off()),
             Held::Yes => {
                 tracing::warn!(job_id = %id, kind = failure.kind, detail = failure.detail, "failed");
                 let job = Job { status: Status::Failed, error: Some(failure.clone()), ..self.message.job() };
@@ -245,18 +245,15 @@ impl Run<'_> {
             }
         };
         self.processor.notifier.announce(&announcement).await?;
-        let held = self.processor.jobs.mark_notified(job.id, self.claim.owner, now()).await?;
-        Ok(self.unless_fenced_off(held, Verdict::Acknowledge))
+        match self.processor.jobs.mark_notified(job.id, self.claim.owner, now()).await? {
+            Held::No => Ok(self.fenced_off()),
+            Held::Yes => Ok(Verdict::Acknowledge),
+        }
     }
 
     /// A run that lost its claim leaves the job, and its message, to the run that took over.
-    fn unless_fenced_off(&self, held: Held, verdict: Verdict) -> Verdict {
-        match held {
-            Held::Yes => verdict,
-            Held::No => {
-                tracing::warn!(job_id = %self.message.id, "another run took over");
-                Verdict::Release(pause_after(self.receives))
-            }
-        }
+    fn fenced_off(&self) -> Verdict {
+        tracing::warn!(job_id = %self.message.id, "another run took over");
+        Verdict::Release(pause_after(self.receives))
     }
 }

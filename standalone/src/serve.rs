@@ -69,7 +69,8 @@ async fn run(options: Serve) -> Result<(), ServeError> {
     if token.is_none() && !options.addr.ip().to_canonical().is_loopback() {
         return Err(ServeError::TokenMissing(options.addr));
     }
-    let names = Catalogue::new(&options.templates).names()?;
+    let catalogue = Catalogue::new(&options.templates);
+    let names = catalogue.names()?;
     if names.is_empty() {
         return Err(ServeError::NoTemplates(options.templates));
     }
@@ -81,7 +82,7 @@ async fn run(options: Serve) -> Result<(), ServeError> {
     let (stop, stopped) = watch::channel(false);
     let workers = start_workers(&options, &local, &url, &stopped)?;
     announce_start(&options, &url, &names);
-    let router = listener(&options, token, &local).router();
+    let router = listener(&options, catalogue, token, &local).router();
     let server = axum::serve(socket, router).with_graceful_shutdown(told_to_stop(stop));
     tokio::select! {
         served = server.into_future() => served?,
@@ -98,12 +99,12 @@ fn announce_start(options: &Serve, url: &str, names: &[String]) {
     _ = writeln!(io::stdout(), "Pressrun listens on {url}\n  templates  {templates} ({names})\n  data       {data}");
 }
 
-fn listener(options: &Serve, token: Option<String>, local: &Local) -> Listener {
+fn listener(options: &Serve, catalogue: Catalogue, token: Option<String>, local: &Local) -> Listener {
     Listener {
         queue: Arc::new(local.queue.clone()),
         jobs: Arc::new(local.jobs.clone()),
         objects: Arc::new(local.objects.clone()),
-        catalogue: Catalogue::new(&options.templates),
+        catalogue,
         token,
         links: LinkSigner::new(&local.link_key),
         retention: retention(options),
