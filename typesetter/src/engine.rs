@@ -69,6 +69,10 @@ impl Engine {
         let compiled = typst::compile::<PagedDocument>(&world);
         self.spent |= files.highest_id() > ENOUGH_FILE_IDS;
         let document = compiled.output.map_err(|errors| template_error(&world, &errors))?;
+        let (pages, limit) = (document.pages().len(), request.limits.max_pages);
+        if pages > limit {
+            return Err(Error::TooManyPages { pages, limit });
+        }
         let encoded = export::encode(&document, &request.options, request.limits.max_output_bytes);
         let encoded = encoded.map_err(|refusal| match refusal {
             Refusal::Document(errors) => template_error(&world, &errors),
@@ -76,7 +80,7 @@ impl Engine {
         })?;
         let (files, bytes) = export::store(&encoded, &request.output)?;
         warnings.extend(Diagnostic::all(&world, &compiled.warnings));
-        Ok(Report { pages: document.pages().len(), files, bytes, warnings })
+        Ok(Report { pages, files, bytes, warnings })
     }
 }
 

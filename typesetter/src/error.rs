@@ -30,6 +30,15 @@ pub enum Error {
         /// The most bytes that were allowed.
         limit: u64,
     },
+    /// The document has more pages than the request allows. Nothing was written.
+    #[error("the report has {pages} pages, the limit is {limit}")]
+    #[serde(rename = "page-limit-exceeded")]
+    TooManyPages {
+        /// The pages it has.
+        pages: usize,
+        /// The most pages that were allowed.
+        limit: usize,
+    },
     /// The options do not go together, or do not fit this document.
     #[error("{message}")]
     #[serde(rename = "options-refused")]
@@ -77,6 +86,7 @@ impl Error {
         match self {
             Error::Template { .. } => "template-error",
             Error::OutputTooLarge { .. } => "output-limit-exceeded",
+            Error::TooManyPages { .. } => "page-limit-exceeded",
             Error::Options { .. } => "options-refused",
             Error::MissingTemplate { .. } => "template-missing",
             Error::Io { .. } => "io-error",

@@ -113,7 +113,7 @@ impl Folder {
         let mut folder = Folder::default();
         for Stamp { path, .. } in &stamps {
             let shown = format!("{shown}/{path}");
-            match dir.read(path) {
+            match read_plain(dir, path) {
                 Ok(data) => {
                     let before = folder.fonts.len();
                     folder.fonts.extend(Font::iter(Bytes::new(data)));
@@ -132,6 +132,14 @@ impl Folder {
     fn unreadable(shown: &str, error: &io::Error) -> Self {
         Folder { unusable: vec![unreadable(shown, error)], ..Folder::default() }
     }
+}
+
+/// Reads a plain file. A pipe or a device could block for ever and is refused.
+fn read_plain(dir: &Dir, path: &str) -> io::Result<Vec<u8>> {
+    if !dir.metadata(path)?.is_file() {
+        return Err(io::Error::other("this is not a plain file"));
+    }
+    dir.read(path)
 }
 
 fn unreadable(shown: &str, error: &io::Error) -> Diagnostic {

@@ -29,6 +29,8 @@ pub struct Request {
 pub struct OutputLimits {
     /// The most bytes that all output files of one report may have together.
     pub max_output_bytes: u64,
+    /// The most pages that one report may have.
+    pub max_pages: usize,
 }
 
 /// What was written.

@@ -238,12 +238,16 @@ fn a_file_that_is_no_font_is_named() {
     place.write("template/fonts/broken.otf", "not a font");
     place.write("other.ttf", renamed_font());
     symlink("../../other.ttf", place.path("template/fonts/outside.ttf")).expect("a link");
+    let made = std::process::Command::new("mkfifo").arg(place.path("template/fonts/pipe.ttf")).status();
+    assert!(made.expect("mkfifo").success());
     let report = place.typeset().expect("a report");
     assert_snapshot!(rendered(&report.warnings), @r"
     warning: not used as a font: Typst cannot read this file
     --> fonts/broken.otf
     warning: not used as a font: this is a link that leads out of its folder
     --> fonts/outside.ttf
+    warning: not used as a font: this is not a plain file
+    --> fonts/pipe.ttf
     ");
 }
 

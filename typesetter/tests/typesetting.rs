@@ -216,6 +216,27 @@ fn output_over_the_limit_is_not_written() {
 }
 
 #[test]
+fn a_report_with_too_many_pages_is_not_written() {
+    let place = Place::of("many-pages");
+    let mut engine = Engine::new();
+    for format in Format::ALL {
+        let mut request = with(&place, |options| options.format = format);
+        request.limits.max_pages = 11;
+        let error = engine.typeset(&request).expect_err("an error");
+        assert_eq!(error, Error::TooManyPages { pages: 12, limit: 11 });
+        assert_eq!(error.name(), "page-limit-exceeded");
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(error, @"the report has 12 pages, the limit is 11");
+        }
+        assert_eq!(place.written(), [""; 0]);
+
+        request.limits.max_pages = 12;
+        let exact = engine.typeset(&request).expect("a report");
+        exact.files.iter().for_each(|file| fs::remove_file(file).expect("removed"));
+    }
+}
+
+#[test]
 fn a_failed_write_leaves_nothing_behind() {
     let place = Place::of("many-pages");
     // A folder in the way of the last page.

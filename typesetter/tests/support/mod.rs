@@ -55,7 +55,7 @@ impl Place {
             data: self.path("data.json"),
             output: self.path("output"),
             options: Options::new(noon(), "a-test"),
-            limits: OutputLimits { max_output_bytes: 10 << 20 },
+            limits: OutputLimits { max_output_bytes: 10 << 20, max_pages: 10_000 },
         }
     }
 
