@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use chrono::{DateTime, Utc};
 
-use crate::job::{Failure, Job, JobId, Notify, Status};
+use crate::job::{Failure, Job, JobId, Status};
 
 /// The longest subject SNS takes, in characters.
 pub const MAX_SUBJECT_CHARS: usize = 100;
@@ -26,7 +26,7 @@ pub struct Announcement {
 
 impl Announcement {
     /// Tells that `job` has a report, at `link` until `link_expires_at`.
-    pub fn completed(job: &Job, notify: &Notify, link: &str, link_expires_at: DateTime<Utc>) -> Self {
+    pub fn completed(job: &Job, link: &str, link_expires_at: DateTime<Utc>) -> Self {
         let mut text = String::from("Your report is ready.\n\n");
         let mut line = |name, value: String| _ = writeln!(text, "  {name:<9} {value}");
         line("Template", job.template.clone());
@@ -38,11 +38,11 @@ impl Announcement {
         }
         line("Job", job.id.to_string());
         _ = write!(text, "\nDownload:\n{link}\n\nThe link works until {}.\n", link_expires_at.format("%-d %B %Y"));
-        Self::new(job, Status::Completed, notify, format!("Report ready: {}", job.template), text)
+        Self::new(job, Status::Completed, format!("Report ready: {}", job.template), text)
     }
 
     /// Tells that `job` failed.
-    pub fn failed(job: &Job, notify: &Notify, failure: &Failure) -> Self {
+    pub fn failed(job: &Job, failure: &Failure) -> Self {
         let mut text = format!(
             "Your report could not be made.\n\n  Template  {}\n  Job       {}\n\n{}\n{}\n",
             job.template, job.id, failure.title, failure.detail
@@ -50,11 +50,11 @@ impl Announcement {
         for diagnostic in &failure.diagnostics {
             _ = write!(text, "\n{}\n", diagnostic.rendered);
         }
-        Self::new(job, Status::Failed, notify, format!("Report failed: {}", job.template), text)
+        Self::new(job, Status::Failed, format!("Report failed: {}", job.template), text)
     }
 
-    fn new(job: &Job, status: Status, notify: &Notify, subject: String, text: String) -> Self {
-        let subject = match (&notify.subject, status) {
+    fn new(job: &Job, status: Status, subject: String, text: String) -> Self {
+        let subject = match (&job.notify.subject, status) {
             (Some(wanted), Status::Failed) => format!("Failed: {wanted}"),
             (Some(wanted), _) => wanted.clone(),
             (None, _) => subject,
@@ -75,6 +75,7 @@ fn size(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::job::Notify;
 
     fn job() -> Job {
         let at = DateTime::from_timestamp_millis(1_763_715_600_000).expect("in range");
@@ -85,7 +86,7 @@ mod tests {
     #[test]
     fn a_completed_job_reads_well() {
         let until = job().enqueued_at + chrono::Duration::days(30);
-        let announcement = Announcement::completed(&job(), &Notify::default(), "https://example.org/r/1", until);
+        let announcement = Announcement::completed(&job(), "https://example.org/r/1", until);
         assert_eq!(announcement.subject, "Report ready: invoice");
         insta::assert_snapshot!(announcement.text, @r"
         Your report is ready.
@@ -105,8 +106,8 @@ mod tests {
     #[test]
     fn a_failed_job_reads_well() {
         let failure = Failure::new("time-limit-exceeded", "The report took too long.", "It was stopped after 300 s.");
-        let notify = Notify { subject: Some("Invoice 42".into()) };
-        let announcement = Announcement::failed(&job(), &notify, &failure);
+        let job = Job { notify: Notify { subject: Some("Invoice 42".into()) }, ..job() };
+        let announcement = Announcement::failed(&job, &failure);
         assert_eq!(announcement.subject, "Failed: Invoice 42");
         insta::assert_snapshot!(announcement.text, @r"
         Your report could not be made.
@@ -121,8 +122,8 @@ mod tests {
 
     #[test]
     fn a_subject_never_outgrows_what_sns_takes() {
-        let notify = Notify { subject: Some("x".repeat(MAX_SUBJECT_CHARS)) };
+        let job = Job { notify: Notify { subject: Some("x".repeat(MAX_SUBJECT_CHARS)) }, ..job() };
         let failure = Failure::new("x", "x", "x");
-        assert_eq!(Announcement::failed(&job(), &notify, &failure).subject.len(), MAX_SUBJECT_CHARS);
+        assert_eq!(Announcement::failed(&job, &failure).subject.len(), MAX_SUBJECT_CHARS);
     }
 }

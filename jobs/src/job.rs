@@ -103,7 +103,7 @@ pub struct Job {
     pub template: String,
     /// Where it stands.
     pub status: Status,
-    /// How many runs have claimed it so far.
+    /// How many runs have claimed it since it was queued.
     pub attempts: u32,
     /// When it was accepted.
     pub enqueued_at: DateTime<Utc>,
@@ -125,6 +125,20 @@ pub struct Job {
     /// When its end was announced.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub notified_at: Option<DateTime<Utc>>,
+    /// How often it was queued again after it had failed.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub retries: u32,
+    /// How its report is to be made.
+    #[serde(skip)]
+    pub options: Options,
+    /// How its end is to be announced.
+    #[serde(skip)]
+    pub notify: Notify,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+pub(crate) fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 impl Job {
@@ -142,6 +156,9 @@ impl Job {
             bytes: None,
             error: None,
             notified_at: None,
+            retries: 0,
+            options: Options::default(),
+            notify: Notify::default(),
         }
     }
 
@@ -185,8 +202,21 @@ pub struct Failure {
 }
 
 impl Failure {
+    /// The name, without [`Failure::TYPE_PREFIX`].
+    pub fn name(&self) -> &str {
+        self.kind.strip_prefix(Self::TYPE_PREFIX).unwrap_or(&self.kind)
+    }
+
     /// The prefix of every problem type, in jobs and in HTTP answers alike.
     pub const TYPE_PREFIX: &str = "urn:pressrun:problem:";
+
+    /// The name of the failure of a job that met trouble in every attempt; another attempt may not meet it.
+    pub const ATTEMPTS_EXHAUSTED: &str = "attempts-exhausted";
+
+    /// A job met trouble in every attempt.
+    pub fn attempts_exhausted(detail: impl Into<String>) -> Self {
+        Self::new(Self::ATTEMPTS_EXHAUSTED, "Every attempt met trouble.", detail)
+    }
 
     /// A failure named `urn:pressrun:problem:{name}`.
     pub fn new(name: &str, title: impl Into<String>, detail: impl Into<String>) -> Self {
@@ -219,6 +249,12 @@ pub struct Diagnostic {
     /// The whole diagnostic as a compiler prints it: place, source line and caret.
     pub rendered: String,
 }
+
+/// A megabyte of every limit, as AWS counts Lambda's memory.
+pub const MEBIBYTE: u64 = 1024 * 1024;
+
+/// The most data a job may have where nothing else is said, in bytes of JSON.
+pub const DEFAULT_MAX_DATA_BYTES: u64 = 64 * MEBIBYTE;
 
 /// The PDF standards a caller may ask for, by the names Typst gives them.
 pub const PDF_STANDARDS: [&str; 17] = [

@@ -1,14 +1,16 @@
 //! What a job is, and the four ports it passes: [`Queue`], [`JobStore`], [`ObjectStore`] and [`Notifier`].
 //!
 //! Read in this order: [`job`] (the record and its states), [`message`] (what travels through the queue),
-//! [`ports`] (the four traits), [`announcement`] and [`link`] (what a person gets to read and to click). Behind
-//! the ports stand two backends, each behind a feature of its name: `aws` (SQS, DynamoDB, S3, SNS) and `local`
+//! [`ports`] (the four traits), [`announcement`] and [`link`] (what a person gets to read and to click), [`Closing`]
+//! (how a job ends). Behind the ports stand two backends, each behind a feature of its name: `aws` (SQS, DynamoDB, S3, SNS) and `local`
 //! (SQLite and a folder). One contract, `tests/contract.rs`, runs against both.
 
 pub mod announcement;
+mod closing;
 pub mod job;
 pub mod link;
 pub mod message;
+mod patience;
 pub mod ports;
 
 #[cfg(feature = "aws")]
@@ -17,9 +19,12 @@ pub mod aws;
 pub mod local;
 
 pub use announcement::Announcement;
+pub use closing::Closing;
 pub use job::{Diagnostic, Failure, Job, JobId, Notify, Options, Status};
 pub use link::LinkSigner;
 pub use message::Message;
+pub use patience::Patience;
 pub use ports::{
-    Claim, Claimed, Content, Delivery, Held, JobStore, Notifier, ObjectStore, Opened, Queue, Ticket, Unavailable,
+    Claim, Claimed, Content, Delivery, Failed, Held, JobStore, Notifier, ObjectStore, Opened, Purpose, Queue,
+    Reservation, Reserved, Terms, Ticket, Unavailable,
 };

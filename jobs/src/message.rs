@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use crate::job::{Job, JobId, Notify, Options, is_template_name};
+use crate::job::{Job, JobId, Notify, Options, is_template_name, is_zero};
 
 /// The version this code writes, and the only one it reads.
 pub const VERSION: u32 = 1;
@@ -30,6 +30,9 @@ pub struct Message {
     /// How its end is to be announced.
     #[serde(default)]
     pub notify: Notify,
+    /// How often the job had been queued again when this message was written.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub retries: u32,
     /// The data; absent where it is parked in the object store, under [`JobId::input_key`].
     ///
     /// As deep in the message as it was in the request, so that whatever could be read there can be read here.
@@ -57,22 +60,28 @@ pub enum DecodeError {
 }
 
 impl Message {
-    /// The message of a new job.
-    pub fn new(job: &Job, options: Options, notify: Notify, data: Option<Value>) -> Self {
+    /// The message of a queued job.
+    pub fn new(job: &Job, data: Option<Value>) -> Self {
         Self {
             version: VERSION,
             id: job.id,
             template: job.template.clone(),
             enqueued_at: job.enqueued_at,
-            options,
-            notify,
+            options: job.options.clone(),
+            notify: job.notify.clone(),
+            retries: job.retries,
             data,
         }
     }
 
     /// The job this message is about, as it stood when it was accepted.
     pub fn job(&self) -> Job {
-        Job::queued(self.id, self.template.clone(), self.enqueued_at)
+        Job {
+            retries: self.retries,
+            options: self.options.clone(),
+            notify: self.notify.clone(),
+            ..Job::queued(self.id, self.template.clone(), self.enqueued_at)
+        }
     }
 
     /// The body for the queue.
@@ -109,8 +118,8 @@ mod tests {
     #[test]
     fn a_message_survives_the_queue() {
         for data in [Some(json!({"z": 1, "a": [0.1, "ü"]})), Some(Value::Null), None] {
-            let job = Job::queued(JobId::new(), "letter", now());
-            let message = Message::new(&job, Options::default(), Notify::default(), data);
+            let job = Job { retries: 2, ..Job::queued(JobId::new(), "letter", now()) };
+            let message = Message::new(&job, data);
             assert_eq!(Message::decode(&message.encode()).expect("our own message"), message);
         }
     }
@@ -121,7 +130,7 @@ mod tests {
         assert!(matches!(Message::decode(r#"{"version":1}"#), Err(DecodeError::Malformed(_))));
         assert!(matches!(Message::decode(r#"{"version":2,"id":7}"#), Err(DecodeError::Version(2))));
         let job = Job::queued(JobId::new(), "../secret", now());
-        let escape = Message::new(&job, Options::default(), Notify::default(), None);
+        let escape = Message::new(&job, None);
         assert!(matches!(Message::decode(&escape.encode()), Err(DecodeError::Template(_))));
     }
 }

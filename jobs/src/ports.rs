@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::Value;
 use uuid::Uuid;
 
 use crate::announcement::Announcement;
@@ -50,8 +51,12 @@ pub trait Queue: Send + Sync {
     /// Gives a message back, to be delivered again after `delay`.
     async fn release(&self, ticket: &Ticket, delay: Duration) -> Result<(), Unavailable>;
 
-    /// How many messages were set aside after too many deliveries.
-    async fn dead_letters(&self) -> Result<u64, Unavailable>;
+    /// Some messages that were set aside after too many deliveries, hidden for a minute so that the next call answers
+    /// others; none when all have been seen. They stay where they are.
+    async fn dead_letters(&self) -> Result<Vec<Delivery>, Unavailable>;
+
+    /// Shows dead letters again that are hidden.
+    async fn show_dead_letters(&self, tickets: &[Ticket]) -> Result<(), Unavailable>;
 }
 
 /// A message in hand.
@@ -75,15 +80,18 @@ pub struct Ticket(pub String);
 /// token and changes nothing once another run has taken over.
 #[async_trait]
 pub trait JobStore: Send + Sync {
-    /// Puts an accepted job on record until `expires_at`. Changes nothing if it is there already: the message may
-    /// have overtaken the record.
-    async fn record(&self, job: &Job, expires_at: DateTime<Utc>) -> Result<(), Unavailable>;
+    /// Puts an accepted job on record. If it is there already it stays as it is, since the message may have overtaken
+    /// the record; only a job that is still `queued` gets the new terms.
+    async fn record(&self, job: &Job, terms: Terms) -> Result<(), Unavailable>;
 
     /// The job, if it is on record.
     async fn get(&self, id: JobId) -> Result<Option<Job>, Unavailable>;
 
     /// Claims a job for one run, putting it on record first if its message overtook its record.
     async fn claim(&self, job: &Job, claim: &Claim) -> Result<Claimed, Unavailable>;
+
+    /// Moves the end of the lease, if the claim still holds and the job still runs.
+    async fn renew(&self, id: JobId, owner: Uuid, lease_until: DateTime<Utc>) -> Result<Held, Unavailable>;
 
     /// Records the report, if the claim still holds. Saying it twice is the same as once.
     async fn complete(
@@ -96,14 +104,48 @@ pub trait JobStore: Send + Sync {
     ) -> Result<Held, Unavailable>;
 
     /// Records the failure, if the claim still holds. Saying it twice is the same as once.
-    async fn fail(&self, id: JobId, owner: Uuid, failure: &Failure, at: DateTime<Utc>) -> Result<Held, Unavailable>;
+    async fn fail(&self, id: JobId, owner: Uuid, failed: &Failed<'_>) -> Result<Held, Unavailable>;
 
     /// Gives the claim back, if it still holds: a running job is `queued` again, and one that ended can be announced
-    /// by the next run at once.
-    async fn release(&self, id: JobId, owner: Uuid) -> Result<Held, Unavailable>;
+    /// by the next run at once. An attempt that is `forgiven` does not count.
+    async fn release(&self, id: JobId, owner: Uuid, forgiven: bool) -> Result<Held, Unavailable>;
 
     /// Records that the job's end was announced, if the claim still holds.
     async fn mark_notified(&self, id: JobId, owner: Uuid, at: DateTime<Utc>) -> Result<Held, Unavailable>;
+
+    /// The data that was kept when the job failed.
+    async fn kept_input(&self, id: JobId) -> Result<Option<Value>, Unavailable>;
+
+    /// Makes a failed job `queued` once more and counts the retry. Until a run claims it, saying it again is the same
+    /// as once. Nothing comes back, and nothing changes, if the job has not failed.
+    async fn reopen(&self, id: JobId, overdue_at: DateTime<Utc>) -> Result<Option<Job>, Unavailable>;
+
+    /// Jobs that should have ended by `now`, or been announced, and that no message will bring further; `most` of them
+    /// at the most. A job that a run holds may be among them.
+    async fn overdue(&self, now: DateTime<Utc>, most: usize) -> Result<Vec<Job>, Unavailable>;
+
+    /// Ties an idempotency key to a job, unless it is tied to one already.
+    async fn reserve(&self, reservation: &Reservation, now: DateTime<Utc>) -> Result<Reserved, Unavailable>;
+
+    /// Records that the job tied to `key` was accepted: it is on record and in the queue.
+    async fn confirm(&self, key: &str) -> Result<(), Unavailable>;
+}
+
+/// How long a job may take and is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Terms {
+    /// When its message is gone from every queue, so that a job that has not ended by then never will by itself.
+    pub overdue_at: DateTime<Utc>,
+    /// Until when it is kept on record.
+    pub expires_at: DateTime<Utc>,
+}
+
+impl Terms {
+    /// The terms of a job whose message is at most as old as `now`, in a queue that keeps messages for `queue_life`;
+    /// jobs are kept for `retention` from their acceptance.
+    pub fn of(job: &Job, now: DateTime<Utc>, queue_life: TimeDelta, retention: TimeDelta) -> Self {
+        Self { overdue_at: now + queue_life, expires_at: job.enqueued_at + retention }
+    }
 }
 
 /// What a run claims a job with.
@@ -115,14 +157,72 @@ pub struct Claim {
     pub now: DateTime<Utc>,
     /// When the claim ends by itself.
     pub lease_until: DateTime<Utc>,
-    /// Until when the job is kept on record.
+    /// What the job is claimed for.
+    pub purpose: Purpose,
+    /// From now on, when the job is overdue; and for a job that is not on record, how long it is kept.
+    pub terms: Terms,
+}
+
+/// What a job is claimed for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// To make its report: one more attempt. A failed job whose message was [set aside](Failed::set_aside) runs again,
+    /// since only a redrive can have brought the message back.
+    Run,
+    /// To end it without a report, or to announce its end: no attempt.
+    Settle,
+}
+
+/// How a job failed.
+#[derive(Debug, Clone, Copy)]
+pub struct Failed<'a> {
+    /// Why.
+    pub failure: &'a Failure,
+    /// The data that its message carried, kept so that the job can be queued again.
+    pub input: Option<&'a Value>,
+    /// Whether its message lies among the dead letters.
+    pub set_aside: bool,
+    /// When.
+    pub at: DateTime<Utc>,
+}
+
+/// An idempotency key, and the job it is to stand for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reservation {
+    /// The key, in a form that is safe to store.
+    pub key: String,
+    /// What tells one request from another under the same key.
+    pub fingerprint: String,
+    /// The job.
+    pub id: JobId,
+    /// When the job is accepted.
+    pub enqueued_at: DateTime<Utc>,
+    /// Until when the key stands for the job.
     pub expires_at: DateTime<Utc>,
+}
+
+/// What came of a reservation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reserved {
+    /// The key is this job's.
+    Fresh,
+    /// The same request came before.
+    Repeated {
+        /// Its job.
+        id: JobId,
+        /// When that job was accepted.
+        enqueued_at: DateTime<Utc>,
+        /// Whether that job is known to be on record and in the queue.
+        confirmed: bool,
+    },
+    /// Another request came before under this key.
+    Differs,
 }
 
 /// What came of a claim.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Claimed {
-    /// The job is this run's: typeset it. Holds the number of the attempt, from 1.
+    /// The job has not ended and is this run's. Holds how many attempts there were, this one included.
     Run(u32),
     /// The job ended but nobody was told, and telling is now this run's duty.
     Announce(Box<Job>),

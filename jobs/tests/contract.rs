@@ -10,8 +10,10 @@ use bench::{Bench, MAX_RECEIVES};
 use chrono::{DateTime, Utc};
 use jobs::job::now;
 use jobs::{
-    Announcement, Claim, Claimed, Content, Delivery, Diagnostic, Failure, Held, Job, JobId, Notify, Opened, Status,
+    Announcement, Claim, Claimed, Content, Delivery, Diagnostic, Failed, Failure, Held, Job, JobId, Notify, Opened,
+    Options, Purpose, Reservation, Reserved, Status, Terms,
 };
+use serde_json::json;
 use uuid::Uuid;
 
 macro_rules! contract {
@@ -45,9 +47,19 @@ contract! {
     an_expired_lease_is_taken_over_and_its_owner_fenced_off,
     of_many_claims_at_once_one_wins,
     a_released_job_is_claimed_again,
+    a_forgiven_attempt_does_not_count,
     a_failure_is_kept_whole,
     an_unannounced_end_is_announced_by_the_next_run,
     a_run_that_gives_up_announcing_leaves_it_to_the_next,
+    a_lease_is_renewed_by_its_owner_alone,
+    settling_a_job_is_no_attempt,
+    a_failed_job_is_queued_again_with_the_data_that_was_kept,
+    a_job_that_has_not_failed_is_not_queued_again,
+    a_job_that_was_set_aside_runs_again_when_its_message_comes_back,
+    a_job_is_overdue_from_its_time_until_it_is_announced,
+    a_key_stands_for_the_first_job_that_reserved_it,
+    of_many_reservations_at_once_one_is_fresh,
+    a_key_is_free_again_when_its_time_is_over,
     an_object_is_read_as_it_was_put,
     an_object_is_replaced_whole,
     a_missing_object_is_nothing,
@@ -95,7 +107,13 @@ async fn a_message_delivered_too_often_is_set_aside(bench: &Bench) {
     }
     bench.queue.push("next").await.expect("push");
     assert_eq!(take(bench).await.body, "next");
-    assert_eq!(bench.queue.dead_letters().await.expect("the queue answers"), 1);
+    for _ in ["a look", "another look: looking takes nothing away"] {
+        let dead = bench.queue.dead_letters().await.expect("the queue answers");
+        assert_eq!(dead.iter().map(|letter| letter.body.as_str()).collect::<Vec<_>>(), ["poison"]);
+        assert_eq!(bench.queue.dead_letters().await.expect("the queue answers"), [], "it has been seen");
+        let tickets: Vec<_> = dead.into_iter().map(|letter| letter.ticket).collect();
+        bench.queue.show_dead_letters(&tickets).await.expect("the queue answers");
+    }
 }
 
 async fn an_empty_queue_answers_when_the_wait_is_over(bench: &Bench) {
@@ -110,10 +128,25 @@ fn in_a_month() -> DateTime<Utc> {
     now() + chrono::Duration::days(30)
 }
 
+/// Overdue in four days.
+fn terms() -> Terms {
+    Terms { overdue_at: now() + chrono::Duration::days(4), expires_at: in_a_month() }
+}
+
 /// A claim made `at` seconds from now, with a lease of ten seconds.
 fn claim(at: i64) -> Claim {
     let now = now() + chrono::Duration::seconds(at);
-    Claim { owner: Uuid::new_v4(), now, lease_until: now + chrono::Duration::seconds(10), expires_at: in_a_month() }
+    let lease_until = now + chrono::Duration::seconds(10);
+    Claim { owner: Uuid::new_v4(), now, lease_until, purpose: Purpose::Run, terms: terms() }
+}
+
+/// The same, for settling.
+fn settling(at: i64) -> Claim {
+    Claim { purpose: Purpose::Settle, ..claim(at) }
+}
+
+fn failed(failure: &Failure) -> Failed<'_> {
+    Failed { failure, input: None, set_aside: false, at: now() }
 }
 
 async fn get(bench: &Bench, id: JobId) -> Job {
@@ -128,16 +161,17 @@ async fn run(bench: &Bench, job: &Job, claim: &Claim) -> u32 {
 }
 
 async fn a_job_is_read_as_it_was_recorded(bench: &Bench) {
-    let job = job();
+    let options = Options { pdf_standard: Some("a-2b".into()), tagged: Some(false) };
+    let job = Job { options, notify: Notify { subject: Some("Month end".into()) }, ..job() };
     assert_eq!(bench.jobs.get(job.id).await.expect("the store answers"), None);
-    bench.jobs.record(&job, in_a_month()).await.expect("record");
+    bench.jobs.record(&job, terms()).await.expect("record");
     assert_eq!(get(bench, job.id).await, job);
 }
 
 async fn a_record_never_overwrites_a_run(bench: &Bench) {
     let job = job();
     run(bench, &job, &claim(0)).await;
-    bench.jobs.record(&job, in_a_month()).await.expect("a late record is no error");
+    bench.jobs.record(&job, terms()).await.expect("a late record is no error");
     assert_eq!(get(bench, job.id).await.status, Status::Running);
 }
 
@@ -151,7 +185,7 @@ async fn a_claim_puts_an_unrecorded_job_on_record(bench: &Bench) {
 
 async fn a_live_lease_keeps_others_out(bench: &Bench) {
     let (job, first) = (job(), claim(0));
-    bench.jobs.record(&job, in_a_month()).await.expect("record");
+    bench.jobs.record(&job, terms()).await.expect("record");
     run(bench, &job, &first).await;
     let second = bench.jobs.claim(&job, &claim(9)).await.expect("the store answers");
     assert_eq!(second, Claimed::Busy(first.lease_until));
@@ -166,8 +200,9 @@ async fn an_expired_lease_is_taken_over_and_its_owner_fenced_off(bench: &Bench) 
     let failure = Failure::new("x", "x", "x");
     let at = fresh.now;
     assert_eq!(bench.jobs.complete(job.id, stale.owner, 1, 1, at).await.expect("answers"), Held::No);
-    assert_eq!(bench.jobs.fail(job.id, stale.owner, &failure, at).await.expect("answers"), Held::No);
-    assert_eq!(bench.jobs.release(job.id, stale.owner).await.expect("answers"), Held::No);
+    assert_eq!(bench.jobs.fail(job.id, stale.owner, &failed(&failure)).await.expect("answers"), Held::No);
+    assert_eq!(bench.jobs.renew(job.id, stale.owner, in_a_month()).await.expect("answers"), Held::No);
+    assert_eq!(bench.jobs.release(job.id, stale.owner, false).await.expect("answers"), Held::No);
     assert_eq!(get(bench, job.id).await.status, Status::Running);
 
     for _ in ["once", "again, as after a lost answer"] {
@@ -181,7 +216,7 @@ async fn an_expired_lease_is_taken_over_and_its_owner_fenced_off(bench: &Bench) 
 
 async fn of_many_claims_at_once_one_wins(bench: &Bench) {
     let job = job();
-    bench.jobs.record(&job, in_a_month()).await.expect("record");
+    bench.jobs.record(&job, terms()).await.expect("record");
     let claims = [claim(0), claim(0), claim(0), claim(0)];
     let (a, b, c, d) = tokio::join!(
         bench.jobs.claim(&job, &claims[0]),
@@ -196,10 +231,18 @@ async fn of_many_claims_at_once_one_wins(bench: &Bench) {
 async fn a_released_job_is_claimed_again(bench: &Bench) {
     let (job, first) = (job(), claim(0));
     run(bench, &job, &first).await;
-    assert_eq!(bench.jobs.release(job.id, first.owner).await.expect("answers"), Held::Yes);
+    assert_eq!(bench.jobs.release(job.id, first.owner, false).await.expect("answers"), Held::Yes);
     assert_eq!(get(bench, job.id).await.status, Status::Queued);
     assert_eq!(run(bench, &job, &claim(1)).await, 2);
     assert_eq!(bench.jobs.complete(job.id, first.owner, 1, 1, now()).await.expect("answers"), Held::No);
+}
+
+async fn a_forgiven_attempt_does_not_count(bench: &Bench) {
+    let (job, first) = (job(), claim(0));
+    run(bench, &job, &first).await;
+    assert_eq!(bench.jobs.release(job.id, first.owner, true).await.expect("answers"), Held::Yes);
+    assert_eq!(get(bench, job.id).await.attempts, 0);
+    assert_eq!(run(bench, &job, &claim(1)).await, 1);
 }
 
 async fn a_failure_is_kept_whole(bench: &Bench) {
@@ -215,10 +258,10 @@ async fn a_failure_is_kept_whole(bench: &Bench) {
         rendered: "error: unknown variable\n --> main.typ:3:7".into(),
     });
     for _ in ["once", "again, as after a lost answer"] {
-        assert_eq!(bench.jobs.fail(job.id, claim.owner, &failure, now()).await.expect("answers"), Held::Yes);
+        assert_eq!(bench.jobs.fail(job.id, claim.owner, &failed(&failure)).await.expect("answers"), Held::Yes);
     }
-    let failed = get(bench, job.id).await;
-    assert_eq!((failed.status, failed.error), (Status::Failed, Some(failure)));
+    let ended = get(bench, job.id).await;
+    assert_eq!((ended.status, ended.error), (Status::Failed, Some(failure)));
 }
 
 async fn an_unannounced_end_is_announced_by_the_next_run(bench: &Bench) {
@@ -243,9 +286,151 @@ async fn a_run_that_gives_up_announcing_leaves_it_to_the_next(bench: &Bench) {
     run(bench, &job, &first).await;
     let completed = bench.jobs.complete(job.id, first.owner, 1, 1, first.now).await.expect("answers");
     assert_eq!(completed, Held::Yes);
-    assert_eq!(bench.jobs.release(job.id, first.owner).await.expect("answers"), Held::Yes);
+    assert_eq!(bench.jobs.release(job.id, first.owner, false).await.expect("answers"), Held::Yes);
     assert_eq!(get(bench, job.id).await.status, Status::Completed);
     assert!(matches!(bench.jobs.claim(&job, &claim(1)).await.expect("answers"), Claimed::Announce(_)));
+}
+
+async fn a_lease_is_renewed_by_its_owner_alone(bench: &Bench) {
+    let (job, first) = (job(), claim(0));
+    run(bench, &job, &first).await;
+    let longer = first.lease_until + chrono::Duration::seconds(10);
+    assert_eq!(bench.jobs.renew(job.id, first.owner, longer).await.expect("answers"), Held::Yes);
+    assert_eq!(bench.jobs.renew(job.id, Uuid::new_v4(), in_a_month()).await.expect("answers"), Held::No);
+    assert_eq!(bench.jobs.claim(&job, &claim(15)).await.expect("answers"), Claimed::Busy(longer));
+    assert_eq!(run(bench, &job, &claim(20)).await, 2);
+}
+
+async fn settling_a_job_is_no_attempt(bench: &Bench) {
+    let (job, first) = (job(), claim(0));
+    run(bench, &job, &first).await;
+    let early = bench.jobs.claim(&job, &settling(5)).await.expect("answers");
+    assert_eq!(early, Claimed::Busy(first.lease_until), "a run in progress is not settled");
+    assert_eq!(run(bench, &job, &settling(10)).await, 1);
+    let recorded = get(bench, job.id).await;
+    assert_eq!((recorded.attempts, recorded.started_at), (1, Some(first.now)));
+}
+
+/// Fails a job, announced, with `data` kept.
+async fn fail(bench: &Bench, job: &Job, data: &serde_json::Value, set_aside: bool) {
+    let claim = claim(-60);
+    run(bench, job, &claim).await;
+    let failure = Failure::new("x", "x", "x");
+    let failed = Failed { input: Some(data), set_aside, ..failed(&failure) };
+    assert_eq!(bench.jobs.fail(job.id, claim.owner, &failed).await.expect("answers"), Held::Yes);
+    assert_eq!(bench.jobs.mark_notified(job.id, claim.owner, now()).await.expect("answers"), Held::Yes);
+}
+
+async fn a_failed_job_is_queued_again_with_the_data_that_was_kept(bench: &Bench) {
+    for data in [json!({"z": 1, "a": ["ü", null]}), json!(null), json!("text")] {
+        let job = job();
+        bench.jobs.record(&job, terms()).await.expect("record");
+        assert_eq!(bench.jobs.kept_input(job.id).await.expect("answers"), None);
+        fail(bench, &job, &data, false).await;
+
+        for _ in ["once", "again, as after a lost answer"] {
+            assert_eq!(bench.jobs.kept_input(job.id).await.expect("answers").as_ref(), Some(&data));
+            let reopened = bench.jobs.reopen(job.id, in_a_month()).await.expect("answers").expect("it had failed");
+            assert_eq!(reopened, Job { retries: 1, started_at: reopened.started_at, ..job.clone() });
+            assert_eq!(get(bench, job.id).await, reopened);
+        }
+        let again = claim(0);
+        assert_eq!(run(bench, &job, &again).await, 1, "attempts are counted anew");
+        assert_eq!(bench.jobs.reopen(job.id, in_a_month()).await.expect("answers"), None, "it runs");
+        let failure = Failure::new("x", "x", "x");
+        assert_eq!(bench.jobs.fail(job.id, again.owner, &failed(&failure)).await.expect("answers"), Held::Yes);
+        let kept = bench.jobs.kept_input(job.id).await.expect("answers");
+        assert_eq!(kept, Some(data), "what was kept once is kept on");
+    }
+}
+
+async fn a_job_that_has_not_failed_is_not_queued_again(bench: &Bench) {
+    let (job, claim) = (job(), claim(0));
+    assert_eq!(bench.jobs.reopen(job.id, in_a_month()).await.expect("answers"), None, "it is not there");
+    assert_eq!(bench.jobs.kept_input(job.id).await.expect("answers"), None);
+    bench.jobs.record(&job, terms()).await.expect("record");
+    assert_eq!(bench.jobs.reopen(job.id, in_a_month()).await.expect("answers"), None, "it is queued");
+    run(bench, &job, &claim).await;
+    assert_eq!(bench.jobs.complete(job.id, claim.owner, 1, 1, now()).await.expect("answers"), Held::Yes);
+    assert_eq!(bench.jobs.reopen(job.id, in_a_month()).await.expect("answers"), None, "it completed");
+    assert_eq!(get(bench, job.id).await.status, Status::Completed);
+}
+
+async fn a_job_that_was_set_aside_runs_again_when_its_message_comes_back(bench: &Bench) {
+    let job = job();
+    fail(bench, &job, &json!(1), true).await;
+    assert_eq!(bench.jobs.claim(&job, &settling(0)).await.expect("answers"), Claimed::Settled, "a sweep ends it once");
+    assert_eq!(run(bench, &job, &claim(0)).await, 1, "attempts are counted anew");
+    let recorded = get(bench, job.id).await;
+    assert_eq!((recorded.status, recorded.error, recorded.notified_at), (Status::Running, None, None));
+
+    let other = Job { id: JobId::new(), ..job };
+    fail(bench, &other, &json!(1), false).await;
+    assert_eq!(bench.jobs.claim(&other, &claim(0)).await.expect("answers"), Claimed::Settled, "a repeated message");
+}
+
+async fn a_job_is_overdue_from_its_time_until_it_is_announced(bench: &Bench) {
+    let (job, claim) = (job(), claim(0));
+    let terms = Terms { overdue_at: now() + chrono::Duration::seconds(60), ..terms() };
+    bench.jobs.record(&job, terms).await.expect("record");
+    let overdue = async |at: i64| {
+        let found = bench.jobs.overdue(now() + chrono::Duration::seconds(at), 9).await.expect("answers");
+        found.into_iter().map(|job| job.id).collect::<Vec<_>>()
+    };
+    assert_eq!(overdue(30).await, []);
+    assert_eq!(overdue(90).await, [job.id]);
+    let later = Terms { overdue_at: now() + chrono::Duration::seconds(120), ..terms };
+    bench.jobs.record(&job, later).await.expect("recorded again, with its message");
+    assert_eq!(overdue(90).await, []);
+    let claim = Claim { terms, ..claim };
+    run(bench, &job, &claim).await;
+    let failure = Failure::new("x", "x", "x");
+    assert_eq!(bench.jobs.fail(job.id, claim.owner, &failed(&failure)).await.expect("answers"), Held::Yes);
+    assert_eq!(overdue(90).await, [job.id], "nobody was told");
+    assert_eq!(bench.jobs.mark_notified(job.id, claim.owner, now()).await.expect("answers"), Held::Yes);
+    assert_eq!(overdue(90).await, []);
+    bench.jobs.reopen(job.id, now() + chrono::Duration::seconds(200)).await.expect("answers").expect("it had failed");
+    assert_eq!(overdue(90).await, []);
+    assert_eq!(overdue(230).await, [job.id]);
+}
+
+fn reservation(key: &str, fingerprint: &str) -> Reservation {
+    let expires_at = now() + chrono::Duration::hours(24);
+    let (key, fingerprint) = (key.to_owned(), fingerprint.to_owned());
+    Reservation { key, fingerprint, id: JobId::new(), enqueued_at: now(), expires_at }
+}
+
+async fn a_key_stands_for_the_first_job_that_reserved_it(bench: &Bench) {
+    let first = reservation("key", "one request");
+    let reserve = async |it: &Reservation| bench.jobs.reserve(it, now()).await.expect("answers");
+    assert_eq!(reserve(&first).await, Reserved::Fresh);
+    let repeated = |confirmed| Reserved::Repeated { id: first.id, enqueued_at: first.enqueued_at, confirmed };
+    assert_eq!(reserve(&reservation("key", "one request")).await, repeated(false));
+    bench.jobs.confirm("key").await.expect("answers");
+    assert_eq!(reserve(&reservation("key", "one request")).await, repeated(true));
+    assert_eq!(reserve(&reservation("key", "another request")).await, Reserved::Differs);
+    assert_eq!(reserve(&reservation("another key", "one request")).await, Reserved::Fresh);
+    assert_eq!(bench.jobs.get(first.id).await.expect("answers"), None, "a reservation is no record");
+}
+
+async fn of_many_reservations_at_once_one_is_fresh(bench: &Bench) {
+    let (a, b, c) = (reservation("key", "same"), reservation("key", "same"), reservation("key", "same"));
+    let (x, y, z) =
+        tokio::join!(bench.jobs.reserve(&a, now()), bench.jobs.reserve(&b, now()), bench.jobs.reserve(&c, now()));
+    let fresh = [x, y, z].into_iter().filter(|reserved| matches!(reserved, Ok(Reserved::Fresh))).count();
+    assert_eq!(fresh, 1);
+}
+
+async fn a_key_is_free_again_when_its_time_is_over(bench: &Bench) {
+    let first = reservation("key", "one request");
+    bench.jobs.reserve(&first, now()).await.expect("answers");
+    bench.jobs.confirm("key").await.expect("answers");
+    let later = first.expires_at + chrono::Duration::seconds(1);
+    let second =
+        Reservation { expires_at: later + chrono::Duration::hours(24), ..reservation("key", "another request") };
+    assert_eq!(bench.jobs.reserve(&second, later).await.expect("answers"), Reserved::Fresh);
+    let repeated = Reserved::Repeated { id: second.id, enqueued_at: second.enqueued_at, confirmed: false };
+    assert_eq!(bench.jobs.reserve(&second, later).await.expect("answers"), repeated);
 }
 
 async fn an_object_is_read_as_it_was_put(bench: &Bench) {
@@ -277,7 +462,7 @@ async fn a_missing_object_is_nothing(bench: &Bench) {
 }
 
 async fn an_announcement_arrives(bench: &Bench) {
-    let announcement = Announcement::completed(&job(), &Notify::default(), "https://example.org/r/1", in_a_month());
+    let announcement = Announcement::completed(&job(), "https://example.org/r/1", in_a_month());
     bench.notifier.announce(&announcement).await.expect("announce");
     let mail = bench.next_mail().await;
     for part in [&announcement.subject, &announcement.job_id.to_string(), "https://example.org/r/1", "completed"] {

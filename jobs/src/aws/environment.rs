@@ -1,25 +1,31 @@
-//! The environment variables of the two Lambda functions.
+//! The environment variables of the three Lambda functions.
 //!
 //! | variable | read by | holds |
 //! |---|---|---|
-//! | [`QUEUE_URL`] | both | URL of the SQS queue |
-//! | [`TABLE`] | both | name of the DynamoDB table |
-//! | [`BUCKET`] | both | name of the S3 bucket |
-//! | [`LINK_KEY`] | both | secret that signs the links in mails |
-//! | [`RETENTION_DAYS`] | both | for how many days jobs and reports are kept; 30 where absent |
-//! | [`TEMPLATES`] | both | folder of templates; `templates` beside the executable where absent |
+//! | [`QUEUE_URL`] | all | URL of the SQS queue |
+//! | [`TABLE`] | all | name of the DynamoDB table |
+//! | [`LINK_KEY`] | all | secret that signs the links in mails |
+//! | [`RETENTION_DAYS`] | all | for how many days jobs and reports are kept; 30 where absent |
+//! | [`BUCKET`] | listener, processor | name of the S3 bucket |
+//! | [`TEMPLATES`] | listener, processor | folder of templates; `templates` beside the executable where absent |
+//! | [`QUEUE_RETENTION`] | listener, processor | for how many seconds the queue keeps a message; four days where absent |
+//! | [`DATA_LIMIT`] | listener, processor | size of a job's data in MiB; 64 where absent |
+//! | [`TOPIC_ARN`] | processor, sweeper | ARN of the SNS topic |
+//! | [`PUBLIC_URL`] | processor, sweeper | where callers reach the listener |
 //! | [`TOKEN`] | listener | bearer token callers must show; none is asked for where absent or empty |
-//! | [`TOPIC_ARN`] | processor | ARN of the SNS topic |
-//! | [`PUBLIC_URL`] | processor | where callers reach the listener |
+//! | [`DEAD_LETTERS_URL`] | sweeper | URL of the SQS queue of dead letters |
 //! | [`MAX_ATTEMPTS`] | processor | after how many deliveries a job fails for good, less than the queue's `maxReceiveCount`; 4 where absent |
 //! | [`TIME_LIMIT`] | processor | wall time of typesetting in seconds; the function's own limit where absent |
 //! | [`MEMORY_LIMIT`] | processor | memory of typesetting in MiB; the function's less 192 where absent |
 //! | [`OUTPUT_LIMIT`] | processor | size of a report in MiB; 256 where absent |
+//! | [`PAGE_LIMIT`] | processor | pages of a report; 20,000 where absent |
 
 use std::env;
 use std::fmt::Display;
 use std::path::PathBuf;
 use std::str::FromStr;
+
+use chrono::TimeDelta;
 
 /// See the [table](self).
 pub const QUEUE_URL: &str = "PRESSRUN_QUEUE_URL";
@@ -48,6 +54,15 @@ pub const MEMORY_LIMIT: &str = "PRESSRUN_MEMORY_LIMIT_MB";
 /// See the [table](self).
 pub const OUTPUT_LIMIT: &str = "PRESSRUN_OUTPUT_LIMIT_MB";
 
+/// See the [table](self).
+pub const PAGE_LIMIT: &str = "PRESSRUN_PAGE_LIMIT";
+/// See the [table](self).
+pub const DATA_LIMIT: &str = "PRESSRUN_DATA_LIMIT_MB";
+/// See the [table](self).
+pub const QUEUE_RETENTION: &str = "PRESSRUN_QUEUE_RETENTION_SECONDS";
+/// See the [table](self).
+pub const DEAD_LETTERS_URL: &str = "PRESSRUN_DEAD_LETTERS_URL";
+
 /// A variable that is missing or makes no sense.
 #[derive(Debug, thiserror::Error)]
 #[error("the environment variable {name} {problem}")]
@@ -71,6 +86,11 @@ pub fn parsed<T: FromStr<Err: Display>>(name: &'static str) -> Result<Option<T>,
     let Some(value) = optional(name) else { return Ok(None) };
     let bad = |error| BadVariable { name, problem: format!("is `{value}`: {error}") };
     value.parse().map(Some).map_err(bad)
+}
+
+/// For how long the queue keeps a message: [`QUEUE_RETENTION`], or SQS's own default.
+pub fn queue_life() -> Result<TimeDelta, BadVariable> {
+    Ok(parsed(QUEUE_RETENTION)?.map_or(TimeDelta::days(4), TimeDelta::seconds))
 }
 
 /// The folder of templates: [`TEMPLATES`], or what Lambda unpacked beside the executable.

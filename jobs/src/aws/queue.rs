@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use aws_config::SdkConfig;
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::types::{MessageSystemAttributeName, QueueAttributeName};
+use aws_sdk_sqs::types::{ChangeMessageVisibilityBatchRequestEntry, Message, MessageSystemAttributeName};
 
 use super::refused;
 use crate::ports::{Delivery, Queue, Ticket, Unavailable};
@@ -13,36 +13,30 @@ use crate::ports::{Delivery, Queue, Ticket, Unavailable};
 /// The longest SQS waits for a message.
 const LONGEST_WAIT: Duration = Duration::from_secs(20);
 
+/// How many messages SQS hands out at a time.
+const BATCH: i32 = 10;
+
+/// How long a dead letter is hidden from others while one looks at it.
+const GLANCE_SECONDS: i32 = 60;
+
 /// A queue in SQS.
 #[derive(Debug, Clone)]
 pub struct SqsQueue {
     client: Client,
     url: String,
+    dead_letters: Option<String>,
 }
 
 impl SqsQueue {
     /// The queue at `url`.
     pub fn new(config: &SdkConfig, url: impl Into<String>) -> Self {
-        Self { client: Client::new(config), url: url.into() }
+        Self { client: Client::new(config), url: url.into(), dead_letters: None }
     }
 
-    /// The queue that this one's redrive policy names. The policy holds its ARN,
-    /// `arn:aws:sqs:{region}:{account}:{name}`.
-    async fn dead_letter_url(&self) -> Result<Option<String>, Unavailable> {
-        let policy = self.attribute(&self.url, QueueAttributeName::RedrivePolicy).await?;
-        let policy: serde_json::Value = serde_json::from_str(policy.as_deref().unwrap_or("{}"))
-            .map_err(Unavailable::when("read the redrive policy"))?;
-        let Some(name) = policy["deadLetterTargetArn"].as_str().and_then(|arn| arn.rsplit(':').next()) else {
-            return Ok(None);
-        };
-        let found = self.client.get_queue_url().queue_name(name).send().await;
-        Ok(found.map_err(refused("find the dead-letter queue"))?.queue_url)
-    }
-
-    async fn attribute(&self, url: &str, name: QueueAttributeName) -> Result<Option<String>, Unavailable> {
-        let request = self.client.get_queue_attributes().queue_url(url).attribute_names(name.clone());
-        let answer = request.send().await.map_err(refused("read the queue's attributes"))?;
-        Ok(answer.attributes.and_then(|mut attributes| attributes.remove(&name)))
+    /// With the queue at `url` as the one where messages are set aside.
+    #[must_use]
+    pub fn with_dead_letters(self, url: impl Into<String>) -> Self {
+        Self { dead_letters: Some(url.into()), ..self }
     }
 }
 
@@ -66,14 +60,7 @@ impl Queue for SqsQueue {
             .send()
             .await
             .map_err(refused("take a job from the queue"))?;
-        let Some(message) = answer.messages.unwrap_or_default().pop() else { return Ok(None) };
-        let count =
-            message.attributes.as_ref().and_then(|it| it.get(&MessageSystemAttributeName::ApproximateReceiveCount));
-        Ok(Some(Delivery {
-            receives: count.and_then(|count| count.parse().ok()).unwrap_or(1),
-            body: message.body.unwrap_or_default(),
-            ticket: Ticket(message.receipt_handle.unwrap_or_default()),
-        }))
+        Ok(answer.messages.unwrap_or_default().pop().map(delivery))
     }
 
     async fn acknowledge(&self, ticket: &Ticket) -> Result<(), Unavailable> {
@@ -89,10 +76,43 @@ impl Queue for SqsQueue {
         Ok(())
     }
 
-    async fn dead_letters(&self) -> Result<u64, Unavailable> {
-        let Some(url) = self.dead_letter_url().await? else { return Ok(0) };
-        let count = self.attribute(&url, QueueAttributeName::ApproximateNumberOfMessages).await?;
-        Ok(count.and_then(|count| count.parse().ok()).unwrap_or(0))
+    async fn dead_letters(&self) -> Result<Vec<Delivery>, Unavailable> {
+        let Some(url) = &self.dead_letters else { return Ok(Vec::new()) };
+        let request = self
+            .client
+            .receive_message()
+            .queue_url(url)
+            .max_number_of_messages(BATCH)
+            .visibility_timeout(GLANCE_SECONDS)
+            // With a wait SQS asks all of its servers, not a sample of them.
+            .wait_time_seconds(1)
+            .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount);
+        let answer = request.send().await.map_err(refused("look at the dead letters"))?;
+        Ok(answer.messages.unwrap_or_default().into_iter().map(delivery).collect())
+    }
+
+    async fn show_dead_letters(&self, tickets: &[Ticket]) -> Result<(), Unavailable> {
+        let Some(url) = &self.dead_letters else { return Ok(()) };
+        for batch in tickets.chunks(BATCH.unsigned_abs() as usize) {
+            let entry = |(number, ticket): (usize, &Ticket)| {
+                let entry = ChangeMessageVisibilityBatchRequestEntry::builder().id(number.to_string());
+                entry.receipt_handle(&ticket.0).visibility_timeout(0).build()
+            };
+            let entries: Result<Vec<_>, _> = batch.iter().enumerate().map(entry).collect();
+            let entries = entries.map_err(Unavailable::when("name the dead letters"))?;
+            let request = self.client.change_message_visibility_batch().queue_url(url).set_entries(Some(entries));
+            request.send().await.map_err(refused("show the dead letters again"))?;
+        }
+        Ok(())
+    }
+}
+
+fn delivery(message: Message) -> Delivery {
+    let count = message.attributes.as_ref().and_then(|it| it.get(&MessageSystemAttributeName::ApproximateReceiveCount));
+    Delivery {
+        receives: count.and_then(|count| count.parse().ok()).unwrap_or(1),
+        body: message.body.unwrap_or_default(),
+        ticket: Ticket(message.receipt_handle.unwrap_or_default()),
     }
 }
 

@@ -5,18 +5,51 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::operation::put_item::builders::PutItemFluentBuilder;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::refused;
-use crate::job::{Failure, Job, JobId, Status};
-use crate::ports::{Claim, Claimed, Held, JobStore, Unavailable};
+use crate::job::{Job, JobId, Status};
+use crate::ports::{Claim, Claimed, Failed, Held, JobStore, Purpose, Reservation, Reserved, Terms, Unavailable};
 
 type Item = HashMap<String, AttributeValue>;
+
+/// The index of jobs that have not ended or were not announced: partition key `open`, sort key `overdue_at`.
+const OPEN_JOBS: &str = "open-jobs";
+
+/// What `open` holds while a job is in that index. A job that is settled has no such attribute.
+const OPEN: &str = "yes";
+
+/// The owner may claim again: its first call may have been answered into a broken connection.
+const CLAIM_OPEN: &str = "attribute_not_exists(id) OR #status = :queued \
+    OR (#status = :running AND (lease_until <= :now OR #owner = :owner))";
+
+/// A job whose message came back from the dead letters; its attempts are counted anew.
+const CLAIM_SET_ASIDE: &str =
+    "#status = :failed AND set_aside = :true AND (attribute_not_exists(lease_until) OR lease_until <= :now)";
+
+const CLAIM: &str = "#status = :running, #owner = :owner, lease_until = :lease, overdue_at = :overdue, \
+    attempts = if_not_exists(attempts, :zero) + :counted, retries = if_not_exists(retries, :retries), \
+    #template = if_not_exists(#template, :template), \
+    enqueued_at = if_not_exists(enqueued_at, :enqueued), \
+    #options = if_not_exists(#options, :options), \
+    notify = if_not_exists(notify, :notify), \
+    #open = :open, \
+    expires_at = if_not_exists(expires_at, :expires) \
+    REMOVE #error, finished_at, notified_at, set_aside, reopened";
+
+const REOPEN: &str = "SET #status = :queued, attempts = :zero, retries = if_not_exists(retries, :zero) + :counted, reopened = :true, \
+    overdue_at = :overdue, #open = :open \
+    REMOVE #owner, lease_until, #error, finished_at, notified_at, set_aside";
+
+/// Idempotency keys share the table; their items are `idempotency#{key}`.
+const KEY_PREFIX: &str = "idempotency#";
 
 /// A job store in DynamoDB: partition key `id`, time to live in `expires_at`.
 #[derive(Debug, Clone)]
@@ -59,34 +92,55 @@ impl DynamoStore {
         Ok(if held.is_some() { Held::Yes } else { Held::No })
     }
 
-    async fn claim_run(&self, job: &Job, claim: &Claim) -> Result<Option<Item>, Unavailable> {
+    fn claiming(&self, job: &Job, claim: &Claim, how: &str) -> Result<UpdateItemFluentBuilder, Unavailable> {
+        let (started, counted) = match claim.purpose {
+            Purpose::Run => ("started_at = :started, ", 1),
+            Purpose::Settle => ("", 0),
+        };
         let update = self
             .update(job.id)
-            .condition_expression(
-                "attribute_not_exists(id) OR #status = :queued \
-                 OR (#status = :running AND (lease_until <= :now OR #owner = :owner))",
-            )
-            .update_expression(
-                "SET #status = :running, #owner = :owner, lease_until = :lease, started_at = :started, \
-                 attempts = if_not_exists(attempts, :zero) + :one, \
-                 #template = if_not_exists(#template, :template), \
-                 enqueued_at = if_not_exists(enqueued_at, :enqueued), \
-                 expires_at = if_not_exists(expires_at, :expires)",
-            )
+            .update_expression(format!("SET {started}{how}"))
             .expression_attribute_names("#status", "status")
             .expression_attribute_names("#owner", "owner")
             .expression_attribute_names("#template", "template")
-            .expression_attribute_values(":queued", text(Status::Queued))
+            .expression_attribute_names("#options", "options")
+            .expression_attribute_names("#open", "open")
+            .expression_attribute_names("#error", "error")
             .expression_attribute_values(":running", text(Status::Running))
             .expression_attribute_values(":owner", text(claim.owner))
             .expression_attribute_values(":now", number(claim.now.timestamp_millis()))
             .expression_attribute_values(":lease", number(claim.lease_until.timestamp_millis()))
-            .expression_attribute_values(":started", json(&claim.now)?)
-            .expression_attribute_values(":zero", number(0))
-            .expression_attribute_values(":one", number(1))
+            .expression_attribute_values(":counted", number(counted))
+            .expression_attribute_values(":retries", number(job.retries.into()))
             .expression_attribute_values(":template", text(&job.template))
             .expression_attribute_values(":enqueued", json(&job.enqueued_at)?)
-            .expression_attribute_values(":expires", number(claim.expires_at.timestamp()));
+            .expression_attribute_values(":options", json(&job.options)?)
+            .expression_attribute_values(":notify", json(&job.notify)?)
+            .expression_attribute_values(":open", text(OPEN))
+            .expression_attribute_values(":overdue", number(claim.terms.overdue_at.timestamp_millis()))
+            .expression_attribute_values(":expires", number(claim.terms.expires_at.timestamp()));
+        Ok(match claim.purpose {
+            Purpose::Run => update.expression_attribute_values(":started", json(&claim.now)?),
+            Purpose::Settle => update,
+        })
+    }
+
+    async fn claim_open(&self, job: &Job, claim: &Claim) -> Result<Option<Item>, Unavailable> {
+        let update = self
+            .claiming(job, claim, CLAIM)?
+            .condition_expression(CLAIM_OPEN)
+            .expression_attribute_values(":zero", number(0))
+            .expression_attribute_values(":queued", text(Status::Queued));
+        self.send("claim the job", update).await
+    }
+
+    async fn claim_set_aside(&self, job: &Job, claim: &Claim) -> Result<Option<Item>, Unavailable> {
+        let afresh = CLAIM.replace("if_not_exists(attempts, :zero) + ", "");
+        let update = self
+            .claiming(job, claim, &afresh)?
+            .condition_expression(CLAIM_SET_ASIDE)
+            .expression_attribute_values(":failed", text(Status::Failed))
+            .expression_attribute_values(":true", AttributeValue::Bool(true));
         self.send("claim the job", update).await
     }
 
@@ -94,7 +148,8 @@ impl DynamoStore {
         let update = self
             .update(job.id)
             .condition_expression(
-                "#status IN (:completed, :failed) AND attribute_not_exists(notified_at) AND lease_until <= :now",
+                "#status IN (:completed, :failed) AND attribute_not_exists(notified_at) \
+                 AND (attribute_not_exists(lease_until) OR lease_until <= :now OR #owner = :owner)",
             )
             .update_expression("SET #owner = :owner, lease_until = :lease")
             .expression_attribute_names("#status", "status")
@@ -110,7 +165,7 @@ impl DynamoStore {
 
 #[async_trait]
 impl JobStore for DynamoStore {
-    async fn record(&self, job: &Job, expires_at: DateTime<Utc>) -> Result<(), Unavailable> {
+    async fn record(&self, job: &Job, terms: Terms) -> Result<(), Unavailable> {
         let put = self
             .client
             .put_item()
@@ -120,15 +175,23 @@ impl JobStore for DynamoStore {
             .item("status", text(job.status))
             .item("attempts", number(job.attempts.into()))
             .item("enqueued_at", json(&job.enqueued_at)?)
-            .item("expires_at", number(expires_at.timestamp()))
+            .item("options", json(&job.options)?)
+            .item("notify", json(&job.notify)?)
+            .item("open", text(OPEN))
+            .item("overdue_at", number(terms.overdue_at.timestamp_millis()))
+            .item("expires_at", number(terms.expires_at.timestamp()))
             .condition_expression("attribute_not_exists(id)");
-        match put.send().await {
-            Ok(_) => Ok(()),
-            Err(error) => match error.as_service_error() {
-                Some(service) if service.is_conditional_check_failed_exception() => Ok(()),
-                _ => Err(refused("put the job on record")(error)),
-            },
+        if put_if("put the job on record", put).await? {
+            return Ok(());
         }
+        let renew = self
+            .update(job.id)
+            .condition_expression("#status = :queued")
+            .update_expression("SET overdue_at = :overdue")
+            .expression_attribute_names("#status", "status")
+            .expression_attribute_values(":queued", text(Status::Queued))
+            .expression_attribute_values(":overdue", number(terms.overdue_at.timestamp_millis()));
+        self.send("put the job on record", renew).await.map(|_| ())
     }
 
     async fn get(&self, id: JobId) -> Result<Option<Job>, Unavailable> {
@@ -136,7 +199,12 @@ impl JobStore for DynamoStore {
     }
 
     async fn claim(&self, job: &Job, claim: &Claim) -> Result<Claimed, Unavailable> {
-        if let Some(item) = self.claim_run(job, claim).await? {
+        if let Some(item) = self.claim_open(job, claim).await? {
+            return Ok(Claimed::Run(read_job(&item)?.attempts));
+        }
+        if claim.purpose == Purpose::Run
+            && let Some(item) = self.claim_set_aside(job, claim).await?
+        {
             return Ok(Claimed::Run(read_job(&item)?.attempts));
         }
         if let Some(item) = self.claim_announcement(job, claim).await? {
@@ -150,6 +218,16 @@ impl JobStore for DynamoStore {
         Ok(Claimed::Busy(lease.unwrap_or(claim.now)))
     }
 
+    async fn renew(&self, id: JobId, owner: Uuid, lease_until: DateTime<Utc>) -> Result<Held, Unavailable> {
+        let update = self
+            .update(id)
+            .condition_expression("#owner = :owner AND #status = :running")
+            .update_expression("SET lease_until = :lease")
+            .expression_attribute_values(":running", text(Status::Running))
+            .expression_attribute_values(":lease", number(lease_until.timestamp_millis()));
+        self.fenced("renew the lease", update, owner).await
+    }
+
     async fn complete(
         &self,
         id: JobId,
@@ -161,8 +239,11 @@ impl JobStore for DynamoStore {
         let update = self
             .update(id)
             .condition_expression("#owner = :owner AND #status IN (:running, :completed)")
-            .update_expression("SET #status = :completed, pages = :pages, #bytes = :bytes, finished_at = :at")
+            .update_expression(
+                "SET #status = :completed, pages = :pages, #bytes = :bytes, finished_at = :at REMOVE #input",
+            )
             .expression_attribute_names("#bytes", "bytes")
+            .expression_attribute_names("#input", "input")
             .expression_attribute_values(":running", text(Status::Running))
             .expression_attribute_values(":completed", text(Status::Completed))
             .expression_attribute_values(":pages", number(pages.cast_signed()))
@@ -171,24 +252,37 @@ impl JobStore for DynamoStore {
         self.fenced("record the report", update, owner).await
     }
 
-    async fn fail(&self, id: JobId, owner: Uuid, failure: &Failure, at: DateTime<Utc>) -> Result<Held, Unavailable> {
-        let update = self
+    async fn fail(&self, id: JobId, owner: Uuid, failed: &Failed<'_>) -> Result<Held, Unavailable> {
+        let (keep, input) = match failed.input {
+            Some(input) => (", #input = :input", Some(json_text(input)?)),
+            None => ("", None),
+        };
+        let mut update = self
             .update(id)
             .condition_expression("#owner = :owner AND #status IN (:running, :failed)")
-            .update_expression("SET #status = :failed, #error = :error, finished_at = :at")
+            .update_expression(format!(
+                "SET #status = :failed, #error = :error, finished_at = :at, set_aside = :set_aside{keep}"
+            ))
             .expression_attribute_names("#error", "error")
             .expression_attribute_values(":running", text(Status::Running))
             .expression_attribute_values(":failed", text(Status::Failed))
-            .expression_attribute_values(":error", json(failure)?)
-            .expression_attribute_values(":at", json(&at)?);
+            .expression_attribute_values(":error", json(failed.failure)?)
+            .expression_attribute_values(":set_aside", AttributeValue::Bool(failed.set_aside))
+            .expression_attribute_values(":at", json(&failed.at)?);
+        if let Some(input) = input {
+            update = update
+                .expression_attribute_names("#input", "input")
+                .expression_attribute_values(":input", AttributeValue::S(input));
+        }
         self.fenced("record the failure", update, owner).await
     }
 
-    async fn release(&self, id: JobId, owner: Uuid) -> Result<Held, Unavailable> {
+    async fn release(&self, id: JobId, owner: Uuid, forgiven: bool) -> Result<Held, Unavailable> {
         let requeue = self
             .update(id)
             .condition_expression("#owner = :owner AND #status = :running")
-            .update_expression("SET #status = :queued REMOVE #owner, lease_until")
+            .update_expression("SET #status = :queued, attempts = attempts - :forgiven REMOVE #owner, lease_until")
+            .expression_attribute_values(":forgiven", number(forgiven.into()))
             .expression_attribute_values(":running", text(Status::Running))
             .expression_attribute_values(":queued", text(Status::Queued));
         if self.fenced("put the job back", requeue, owner).await? == Held::Yes {
@@ -208,11 +302,125 @@ impl JobStore for DynamoStore {
         let update = self
             .update(id)
             .condition_expression("#owner = :owner AND #status IN (:completed, :failed)")
-            .update_expression("SET notified_at = :at REMOVE lease_until")
+            .update_expression("SET notified_at = :at REMOVE lease_until, overdue_at, #open")
+            .expression_attribute_names("#open", "open")
             .expression_attribute_values(":completed", text(Status::Completed))
             .expression_attribute_values(":failed", text(Status::Failed))
             .expression_attribute_values(":at", json(&at)?);
         self.fenced("record the announcement", update, owner).await
+    }
+
+    async fn kept_input(&self, id: JobId) -> Result<Option<Value>, Unavailable> {
+        let Some(item) = self.item(id).await? else { return Ok(None) };
+        read_json(&item, "input")
+    }
+
+    async fn reopen(&self, id: JobId, overdue_at: DateTime<Utc>) -> Result<Option<Job>, Unavailable> {
+        let update = |condition: &str, counted: i64| {
+            self.update(id)
+                .condition_expression(condition)
+                .update_expression(REOPEN)
+                .expression_attribute_names("#status", "status")
+                .expression_attribute_names("#owner", "owner")
+                .expression_attribute_names("#error", "error")
+                .expression_attribute_names("#open", "open")
+                .expression_attribute_values(":queued", text(Status::Queued))
+                .expression_attribute_values(":zero", number(0))
+                .expression_attribute_values(":counted", number(counted))
+                .expression_attribute_values(":true", AttributeValue::Bool(true))
+                .expression_attribute_values(":open", text(OPEN))
+                .expression_attribute_values(":overdue", number(overdue_at.timestamp_millis()))
+        };
+        let failed = update("#status = :failed", 1).expression_attribute_values(":failed", text(Status::Failed));
+        let mut reopened = self.send("queue the job again", failed).await?;
+        if reopened.is_none() {
+            // A job that was reopened and not claimed since has had its retry counted.
+            reopened = self.send("queue the job again", update("#status = :queued AND reopened = :true", 0)).await?;
+        }
+        reopened.as_ref().map(read_job).transpose()
+    }
+
+    async fn overdue(&self, now: DateTime<Utc>, most: usize) -> Result<Vec<Job>, Unavailable> {
+        let query = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .index_name(OPEN_JOBS)
+            .key_condition_expression("#open = :open AND overdue_at <= :now")
+            .expression_attribute_names("#open", "open")
+            .expression_attribute_values(":open", text(OPEN))
+            .expression_attribute_values(":now", number(now.timestamp_millis()))
+            .limit(i32::try_from(most).unwrap_or(i32::MAX));
+        let found = query.send().await.map_err(refused("look for overdue jobs"))?;
+        let mut jobs = Vec::new();
+        for key in found.items.unwrap_or_default() {
+            // The index is behind the table by a moment.
+            let id = read_string(&key, "id")?.parse().map_err(Unavailable::when("read the job's id"))?;
+            let Some(item) = self.item(id).await? else { continue };
+            let overdue = read_number(&item, "overdue_at").is_some_and(|at: i64| at <= now.timestamp_millis());
+            match read_job(&item) {
+                Ok(job) if overdue && job.notified_at.is_none() => jobs.push(job),
+                Ok(_) => {}
+                Err(error) => tracing::error!(%id, %error, "skipped a job's record"),
+            }
+        }
+        Ok(jobs)
+    }
+
+    async fn reserve(&self, reservation: &Reservation, now: DateTime<Utc>) -> Result<Reserved, Unavailable> {
+        let attempted = "reserve the idempotency key";
+        let key = format!("{KEY_PREFIX}{}", reservation.key);
+        let put = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .item("id", text(&key))
+            .item("fingerprint", text(&reservation.fingerprint))
+            .item("job_id", text(reservation.id))
+            .item("enqueued_at", json(&reservation.enqueued_at)?)
+            .item("expires_at", number(reservation.expires_at.timestamp()))
+            // DynamoDB removes an item some time after its own has ended.
+            .condition_expression("attribute_not_exists(id) OR expires_at <= :now")
+            .expression_attribute_values(":now", number(now.timestamp()));
+        if put_if(attempted, put).await? {
+            return Ok(Reserved::Fresh);
+        }
+        let get = self.client.get_item().table_name(&self.table).key("id", text(&key)).consistent_read(true);
+        let item = get.send().await.map_err(refused(attempted))?.item;
+        let item = item.ok_or_else(|| Unavailable::when(attempted)("it was removed meanwhile"))?;
+        if read_string(&item, "fingerprint")? != reservation.fingerprint {
+            return Ok(Reserved::Differs);
+        }
+        Ok(Reserved::Repeated {
+            id: read_string(&item, "job_id")?.parse().map_err(Unavailable::when(attempted))?,
+            enqueued_at: read_time(&item, "enqueued_at")?
+                .ok_or_else(|| Unavailable::when(attempted)("it has no `enqueued_at`"))?,
+            confirmed: item.contains_key("confirmed"),
+        })
+    }
+
+    async fn confirm(&self, key: &str) -> Result<(), Unavailable> {
+        let update = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .key("id", text(format!("{KEY_PREFIX}{key}")))
+            .condition_expression("attribute_exists(id)")
+            .update_expression("SET confirmed = :true")
+            .expression_attribute_values(":true", AttributeValue::Bool(true));
+        // A key whose time is over needs no confirmation.
+        self.send("confirm the idempotency key", update).await.map(|_| ())
+    }
+}
+
+/// Sends a conditional put; answers whether its condition held.
+async fn put_if(attempted: &str, put: PutItemFluentBuilder) -> Result<bool, Unavailable> {
+    match put.send().await {
+        Ok(_) => Ok(true),
+        Err(error) => match error.as_service_error() {
+            Some(service) if service.is_conditional_check_failed_exception() => Ok(false),
+            _ => Err(refused(attempted)(error)),
+        },
     }
 }
 
@@ -227,9 +435,14 @@ fn number(value: i64) -> AttributeValue {
 /// Times and failures are kept as the JSON they have in answers; a string without its quotes.
 fn json(value: &impl Serialize) -> Result<AttributeValue, Unavailable> {
     match serde_json::to_value(value).map_err(Unavailable::when("write the job's record"))? {
-        serde_json::Value::String(text) => Ok(AttributeValue::S(text)),
+        Value::String(text) => Ok(AttributeValue::S(text)),
         value => Ok(AttributeValue::S(value.to_string())),
     }
+}
+
+/// A caller's data, which may be a string and keeps its quotes.
+fn json_text(value: &Value) -> Result<String, Unavailable> {
+    serde_json::to_string(value).map_err(Unavailable::when("write the job's data down"))
 }
 
 fn read_job(item: &Item) -> Result<Job, Unavailable> {
@@ -244,8 +457,11 @@ fn read_job(item: &Item) -> Result<Job, Unavailable> {
         finished_at: read_time(item, "finished_at")?,
         pages: read_number(item, "pages"),
         bytes: read_number(item, "bytes"),
-        error: read_failure(item)?,
+        error: read_json(item, "error")?,
         notified_at: read_time(item, "notified_at")?,
+        retries: read_number(item, "retries").unwrap_or(0),
+        options: read_json(item, "options")?.unwrap_or_default(),
+        notify: read_json(item, "notify")?.unwrap_or_default(),
     })
 }
 
@@ -264,7 +480,7 @@ fn read_time(item: &Item, name: &str) -> Result<Option<DateTime<Utc>>, Unavailab
     Ok(Some(time.to_utc()))
 }
 
-fn read_failure<T: DeserializeOwned>(item: &Item) -> Result<Option<T>, Unavailable> {
-    let Some(text) = item.get("error").and_then(|value| value.as_s().ok()) else { return Ok(None) };
-    serde_json::from_str(text).map(Some).map_err(Unavailable::when("read the job's failure"))
+fn read_json<T: DeserializeOwned>(item: &Item, name: &str) -> Result<Option<T>, Unavailable> {
+    let Some(text) = item.get(name).and_then(|value| value.as_s().ok()) else { return Ok(None) };
+    serde_json::from_str(text).map(Some).map_err(Unavailable::when(format!("read the job's `{name}`")))
 }

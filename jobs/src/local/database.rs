@@ -3,10 +3,17 @@
 use std::path::Path;
 use std::time::Duration;
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::query::Query;
+use sqlx::sqlite::{
+    SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow,
+    SqliteSynchronous,
+};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Sqlite, SqliteConnection};
 
-/// Times are milliseconds since 1970.
-const SCHEMA: &str = "
+/// The schema, in the steps it grew by; `PRAGMA user_version` counts the steps a database has taken. Times are
+/// milliseconds since 1970.
+const STEPS: [&str; 2] = [
+    "
     CREATE TABLE IF NOT EXISTS messages (
         id          INTEGER PRIMARY KEY AUTOINCREMENT,
         body        TEXT NOT NULL,
@@ -35,28 +42,103 @@ const SCHEMA: &str = "
         lease_until  INTEGER NOT NULL DEFAULT 0,
         expires_at   INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
-";
+    ",
+    "
+    ALTER TABLE jobs ADD COLUMN retries INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE jobs ADD COLUMN options TEXT;
+    ALTER TABLE jobs ADD COLUMN notify TEXT;
+    ALTER TABLE jobs ADD COLUMN input TEXT;
+    ALTER TABLE jobs ADD COLUMN set_aside INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE jobs ADD COLUMN reopened INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE jobs ADD COLUMN overdue_at INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX jobs_to_settle ON jobs (overdue_at) WHERE notified_at IS NULL;
+    CREATE INDEX jobs_by_expiry ON jobs (expires_at);
+    CREATE INDEX jobs_by_lease ON jobs (lease_until) WHERE lease_until > 0;
+    CREATE INDEX messages_set_aside ON messages (dead_at) WHERE dead_at IS NOT NULL;
+    CREATE INDEX messages_by_job ON messages (iif(json_valid(body), body ->> '$.id', NULL));
+
+    CREATE TABLE idempotency_keys (
+        key          TEXT PRIMARY KEY,
+        fingerprint  TEXT NOT NULL,
+        job_id       TEXT NOT NULL,
+        enqueued_at  INTEGER NOT NULL,
+        confirmed    INTEGER NOT NULL DEFAULT 0,
+        expires_at   INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX idempotency_keys_by_expiry ON idempotency_keys (expires_at);
+    ",
+];
 
 /// Whoever held a message or a lease before this process is gone: the folder's lock says so.
 const TAKE_BACK: &str = "
-    UPDATE messages SET visible_at = 0 WHERE ticket IS NOT NULL AND dead_at IS NULL;
+    UPDATE messages INDEXED BY messages_by_ticket SET visible_at = 0 WHERE ticket IS NOT NULL AND dead_at IS NULL;
     UPDATE jobs SET lease_until = 0 WHERE lease_until > 0;
 ";
 
+/// Why a database cannot be worked with.
+pub(super) enum Refusal {
+    /// It is damaged, or no database. Says how.
+    Damaged(String),
+    /// A later version of Pressrun wrote it.
+    Later,
+    /// It could not be opened, read or written.
+    Unusable(sqlx::Error),
+}
+
+/// SQLite's result codes for damaged pages and for a file that is no database.
+const DAMAGED: [&str; 2] = ["11", "26"];
+
+impl From<sqlx::Error> for Refusal {
+    fn from(error: sqlx::Error) -> Self {
+        let database = error.as_database_error();
+        match database.and_then(|error| error.code()) {
+            Some(code) if DAMAGED.contains(&code.as_ref()) => Self::Damaged(error.to_string()),
+            _ => Self::Unusable(error),
+        }
+    }
+}
+
 /// Opens the database, with every commit on disk before it returns.
-pub(super) async fn open(path: &Path) -> Result<SqlitePool, sqlx::Error> {
+pub(super) async fn open(path: &Path) -> Result<SqlitePool, Refusal> {
     let options = SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(Duration::from_secs(10));
-    let pool = SqlitePoolOptions::new()
-        .max_connections(4)
-        .acquire_timeout(Duration::from_secs(10))
-        .connect_with(options)
-        .await?;
-    sqlx::raw_sql(SCHEMA).execute(&pool).await?;
-    sqlx::raw_sql(TAKE_BACK).execute(&pool).await?;
-    Ok(pool)
+    let mut connection = options.connect().await?;
+    check(&mut connection).await?;
+    grow(&mut connection).await?;
+    sqlx::raw_sql(TAKE_BACK).execute(&mut connection).await?;
+    connection.close().await?;
+    let pool = SqlitePoolOptions::new().max_connections(4).acquire_timeout(Duration::from_secs(10));
+    Ok(pool.connect_with(options).await?)
+}
+
+/// Looks at every page of the file, so that damage is met at the start and not in the middle of a job.
+async fn check(connection: &mut SqliteConnection) -> Result<(), Refusal> {
+    let verdict: String = sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(connection).await?;
+    if verdict == "ok" { Ok(()) } else { Err(Refusal::Damaged(verdict)) }
+}
+
+/// Takes the steps that the database has not taken, each whole or not at all.
+async fn grow(connection: &mut SqliteConnection) -> Result<(), Refusal> {
+    let taken: u32 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *connection).await?;
+    if taken as usize > STEPS.len() {
+        return Err(Refusal::Later);
+    }
+    for (number, step) in (1..).zip(STEPS).skip(taken as usize) {
+        let whole = format!("BEGIN IMMEDIATE; {step} PRAGMA user_version = {number}; COMMIT;");
+        sqlx::raw_sql(AssertSqlSafe(whole)).execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+/// Runs a statement that writes at most one row and returns it. A statement commits when it has come to its end, so
+/// stopping at the first row would miss that it did not.
+pub(super) async fn write_one(
+    query: Query<'_, Sqlite, SqliteArguments>,
+    pool: &SqlitePool,
+) -> Result<Option<SqliteRow>, sqlx::Error> {
+    Ok(query.fetch_all(pool).await?.pop())
 }

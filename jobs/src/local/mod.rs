@@ -10,6 +10,8 @@
 //! ```
 
 mod database;
+mod expiry;
+mod keys;
 mod objects;
 mod outbox;
 mod queue;
@@ -19,6 +21,8 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use database::Refusal;
+pub use expiry::Expiry;
 pub use objects::Folder;
 pub use outbox::Outbox;
 pub use queue::SqliteQueue;
@@ -35,6 +39,8 @@ pub struct Local {
     pub objects: Folder,
     /// Announcements.
     pub outbox: Outbox,
+    /// What removes that which is kept no longer.
+    pub expiry: Expiry,
     /// Where runs keep their files while they run; empty when the folder is opened.
     pub work: PathBuf,
     /// The secret that signs links; made when the folder was.
@@ -58,9 +64,22 @@ pub enum OpenError {
     /// Another process works in the folder.
     #[error("{0} is in use by another pressrun. Stop that one, or name another folder with --data")]
     InUse(PathBuf),
+    /// The database is damaged.
+    #[error(
+        "the database {path} is damaged: {how}. Nothing was changed. Restore the file from a copy, or move it away to start empty"
+    )]
+    Damaged {
+        /// The database file.
+        path: PathBuf,
+        /// What SQLite found.
+        how: String,
+    },
+    /// A later version of Pressrun wrote the database.
+    #[error("a later version of pressrun wrote the database {0}. Use that version, or name another folder with --data")]
+    Later(PathBuf),
     /// The database does not open.
     #[error(
-        "cannot open the database {path}: {source}. Nothing was changed. Restore the file from a copy, or move it away to start empty"
+        "cannot use the database {path}: {source}. Nothing was changed. Check that the folder is writable and has room"
     )]
     Database {
         /// The database file.
@@ -77,7 +96,11 @@ impl Local {
         let lock = lock(folder)?;
         let link_key = link_key(&folder.join("link.key"))?;
         let path = folder.join("pressrun.db");
-        let pool = database::open(&path).await.map_err(|source| OpenError::Database { path, source })?;
+        let pool = database::open(&path).await.map_err(|refusal| match refusal {
+            Refusal::Damaged(how) => OpenError::Damaged { path, how },
+            Refusal::Later => OpenError::Later(path),
+            Refusal::Unusable(source) => OpenError::Database { path, source },
+        })?;
         let objects = folder.join("objects");
         let outbox = folder.join("outbox");
         let work = folder.join("work");
@@ -89,7 +112,8 @@ impl Local {
         }
         Ok(Self {
             queue: SqliteQueue::new(pool.clone(), max_receives),
-            jobs: SqliteStore::new(pool),
+            jobs: SqliteStore::new(pool.clone()),
+            expiry: Expiry { pool, objects: objects.clone(), outbox: outbox.clone() },
             objects: Folder::new(objects),
             outbox: Outbox::new(outbox),
             work,

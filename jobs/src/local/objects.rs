@@ -46,7 +46,8 @@ impl ObjectStore for Folder {
     }
 }
 
-fn write_whole(path: &Path, bytes: &[u8], copied: Option<&Path>) -> io::Result<()> {
+/// Writes a file so that it is there whole and on disk, or not at all.
+pub(super) fn write_whole(path: &Path, bytes: &[u8], copied: Option<&Path>) -> io::Result<()> {
     let partial = path.with_extension(format!("{}.partial", Uuid::new_v4().simple()));
     let written = File::create(&partial).and_then(|mut file| {
         match copied {
@@ -80,7 +81,8 @@ fn present<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     }
 }
 
-async fn blocking<T: Send + 'static>(
+/// Does work that blocks on a thread of its own.
+pub(super) async fn blocking<T: Send + 'static>(
     attempted: String,
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> Result<T, Unavailable> {

@@ -7,6 +7,7 @@ use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, 
 use lettre::message::{Body, Mailbox};
 use lettre::{Address, Message};
 
+use super::objects::{blocking, write_whole};
 use crate::announcement::Announcement;
 use crate::ports::{Notifier, Unavailable};
 
@@ -30,11 +31,9 @@ impl Notifier for Outbox {
     /// Writes `{job id}-{status}.eml`; a repeated announcement replaces the first.
     async fn announce(&self, announcement: &Announcement) -> Result<(), Unavailable> {
         let path = self.folder.join(format!("{}-{}.eml", announcement.job_id, announcement.status));
-        let attempted = || format!("write the mail {}", path.display());
-        let mail = mail(announcement).map_err(Unavailable::when(attempted()))?;
-        let partial = path.with_extension("partial");
-        tokio::fs::write(&partial, mail.formatted()).await.map_err(Unavailable::when(attempted()))?;
-        tokio::fs::rename(&partial, &path).await.map_err(Unavailable::when(attempted()))
+        let attempted = format!("write the mail {}", path.display());
+        let mail = mail(announcement).map_err(Unavailable::when(attempted.clone()))?.formatted();
+        blocking(attempted, move || write_whole(&path, &mail, None)).await
     }
 }
 

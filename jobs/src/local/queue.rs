@@ -4,16 +4,31 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqlitePool};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
+use super::database;
 use crate::job::now;
 use crate::ports::{Delivery, Queue, Ticket, Unavailable};
 
 /// How often a waiting receiver looks for messages whose time has come. Pushed ones wake it at once.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+/// How long a dead letter is hidden from others while one looks at it.
+const GLANCE: Duration = Duration::from_secs(60);
+
+const LOOK_ASIDE: &str = "
+    UPDATE messages SET visible_at = ?2, ticket = lower(hex(randomblob(16)))
+    WHERE id IN (
+        SELECT id FROM messages
+        WHERE dead_at IS NOT NULL AND visible_at <= ?1 AND NOT EXISTS
+            (SELECT 1 FROM jobs
+             WHERE jobs.id = iif(json_valid(body), body ->> '$.id', NULL) AND notified_at IS NOT NULL)
+        LIMIT 10)
+    RETURNING body, receives, ticket";
 
 /// A queue in SQLite.
 #[derive(Debug, Clone)]
@@ -28,8 +43,8 @@ impl SqliteQueue {
         Self { pool, max_receives, arrived: Arc::default() }
     }
 
-    async fn take(&self, visibility: Duration) -> Result<Option<Delivery>, sqlx::Error> {
-        let now = now().timestamp_millis();
+    /// Sets aside what was delivered too often and comes back once more.
+    async fn set_aside(&self, now: i64) -> Result<(), sqlx::Error> {
         sqlx::query(
             "UPDATE messages SET dead_at = ?1
              WHERE dead_at IS NULL AND receives > 1 AND receives >= ?2 AND visible_at <= ?1",
@@ -38,8 +53,25 @@ impl SqliteQueue {
         .bind(self.max_receives)
         .execute(&self.pool)
         .await?;
+        Ok(())
+    }
+
+    async fn look_aside(&self) -> Result<Vec<Delivery>, sqlx::Error> {
+        let now = now().timestamp_millis();
+        self.set_aside(now).await?;
+        let rows = sqlx::query(LOOK_ASIDE).bind(now).bind(now + millis(GLANCE)).fetch_all(&self.pool).await?;
+        let delivery = |row: &SqliteRow| {
+            let ticket = Ticket(row.try_get("ticket")?);
+            Ok(Delivery { body: row.try_get("body")?, receives: row.try_get("receives")?, ticket })
+        };
+        rows.iter().map(delivery).collect()
+    }
+
+    async fn take(&self, visibility: Duration) -> Result<Option<Delivery>, sqlx::Error> {
+        let now = now().timestamp_millis();
+        self.set_aside(now).await?;
         let ticket = Uuid::new_v4().to_string();
-        let row = sqlx::query(
+        let query = sqlx::query(
             "UPDATE messages SET visible_at = ?2, receives = receives + 1, ticket = ?3
              WHERE id = (SELECT id FROM messages WHERE dead_at IS NULL AND visible_at <= ?1
                          ORDER BY visible_at, id LIMIT 1)
@@ -47,9 +79,8 @@ impl SqliteQueue {
         )
         .bind(now)
         .bind(now + millis(visibility))
-        .bind(&ticket)
-        .fetch_optional(&self.pool)
-        .await?;
+        .bind(&ticket);
+        let row = database::write_one(query, &self.pool).await?;
         row.map(|row| {
             Ok(Delivery { body: row.try_get("body")?, receives: row.try_get("receives")?, ticket: Ticket(ticket) })
         })
@@ -107,12 +138,21 @@ impl Queue for SqliteQueue {
         Ok(())
     }
 
-    async fn dead_letters(&self) -> Result<u64, Unavailable> {
-        sqlx::query_scalar::<_, i64>("SELECT count(*) FROM messages WHERE dead_at IS NOT NULL")
-            .fetch_one(&self.pool)
-            .await
-            .map(i64::unsigned_abs)
-            .map_err(Unavailable::when("count the dead letters"))
+    /// Those of jobs that have not ended or were not announced, and those that are no jobs.
+    async fn dead_letters(&self) -> Result<Vec<Delivery>, Unavailable> {
+        self.look_aside().await.map_err(Unavailable::when("look at the dead letters"))
+    }
+
+    async fn show_dead_letters(&self, tickets: &[Ticket]) -> Result<(), Unavailable> {
+        for ticket in tickets {
+            let shown = sqlx::query("UPDATE messages SET visible_at = 0 WHERE ticket = ?1 AND dead_at IS NOT NULL");
+            shown
+                .bind(&ticket.0)
+                .execute(&self.pool)
+                .await
+                .map_err(Unavailable::when("show the dead letters again"))?;
+        }
+        Ok(())
     }
 }
 

@@ -2,12 +2,16 @@
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Row, Sqlite, SqlitePool};
 use uuid::Uuid;
 
-use crate::job::{Failure, Job, JobId, Status};
-use crate::ports::{Claim, Claimed, Held, JobStore, Unavailable};
+use super::{database, keys};
+use crate::job::{Job, JobId, Status};
+use crate::ports::{Claim, Claimed, Failed, Held, JobStore, Purpose, Reservation, Reserved, Terms, Unavailable};
 
 /// A job store in SQLite.
 #[derive(Debug, Clone)]
@@ -16,6 +20,41 @@ pub struct SqliteStore {
 }
 
 type Query = sqlx::query::Query<'static, Sqlite, SqliteArguments>;
+
+/// `?12` is 1 for a run and 0 for settling.
+const CLAIM: &str = "
+    INSERT INTO jobs (id, template, enqueued_at, retries, options, notify, overdue_at, expires_at,
+                      status, owner, lease_until, started_at, attempts)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 'running', ?9, ?10, iif(?12, ?11, NULL), ?12)
+    ON CONFLICT (id) DO UPDATE SET
+        status      = 'running',
+        owner       = excluded.owner,
+        lease_until = excluded.lease_until,
+        started_at  = coalesce(excluded.started_at, started_at),
+        attempts    = iif(set_aside, 0, attempts) + ?12,
+        options     = coalesce(options, excluded.options),
+        notify      = coalesce(notify, excluded.notify),
+        overdue_at  = excluded.overdue_at,
+        finished_at = NULL,
+        error       = NULL,
+        notified_at = NULL,
+        set_aside   = 0,
+        reopened    = 0
+    WHERE lease_until <= ?11 AND (status IN ('queued', 'running') OR (set_aside AND ?12))
+    RETURNING *";
+
+const CLAIM_ANNOUNCEMENT: &str = "
+    UPDATE jobs SET owner = ?2, lease_until = ?3
+    WHERE id = ?1 AND status IN ('completed', 'failed') AND notified_at IS NULL AND lease_until <= ?4
+    RETURNING *";
+
+/// The queue is in the same database, so a job whose message still is there is not overdue. Without the `+`, the
+/// column's affinity would keep SQLite from using the index `messages_by_job`.
+const OVERDUE: &str = "
+    SELECT * FROM jobs
+    WHERE notified_at IS NULL AND overdue_at <= ?1 AND lease_until <= ?1 AND NOT EXISTS
+        (SELECT 1 FROM messages WHERE iif(json_valid(body), body ->> '$.id', NULL) = +jobs.id AND dead_at IS NULL)
+    LIMIT ?2";
 
 impl SqliteStore {
     pub(super) fn new(pool: SqlitePool) -> Self {
@@ -31,35 +70,34 @@ impl SqliteStore {
         Ok(if done.rows_affected() == 1 { Held::Yes } else { Held::No })
     }
 
+    async fn claim_run(&self, job: &Job, claim: &Claim) -> Result<Option<SqliteRow>, sqlx::Error> {
+        let query = sqlx::query(CLAIM)
+            .bind(job.id.to_string())
+            .bind(&job.template)
+            .bind(job.enqueued_at.timestamp_millis())
+            .bind(job.retries)
+            .bind(to_json(&job.options)?)
+            .bind(to_json(&job.notify)?)
+            .bind(claim.terms.overdue_at.timestamp_millis())
+            .bind(claim.terms.expires_at.timestamp_millis())
+            .bind(claim.owner.to_string())
+            .bind(claim.lease_until.timestamp_millis())
+            .bind(claim.now.timestamp_millis())
+            .bind(i32::from(claim.purpose == Purpose::Run));
+        database::write_one(query, &self.pool).await
+    }
+
     async fn try_claim(&self, job: &Job, claim: &Claim) -> Result<Claimed, sqlx::Error> {
-        let claimed = sqlx::query(
-            "INSERT INTO jobs (id, template, status, attempts, enqueued_at, started_at, owner, lease_until, expires_at)
-             VALUES (?1, ?2, 'running', 1, ?3, ?4, ?5, ?6, ?7)
-             ON CONFLICT (id) DO UPDATE SET
-                owner       = excluded.owner,
-                lease_until = excluded.lease_until,
-                attempts    = attempts + (status IN ('queued', 'running')),
-                started_at  = iif(status IN ('queued', 'running'), excluded.started_at, started_at),
-                status      = iif(status IN ('queued', 'running'), 'running', status)
-             WHERE lease_until <= ?4 AND notified_at IS NULL
-             RETURNING *",
-        )
-        .bind(job.id.to_string())
-        .bind(job.template.clone())
-        .bind(job.enqueued_at.timestamp_millis())
-        .bind(claim.now.timestamp_millis())
-        .bind(claim.owner.to_string())
-        .bind(claim.lease_until.timestamp_millis())
-        .bind(claim.expires_at.timestamp_millis())
-        .fetch_optional(&self.pool)
-        .await?;
-        if let Some(row) = claimed {
-            let job = read_job(&row)?;
-            return Ok(if job.status.is_final() {
-                Claimed::Announce(Box::new(job))
-            } else {
-                Claimed::Run(job.attempts)
-            });
+        if let Some(row) = self.claim_run(job, claim).await? {
+            return Ok(Claimed::Run(row.try_get("attempts")?));
+        }
+        let unannounced = sqlx::query(CLAIM_ANNOUNCEMENT)
+            .bind(job.id.to_string())
+            .bind(claim.owner.to_string())
+            .bind(claim.lease_until.timestamp_millis())
+            .bind(claim.now.timestamp_millis());
+        if let Some(row) = database::write_one(unannounced, &self.pool).await? {
+            return Ok(Claimed::Announce(Box::new(read_job(&row)?)));
         }
         let Some(row) = self.row(job.id).await? else { return Err(sqlx::Error::RowNotFound) };
         if read_job(&row)?.notified_at.is_some() {
@@ -71,18 +109,24 @@ impl SqliteStore {
 
 #[async_trait]
 impl JobStore for SqliteStore {
-    async fn record(&self, job: &Job, expires_at: DateTime<Utc>) -> Result<(), Unavailable> {
+    async fn record(&self, job: &Job, terms: Terms) -> Result<(), Unavailable> {
+        let attempted = "put the job on record";
         sqlx::query(
-            "INSERT INTO jobs (id, template, status, enqueued_at, expires_at) VALUES (?1, ?2, 'queued', ?3, ?4)
-             ON CONFLICT (id) DO NOTHING",
+            "INSERT INTO jobs (id, template, status, enqueued_at, retries, options, notify, overdue_at, expires_at)
+             VALUES (?1, ?2, 'queued', ?3, ?4, ?5, ?6, ?7, ?8)
+             ON CONFLICT (id) DO UPDATE SET overdue_at = excluded.overdue_at WHERE status = 'queued'",
         )
         .bind(job.id.to_string())
-        .bind(job.template.clone())
+        .bind(&job.template)
         .bind(job.enqueued_at.timestamp_millis())
-        .bind(expires_at.timestamp_millis())
+        .bind(job.retries)
+        .bind(to_json(&job.options).map_err(Unavailable::when(attempted))?)
+        .bind(to_json(&job.notify).map_err(Unavailable::when(attempted))?)
+        .bind(terms.overdue_at.timestamp_millis())
+        .bind(terms.expires_at.timestamp_millis())
         .execute(&self.pool)
         .await
-        .map_err(Unavailable::when("put the job on record"))?;
+        .map_err(Unavailable::when(attempted))?;
         Ok(())
     }
 
@@ -95,6 +139,12 @@ impl JobStore for SqliteStore {
         self.try_claim(job, claim).await.map_err(Unavailable::when("claim the job"))
     }
 
+    async fn renew(&self, id: JobId, owner: Uuid, lease_until: DateTime<Utc>) -> Result<Held, Unavailable> {
+        let query = sqlx::query("UPDATE jobs SET lease_until = ?3 WHERE id = ?1 AND owner = ?2 AND status = 'running'");
+        let query = query.bind(id.to_string()).bind(owner.to_string()).bind(lease_until.timestamp_millis());
+        self.write("renew the lease", query).await
+    }
+
     async fn complete(
         &self,
         id: JobId,
@@ -104,7 +154,7 @@ impl JobStore for SqliteStore {
         at: DateTime<Utc>,
     ) -> Result<Held, Unavailable> {
         let query = sqlx::query(
-            "UPDATE jobs SET status = 'completed', pages = ?3, bytes = ?4, finished_at = ?5
+            "UPDATE jobs SET status = 'completed', pages = ?3, bytes = ?4, finished_at = ?5, input = NULL
              WHERE id = ?1 AND owner = ?2 AND status IN ('running', 'completed')",
         );
         let query = query.bind(id.to_string()).bind(owner.to_string());
@@ -112,22 +162,31 @@ impl JobStore for SqliteStore {
         self.write("record the report", query).await
     }
 
-    async fn fail(&self, id: JobId, owner: Uuid, failure: &Failure, at: DateTime<Utc>) -> Result<Held, Unavailable> {
-        let error = serde_json::to_string(failure).map_err(Unavailable::when("write the failure down"))?;
+    async fn fail(&self, id: JobId, owner: Uuid, failed: &Failed<'_>) -> Result<Held, Unavailable> {
+        let attempted = "record the failure";
         let query = sqlx::query(
-            "UPDATE jobs SET status = 'failed', error = ?3, finished_at = ?4
+            "UPDATE jobs SET status = 'failed', error = ?3, input = coalesce(?4, input), set_aside = ?5, finished_at = ?6
              WHERE id = ?1 AND owner = ?2 AND status IN ('running', 'failed')",
         );
-        let query = query.bind(id.to_string()).bind(owner.to_string()).bind(error).bind(at.timestamp_millis());
-        self.write("record the failure", query).await
+        let input = failed.input.map(to_json).transpose().map_err(Unavailable::when(attempted))?;
+        let query = query
+            .bind(id.to_string())
+            .bind(owner.to_string())
+            .bind(to_json(failed.failure).map_err(Unavailable::when(attempted))?)
+            .bind(input)
+            .bind(failed.set_aside)
+            .bind(failed.at.timestamp_millis());
+        self.write(attempted, query).await
     }
 
-    async fn release(&self, id: JobId, owner: Uuid) -> Result<Held, Unavailable> {
+    async fn release(&self, id: JobId, owner: Uuid, forgiven: bool) -> Result<Held, Unavailable> {
         let query = sqlx::query(
-            "UPDATE jobs SET status = iif(status = 'running', 'queued', status), owner = NULL, lease_until = 0
+            "UPDATE jobs SET
+                 attempts = attempts - iif(status = 'running', ?3, 0), status = iif(status = 'running', 'queued', status),
+                 owner = NULL, lease_until = 0
              WHERE id = ?1 AND owner = ?2",
         );
-        self.write("put the job back", query.bind(id.to_string()).bind(owner.to_string())).await
+        self.write("put the job back", query.bind(id.to_string()).bind(owner.to_string()).bind(forgiven)).await
     }
 
     async fn mark_notified(&self, id: JobId, owner: Uuid, at: DateTime<Utc>) -> Result<Held, Unavailable> {
@@ -138,27 +197,87 @@ impl JobStore for SqliteStore {
         let query = query.bind(id.to_string()).bind(owner.to_string()).bind(at.timestamp_millis());
         self.write("record the announcement", query).await
     }
+
+    async fn kept_input(&self, id: JobId) -> Result<Option<Value>, Unavailable> {
+        let attempted = "read the job's kept data";
+        let row = self.row(id).await.map_err(Unavailable::when(attempted))?;
+        let Some(row) = row else { return Ok(None) };
+        from_json(&row, "input").map_err(Unavailable::when(attempted))
+    }
+
+    async fn reopen(&self, id: JobId, overdue_at: DateTime<Utc>) -> Result<Option<Job>, Unavailable> {
+        let attempted = "queue the job again";
+        let query = sqlx::query(
+            "UPDATE jobs SET
+                 status = 'queued', attempts = 0, retries = retries + (NOT reopened), reopened = 1, overdue_at = ?2,
+                 owner = NULL, lease_until = 0, error = NULL, finished_at = NULL, notified_at = NULL, set_aside = 0
+             WHERE id = ?1 AND (status = 'failed' OR (status = 'queued' AND reopened))
+             RETURNING *",
+        )
+        .bind(id.to_string())
+        .bind(overdue_at.timestamp_millis());
+        let row = database::write_one(query, &self.pool).await.map_err(Unavailable::when(attempted))?;
+        row.as_ref().map(read_job).transpose().map_err(Unavailable::when(attempted))
+    }
+
+    async fn overdue(&self, now: DateTime<Utc>, most: usize) -> Result<Vec<Job>, Unavailable> {
+        let attempted = "look for overdue jobs";
+        let rows = sqlx::query(OVERDUE)
+            .bind(now.timestamp_millis())
+            .bind(i64::try_from(most).unwrap_or(i64::MAX))
+            .fetch_all(&self.pool)
+            .await
+            .map_err(Unavailable::when(attempted))?;
+        let readable = |row| read_job(row).inspect_err(|error| tracing::error!(%error, "skipped a job's record")).ok();
+        Ok(rows.iter().filter_map(readable).collect())
+    }
+
+    async fn reserve(&self, reservation: &Reservation, now: DateTime<Utc>) -> Result<Reserved, Unavailable> {
+        keys::reserve(&self.pool, reservation, now).await.map_err(Unavailable::when("reserve the idempotency key"))
+    }
+
+    async fn confirm(&self, key: &str) -> Result<(), Unavailable> {
+        keys::confirm(&self.pool, key).await.map_err(Unavailable::when("confirm the idempotency key"))
+    }
 }
 
 fn read_job(row: &SqliteRow) -> Result<Job, sqlx::Error> {
-    let decode = |error: Box<dyn std::error::Error + Send + Sync>| sqlx::Error::Decode(error);
-    let error: Option<String> = row.try_get("error")?;
     Ok(Job {
-        id: row.try_get::<String, _>("id")?.parse::<JobId>().map_err(|error| decode(error.into()))?,
+        id: read_id(row, "id")?,
         template: row.try_get("template")?,
-        status: row.try_get::<String, _>("status")?.parse::<Status>().map_err(|error| decode(error.into()))?,
+        status: row.try_get::<String, _>("status")?.parse::<Status>().map_err(decode)?,
         attempts: row.try_get("attempts")?,
-        enqueued_at: read_time(row, "enqueued_at")?.ok_or_else(|| decode("no time of acceptance".into()))?,
+        enqueued_at: read_time(row, "enqueued_at")?.ok_or_else(|| decode("no time of acceptance"))?,
         started_at: read_time(row, "started_at")?,
         finished_at: read_time(row, "finished_at")?,
         pages: row.try_get::<Option<i64>, _>("pages")?.map(i64::cast_unsigned),
         bytes: row.try_get::<Option<i64>, _>("bytes")?.map(i64::cast_unsigned),
-        error: error.map(|text| serde_json::from_str(&text)).transpose().map_err(|error| decode(error.into()))?,
+        error: from_json(row, "error")?,
         notified_at: read_time(row, "notified_at")?,
+        retries: row.try_get("retries")?,
+        options: from_json(row, "options")?.unwrap_or_default(),
+        notify: from_json(row, "notify")?.unwrap_or_default(),
     })
 }
 
-fn read_time(row: &SqliteRow, column: &str) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
+pub(super) fn read_id(row: &SqliteRow, column: &str) -> Result<JobId, sqlx::Error> {
+    row.try_get::<String, _>(column)?.parse().map_err(|error: uuid::Error| decode(error))
+}
+
+pub(super) fn read_time(row: &SqliteRow, column: &str) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
     let millis: Option<i64> = row.try_get(column)?;
     Ok(millis.and_then(DateTime::from_timestamp_millis))
+}
+
+fn to_json(value: &impl Serialize) -> Result<String, sqlx::Error> {
+    serde_json::to_string(value).map_err(|error| sqlx::Error::Encode(error.into()))
+}
+
+fn from_json<T: DeserializeOwned>(row: &SqliteRow, column: &str) -> Result<Option<T>, sqlx::Error> {
+    let text: Option<String> = row.try_get(column)?;
+    text.map(|text| serde_json::from_str(&text)).transpose().map_err(decode)
+}
+
+pub(super) fn decode(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> sqlx::Error {
+    sqlx::Error::Decode(error.into())
 }

@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use aws_sdk_dynamodb::types::{AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType};
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection, ProjectionType,
+    ScalarAttributeType,
+};
 use aws_sdk_sqs::types::QueueAttributeName;
 use jobs::aws::{Bucket, DynamoStore, SqsQueue, Topic};
 use jobs::local::Local;
@@ -52,7 +55,7 @@ impl Bench {
         let inbox = make_queue(&config, &format!("{name}-inbox")).await;
         let topic = make_topic(&config, &name, &inbox).await;
         Self {
-            queue: Box::new(SqsQueue::new(&config, queue)),
+            queue: Box::new(SqsQueue::new(&config, queue).with_dead_letters(dead_letters)),
             jobs: Box::new(DynamoStore::new(&config, &name)),
             objects: Box::new(Bucket::new(&config, &name)),
             notifier: Box::new(Topic::new(&config, topic)),
@@ -110,14 +113,24 @@ async fn set_attribute(
 }
 
 async fn make_table(config: &aws_config::SdkConfig, name: &str) {
-    let attribute = AttributeDefinition::builder().attribute_name("id").attribute_type(ScalarAttributeType::S).build();
-    let key = KeySchemaElement::builder().attribute_name("id").key_type(KeyType::Hash).build();
+    let attribute = |name, kind| {
+        AttributeDefinition::builder().attribute_name(name).attribute_type(kind).build().expect("complete")
+    };
+    let key = |name, kind| KeySchemaElement::builder().attribute_name(name).key_type(kind).build().expect("complete");
+    let open_jobs = GlobalSecondaryIndex::builder()
+        .index_name("open-jobs")
+        .key_schema(key("open", KeyType::Hash))
+        .key_schema(key("overdue_at", KeyType::Range))
+        .projection(Projection::builder().projection_type(ProjectionType::KeysOnly).build());
     aws_sdk_dynamodb::Client::new(config)
         .create_table()
         .table_name(name)
         .billing_mode(BillingMode::PayPerRequest)
-        .attribute_definitions(attribute.expect("complete"))
-        .key_schema(key.expect("complete"))
+        .attribute_definitions(attribute("id", ScalarAttributeType::S))
+        .attribute_definitions(attribute("open", ScalarAttributeType::S))
+        .attribute_definitions(attribute("overdue_at", ScalarAttributeType::N))
+        .key_schema(key("id", KeyType::Hash))
+        .global_secondary_indexes(open_jobs.build().expect("complete"))
         .send()
         .await
         .expect("a table");

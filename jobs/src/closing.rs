@@ -1,0 +1,73 @@
+//! How a job ends: its end is written down, people are told, and that they were told is written down too.
+
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+use uuid::Uuid;
+
+use crate::announcement::Announcement;
+use crate::job::{Job, Status, now};
+use crate::link::LinkSigner;
+use crate::patience::Patience;
+use crate::ports::{Failed, Held, JobStore, Notifier, Unavailable};
+
+/// Ends jobs that a run has claimed. Any step may be the last that a process makes: the next run finds on record how
+/// far it got, and each step may be taken again.
+#[derive(Clone)]
+pub struct Closing {
+    /// Where jobs are on record.
+    pub jobs: Arc<dyn JobStore>,
+    /// Who tells people.
+    pub notifier: Arc<dyn Notifier>,
+    /// Signs the links in mails.
+    pub links: LinkSigner,
+    /// Where those links lead, without a slash at the end.
+    pub public_url: String,
+    /// How long jobs and reports are kept.
+    pub retention: TimeDelta,
+    /// How trouble with the ports is met.
+    pub patience: Patience,
+}
+
+impl Closing {
+    /// Records that `job` has a report of so many pages and bytes, then announces it.
+    pub async fn complete(&self, job: &Job, owner: Uuid, pages: u64, bytes: u64) -> Result<Held, Unavailable> {
+        let at = now();
+        let recorded = self.patience.insist(|| self.jobs.complete(job.id, owner, pages, bytes, at)).await?;
+        if recorded == Held::No {
+            return Ok(Held::No);
+        }
+        tracing::info!(job_id = %job.id, pages, bytes, "completed");
+        let ended =
+            Job { status: Status::Completed, pages: Some(pages), bytes: Some(bytes), error: None, ..job.clone() };
+        self.announce(&ended, owner).await
+    }
+
+    /// Records that `job` failed, then announces it.
+    pub async fn fail(&self, job: &Job, owner: Uuid, failed: &Failed<'_>) -> Result<Held, Unavailable> {
+        let recorded = self.patience.insist(|| self.jobs.fail(job.id, owner, failed)).await?;
+        if recorded == Held::No {
+            return Ok(Held::No);
+        }
+        let failure = failed.failure;
+        tracing::warn!(job_id = %job.id, kind = failure.kind, detail = failure.detail, "failed");
+        let ended = Job { status: Status::Failed, error: Some(failure.clone()), ..job.clone() };
+        self.announce(&ended, owner).await
+    }
+
+    /// Tells how `job` ended, then records that it was told: a run that dies in between leaves it to be told twice.
+    pub async fn announce(&self, job: &Job, owner: Uuid) -> Result<Held, Unavailable> {
+        let announcement = self.announcement(job);
+        self.patience.insist(|| self.notifier.announce(&announcement)).await?;
+        let at = now();
+        self.patience.insist(|| self.jobs.mark_notified(job.id, owner, at)).await
+    }
+
+    fn announcement(&self, job: &Job) -> Announcement {
+        if let Some(failure) = &job.error {
+            return Announcement::failed(job, failure);
+        }
+        let expires_at = job.enqueued_at + self.retention;
+        Announcement::completed(job, &self.links.sign(&self.public_url, job.id, expires_at), expires_at)
+    }
+}

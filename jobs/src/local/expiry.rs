@@ -1,0 +1,72 @@
+//! What is kept no longer: jobs past their retention with their reports, inputs and mails, and what is left of them in
+//! the other tables.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::SqlitePool;
+
+use super::store::read_id;
+use crate::job::{JobId, Status};
+use crate::ports::Unavailable;
+
+/// How many jobs are removed at a time.
+const MOST: i64 = 500;
+
+/// How long a message is kept once it was set aside, as on AWS.
+const DEAD_LETTER_LIFE: TimeDelta = TimeDelta::days(14);
+
+/// Removes what a data folder keeps no longer.
+#[derive(Debug, Clone)]
+pub struct Expiry {
+    pub(super) pool: SqlitePool,
+    pub(super) objects: PathBuf,
+    pub(super) outbox: PathBuf,
+}
+
+impl Expiry {
+    /// Removes jobs whose time is over by `now`, files first, some hundred at a time; answers how many.
+    pub async fn remove_expired(&self, now: DateTime<Utc>) -> Result<usize, Unavailable> {
+        let attempted = "remove expired jobs";
+        let expired = self.expired(now).await.map_err(Unavailable::when(attempted))?;
+        for id in &expired {
+            self.remove_files(*id).await.map_err(Unavailable::when(format!("remove the files of job {id}")))?;
+            let query = sqlx::query("DELETE FROM jobs WHERE id = ?1").bind(id.to_string());
+            query.execute(&self.pool).await.map_err(Unavailable::when(attempted))?;
+        }
+        self.remove_rows(now).await.map_err(Unavailable::when(attempted))?;
+        Ok(expired.len())
+    }
+
+    /// Jobs that have ended, and whose time is over.
+    async fn expired(&self, now: DateTime<Utc>) -> Result<Vec<JobId>, sqlx::Error> {
+        let rows = sqlx::query("SELECT id FROM jobs WHERE expires_at <= ?1 AND notified_at IS NOT NULL LIMIT ?2");
+        let rows = rows.bind(now.timestamp_millis()).bind(MOST).fetch_all(&self.pool).await?;
+        rows.iter().map(|row| read_id(row, "id")).collect()
+    }
+
+    async fn remove_files(&self, id: JobId) -> io::Result<()> {
+        remove(&self.objects.join(id.report_key())).await?;
+        remove(&self.objects.join(id.input_key())).await?;
+        for status in [Status::Completed, Status::Failed] {
+            remove(&self.outbox.join(format!("{id}-{status}.eml"))).await?;
+        }
+        Ok(())
+    }
+
+    async fn remove_rows(&self, now: DateTime<Utc>) -> Result<(), sqlx::Error> {
+        let dead = sqlx::query("DELETE FROM messages WHERE dead_at <= ?1");
+        dead.bind((now - DEAD_LETTER_LIFE).timestamp_millis()).execute(&self.pool).await?;
+        let keys = sqlx::query("DELETE FROM idempotency_keys WHERE expires_at <= ?1");
+        keys.bind(now.timestamp_millis()).execute(&self.pool).await?;
+        Ok(())
+    }
+}
+
+async fn remove(path: &Path) -> io::Result<()> {
+    match tokio::fs::remove_file(path).await {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
