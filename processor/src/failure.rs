@@ -1,6 +1,8 @@
 //! Why a job failed for good, in words its caller can act on.
 
-use jobs::job::shortened;
+use std::any::Any;
+
+use jobs::job::{MEBIBYTE, shortened};
 use jobs::{Diagnostic, Failure};
 
 use crate::press::{PressError, signal_of};
@@ -11,18 +13,23 @@ const STOP_SIGNALS: [i32; 3] = [1, 2, 15];
 /// How much of one error is told, in characters. The typesetter bounds their number and their messages.
 const MAX_CHARS: usize = 4_000;
 
+/// How much of all errors is told, in bytes: beside the job's data in a record of 400 KB, and in a mail of 256 KB.
+const MAX_DIAGNOSTICS_BYTES: usize = 64 * 1024;
+
 /// The title of a failure by its name, or `None` where the name is of no failure.
 pub fn title_of(name: &str) -> Option<&'static str> {
     Some(match name {
         "template-error" => "The template has an error, or does not fit this data.",
         "template-missing" => "The template is gone.",
+        "data-limit-exceeded" => "The data is too large.",
+        "page-limit-exceeded" => "The report has too many pages.",
         "options-refused" => "The options do not go together.",
         "input-missing" => "The data is gone.",
         "time-limit-exceeded" => "The report took too long.",
         "memory-limit-exceeded" => "The report took too much memory.",
         "output-limit-exceeded" => "The report became too large.",
         "typesetter-panicked" | "typesetter-crashed" => "The typesetter made a mistake.",
-        "attempts-exhausted" => "Every attempt met trouble.",
+        "processor-panicked" => "The processor made a mistake.",
         _ => return None,
     })
 }
@@ -30,6 +37,14 @@ pub fn title_of(name: &str) -> Option<&'static str> {
 /// A failure of this name, with its title.
 pub(crate) fn failure(name: &str, detail: impl Into<String>) -> Failure {
     Failure::new(name, title_of(name).unwrap_or("The report could not be made."), detail)
+}
+
+/// The failure of a run that panicked with this payload.
+pub(crate) fn failure_of_panic(payload: &(dyn Any + Send)) -> Failure {
+    let said = payload.downcast_ref::<&str>().copied();
+    let said = said.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("nothing");
+    let detail = format!("This is a defect of Pressrun. The run panicked and said: {}.", shortened(said, MAX_CHARS));
+    failure("processor-panicked", detail)
 }
 
 /// The failure that a press's error means, or nothing if another attempt may do better.
@@ -54,7 +69,7 @@ pub fn failure_of(error: &PressError) -> Option<Failure> {
             format!(
                 "Typesetting was stopped when it asked for more than {} MiB. Send less data, make the template build \
                  less at once, or raise the memory limit.",
-                limit / crate::limits::MEBIBYTE
+                limit / MEBIBYTE
             ),
         ),
         PressError::Crashed { status, complaint } => failure(
@@ -66,8 +81,19 @@ pub fn failure_of(error: &PressError) -> Option<Failure> {
 
 fn from_typesetter(error: &typesetter::Error) -> Failure {
     let mut failure = failure(error.name(), format!("{error}."));
-    failure.diagnostics = error.diagnostics().iter().map(diagnostic).collect();
+    let mut room = MAX_DIAGNOSTICS_BYTES;
+    for diagnostic in error.diagnostics().iter().map(diagnostic) {
+        room = room.saturating_sub(size(&diagnostic));
+        if room == 0 {
+            break;
+        }
+        failure.diagnostics.push(diagnostic);
+    }
     failure
+}
+
+fn size(diagnostic: &Diagnostic) -> usize {
+    diagnostic.rendered.len() + diagnostic.message.len() + diagnostic.hints.iter().map(String::len).sum::<usize>()
 }
 
 fn diagnostic(from: &typesetter::Diagnostic) -> Diagnostic {

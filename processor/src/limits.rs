@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use jobs::job::{DEFAULT_MAX_DATA_BYTES, MEBIBYTE};
+
 /// What one report may cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -11,14 +13,21 @@ pub struct Limits {
     pub memory_bytes: u64,
     /// Size of the report, in bytes.
     pub output_bytes: u64,
+    /// Pages of the report.
+    pub pages: usize,
+    /// Size of the data, in bytes of JSON.
+    pub data_bytes: u64,
 }
 
-/// A megabyte of these limits, as AWS counts Lambda's memory.
-pub const MEBIBYTE: u64 = 1024 * 1024;
-
 impl Default for Limits {
-    /// Five minutes, 2 GiB, 256 MiB.
+    /// Five minutes, 2 GiB of memory, a report of 256 MiB and 20,000 pages, 64 MiB of data.
     fn default() -> Self {
-        Self { time: Duration::from_secs(300), memory_bytes: 2048 * MEBIBYTE, output_bytes: 256 * MEBIBYTE }
+        Self {
+            time: Duration::from_secs(300),
+            memory_bytes: 2048 * MEBIBYTE,
+            output_bytes: 256 * MEBIBYTE,
+            pages: 20_000,
+            data_bytes: DEFAULT_MAX_DATA_BYTES,
+        }
     }
 }

@@ -8,13 +8,15 @@ use std::time::{Duration, Instant, SystemTime};
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use chrono::TimeDelta;
 use jobs::aws::environment::{
-    self, BUCKET, LINK_KEY, MAX_ATTEMPTS, MEMORY_LIMIT, OUTPUT_LIMIT, PUBLIC_URL, QUEUE_URL, RETENTION_DAYS, TABLE,
-    TIME_LIMIT, TOPIC_ARN,
+    self, BUCKET, DATA_LIMIT, LINK_KEY, MAX_ATTEMPTS, MEMORY_LIMIT, OUTPUT_LIMIT, PAGE_LIMIT, PUBLIC_URL, QUEUE_URL,
+    RETENTION_DAYS, TABLE, TIME_LIMIT, TOPIC_ARN,
 };
 use jobs::aws::{Bucket, DynamoStore, SqsQueue, Topic, sdk_config};
-use jobs::{LinkSigner, Queue, Ticket};
+use jobs::job::MEBIBYTE;
+use jobs::{Closing, LinkSigner, Patience, Queue, Ticket};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use processor::{Limits, MEBIBYTE, Press, Processor, Verdict};
+use processor::{Limits, Press, Processor, Verdict};
+use tokio::sync::watch;
 use typesetter::worker;
 
 /// How long a call to a store may take; an upload of the largest report is one call.
@@ -45,16 +47,22 @@ async fn serve() -> Result<(), Error> {
     let config = sdk_config(PATIENCE).await;
     let queue = &SqsQueue::new(&config, environment::required(QUEUE_URL)?);
     let processor = &Processor {
-        jobs: Arc::new(DynamoStore::new(&config, environment::required(TABLE)?)),
+        closing: Closing {
+            jobs: Arc::new(DynamoStore::new(&config, environment::required(TABLE)?)),
+            notifier: Arc::new(Topic::new(&config, environment::required(TOPIC_ARN)?)),
+            links: LinkSigner::new(environment::required(LINK_KEY)?.as_bytes()),
+            public_url: environment::required(PUBLIC_URL)?,
+            retention: TimeDelta::days(environment::parsed(RETENTION_DAYS)?.unwrap_or(30)),
+            patience: Patience::default(),
+        },
         objects: Arc::new(Bucket::new(&config, environment::required(BUCKET)?)),
-        notifier: Arc::new(Topic::new(&config, environment::required(TOPIC_ARN)?)),
         press: Press::of_this_program(1, limits()?)?,
         templates: environment::templates(),
         work: std::env::temp_dir(),
-        links: LinkSigner::new(environment::required(LINK_KEY)?.as_bytes()),
-        public_url: environment::required(PUBLIC_URL)?,
-        retention: TimeDelta::days(environment::parsed(RETENTION_DAYS)?.unwrap_or(30)),
+        queue_life: environment::queue_life()?,
         max_attempts: environment::parsed(MAX_ATTEMPTS)?.unwrap_or(4),
+        // Lambda stops a function between runs, never in one.
+        interrupt: watch::channel(false).1,
     };
     processor.press.warm_up()?;
     lambda_runtime::run(service_fn(async move |event: LambdaEvent<SqsEvent>| {
@@ -74,10 +82,13 @@ fn limits() -> Result<Limits, Error> {
     let function_memory = environment::parsed("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")?.unwrap_or(DEFAULT_FUNCTION_MEMORY);
     let memory = environment::parsed(MEMORY_LIMIT)?.unwrap_or(function_memory.saturating_sub(OWN_MEMORY));
     let default = Limits::default();
+    let bytes = |name, default| Ok::<u64, Error>(environment::parsed(name)?.map_or(default, |mib: u64| mib * MEBIBYTE));
     Ok(Limits {
         time: environment::parsed(TIME_LIMIT)?.map_or(Duration::MAX, Duration::from_secs),
         memory_bytes: memory * MEBIBYTE,
-        output_bytes: environment::parsed(OUTPUT_LIMIT)?.map_or(default.output_bytes, |limit: u64| limit * MEBIBYTE),
+        output_bytes: bytes(OUTPUT_LIMIT, default.output_bytes)?,
+        pages: environment::parsed(PAGE_LIMIT)?.unwrap_or(default.pages),
+        data_bytes: bytes(DATA_LIMIT, default.data_bytes)?,
     })
 }
 

@@ -1,50 +1,57 @@
 //! One run of one job, step by step. Any step may be the last this process makes: the message comes back, and the
 //! next run finds on record how far the job got.
 
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use chrono::{TimeDelta, Utc};
-use jobs::job::now;
+use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::FutureExt;
+use jobs::job::{now, shortened};
 use jobs::{
-    Announcement, Claim, Claimed, Content, Failure, Held, Job, JobStore, LinkSigner, Message, Notifier, ObjectStore,
-    Status, Unavailable,
+    Claim, Claimed, Closing, Content, Failed, Failure, Held, Job, Message, ObjectStore, Purpose, Terms, Unavailable,
 };
-use tokio::time::timeout;
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
 use typesetter::{Options, OutputLimits, Report, Request, UnknownName};
 use uuid::Uuid;
 
-use crate::failure::failure;
-use crate::press::Press;
+use crate::failure::{failure, failure_of_panic};
+use crate::press::{Press, PressError};
 use crate::trouble::{Trouble, pause_after};
 
 /// How long before its deadline a run stops typesetting, so that it can still record how the job ended.
 pub const RECORDING_MARGIN: Duration = Duration::from_secs(10);
 
+/// How much of the last attempt's trouble is told, in characters.
+const MAX_REASON_CHARS: usize = 4_000;
+
+/// How long a claim holds by itself. A run renews it, so that a job whose run was killed is free again soon.
+const LEASE: Duration = Duration::from_secs(60);
+
+/// How often a run renews its claim.
+const RENEWAL: Duration = Duration::from_secs(20);
+
 /// What a run works with.
 pub struct Processor {
-    /// Where jobs are on record.
-    pub jobs: Arc<dyn JobStore>,
+    /// Where jobs are on record, and how they end.
+    pub closing: Closing,
     /// Where reports go, and large data comes from.
     pub objects: Arc<dyn ObjectStore>,
-    /// Who tells people.
-    pub notifier: Arc<dyn Notifier>,
     /// What typesets.
     pub press: Press,
     /// The folder of templates, with the shared kit in `kit/`.
     pub templates: PathBuf,
     /// Where a run keeps its files while it runs.
     pub work: PathBuf,
-    /// Signs the links in mails.
-    pub links: LinkSigner,
-    /// Where those links lead, without a slash at the end.
-    pub public_url: String,
-    /// How long jobs and reports are kept.
-    pub retention: TimeDelta,
-    /// After how many deliveries a job that meets transient trouble fails for good. The queue must deliver a message
-    /// at least once more, so that a job whose every attempt was killed can be failed too.
+    /// How long the queue keeps a message.
+    pub queue_life: TimeDelta,
+    /// After how many attempts a job that meets transient trouble fails for good. The queue must deliver a message at
+    /// least once more, so that a job whose every attempt was killed can be failed too.
     pub max_attempts: u32,
+    /// Turns true when runs are to give their jobs back rather than finish them.
+    pub interrupt: watch::Receiver<bool>,
 }
 
 /// What is to become of the message.
@@ -62,9 +69,12 @@ pub enum Verdict {
 struct Run<'a> {
     processor: &'a Processor,
     message: Message,
-    claim: Claim,
+    job: Job,
+    owner: Uuid,
     receives: u32,
     deadline: Instant,
+    /// What the run had for typesetting when it began.
+    time: Duration,
 }
 
 impl Processor {
@@ -78,74 +88,141 @@ impl Processor {
                 return Verdict::Reject;
             }
         };
-        let now = now();
-        let left = deadline.saturating_duration_since(Instant::now());
-        let claim = Claim {
-            owner: Uuid::new_v4(),
-            now,
-            lease_until: now + TimeDelta::from_std(left).unwrap_or_default(),
-            expires_at: message.enqueued_at + self.retention,
+        let job = message.job();
+        let time = self.typesetting_time(deadline);
+        let run = Run { processor: self, message, job, owner: Uuid::new_v4(), receives, deadline, time };
+        let ended = match AssertUnwindSafe(run.start()).catch_unwind().await {
+            Ok(ended) => ended,
+            Err(panic) => run.fail(&failure_of_panic(&*panic)).await,
         };
-        let run = Run { processor: self, message, claim, receives, deadline };
-        match run.start().await {
+        match ended {
             Ok(verdict) => verdict,
-            Err(Interrupted(reason)) => run.give_back(&reason).await,
+            Err(interrupted) => run.give_back(interrupted).await,
         }
+    }
+
+    /// How long a report may take from this moment.
+    fn typesetting_time(&self, deadline: Instant) -> Duration {
+        let left = deadline.saturating_duration_since(Instant::now());
+        self.press.limits().time.min(left.saturating_sub(RECORDING_MARGIN))
     }
 }
 
-/// A run could not go on, and another may. Says what happened.
-struct Interrupted(String);
-
-impl From<Unavailable> for Interrupted {
-    fn from(error: Unavailable) -> Self {
-        Self(error.to_string())
-    }
+/// A run could not go on, and another may.
+struct Interrupted {
+    reason: String,
+    /// When another may.
+    pause: Duration,
+    /// Whether the job had no part in it, so that the attempt does not count.
+    forgiven: bool,
 }
 
 impl Run<'_> {
     async fn start(&self) -> Result<Verdict, Interrupted> {
-        let job = self.message.job();
-        match self.processor.jobs.claim(&job, &self.claim).await? {
-            Claimed::Run(_) if self.receives > self.processor.max_attempts => self.give_up().await,
+        let now = now();
+        let claim = Claim {
+            owner: self.owner,
+            now,
+            lease_until: self.lease_until(now),
+            purpose: Purpose::Run,
+            terms: Terms::of(&self.job, now, self.processor.queue_life, self.processor.closing.retention),
+        };
+        match self.processor.closing.jobs.claim(&self.job, &claim).await.map_err(self.trouble())? {
+            Claimed::Run(attempt) if attempt > self.processor.max_attempts => self.give_up().await,
             Claimed::Run(attempt) => self.run(attempt).await,
-            Claimed::Announce(job) => self.announce(&job).await,
+            Claimed::Announce(job) => {
+                let announced = self.processor.closing.announce(&job, self.owner).await;
+                announced.map(|held| self.verdict(held)).map_err(self.trouble())
+            }
             Claimed::Settled => Ok(Verdict::Acknowledge),
             Claimed::Busy(until) => {
                 let left = (until - Utc::now()).to_std().unwrap_or_default();
-                Ok(Verdict::Release(left + Duration::from_secs(1)))
+                // A lease is renewed, and each look at it is a delivery of the few that a message has.
+                Ok(Verdict::Release((left + Duration::from_secs(1)).max(pause_after(self.receives))))
             }
         }
     }
 
     async fn run(&self, attempt: u32) -> Result<Verdict, Interrupted> {
-        tracing::info!(job_id = %self.message.id, template = self.message.template, attempt, "running");
+        tracing::info!(job_id = %self.job.id, template = self.job.template, attempt, "running");
         let time = self.left().saturating_sub(RECORDING_MARGIN / 2);
-        let made = timeout(time, self.make_report()).await;
+        let made = tokio::select! {
+            made = timeout(time, self.make_report()) => made,
+            trouble = self.hold() => Ok(Err(trouble)),
+        };
         match made.unwrap_or_else(|_| Err(Trouble::Transient("the run's time was over".into()))) {
             Ok(report) => self.complete(&report).await,
             Err(Trouble::Permanent(failure)) => self.fail(&failure).await,
-            Err(Trouble::Transient(reason)) if self.receives >= self.processor.max_attempts => {
+            Err(Trouble::Transient(reason)) if attempt >= self.processor.max_attempts => {
+                let reason = shortened(&reason, MAX_REASON_CHARS);
                 let detail = format!("The last of {attempt} attempts said: {reason}.");
-                self.fail(&failure("attempts-exhausted", detail)).await
+                self.fail(&Failure::attempts_exhausted(detail)).await
             }
-            Err(Trouble::Transient(reason)) => Err(Interrupted(reason)),
+            Err(Trouble::Transient(reason)) => {
+                Err(Interrupted { reason, pause: pause_after(attempt), forgiven: false })
+            }
+            Err(Trouble::Stopped) => {
+                Err(Interrupted { reason: "the service is stopping".into(), pause: Duration::ZERO, forgiven: true })
+            }
+            Err(Trouble::Overtaken) => Ok(self.verdict(Held::No)),
         }
+    }
+
+    /// Keeps the claim for as long as the run goes on; returns when the run must not go on.
+    async fn hold(&self) -> Trouble {
+        let mut interrupt = self.processor.interrupt.clone();
+        let stopped = async {
+            if interrupt.wait_for(|interrupt| *interrupt).await.is_err() {
+                // Nobody is left who could interrupt.
+                std::future::pending::<()>().await;
+            }
+        };
+        let overtaken = async {
+            loop {
+                sleep(RENEWAL).await;
+                match self.renew().await {
+                    Ok(Held::Yes) => {}
+                    Ok(Held::No) => return,
+                    Err(error) => tracing::warn!(job_id = %self.job.id, %error, "the lease was not renewed"),
+                }
+            }
+        };
+        tokio::select! {
+            () = stopped => Trouble::Stopped,
+            () = overtaken => Trouble::Overtaken,
+        }
+    }
+
+    async fn renew(&self) -> Result<Held, Unavailable> {
+        self.processor.closing.jobs.renew(self.job.id, self.owner, self.lease_until(now())).await
+    }
+
+    /// A lease from `now`, which ends with the run's deadline at the latest.
+    fn lease_until(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        now + TimeDelta::from_std(self.left().min(LEASE)).unwrap_or_default()
     }
 
     /// Fails a job whose every attempt was killed before it could say why.
     async fn give_up(&self) -> Result<Verdict, Interrupted> {
-        let detail = "Each was killed before it could record why. Look at the processor's memory and timeout.";
-        self.fail(&failure("attempts-exhausted", detail)).await
+        let detail = "Each was killed before it could record why. Look at the processor's memory and timeout, then \
+                      queue the job again with POST /jobs/{id}/retry.";
+        self.fail(&Failure::attempts_exhausted(detail)).await
     }
 
     /// Gives the claim back, so that the next run need not wait for the lease to end.
-    async fn give_back(&self, reason: &str) -> Verdict {
-        tracing::warn!(job_id = %self.message.id, receives = self.receives, reason, "will try again");
-        if let Err(error) = self.processor.jobs.release(self.message.id, self.claim.owner).await {
-            tracing::warn!(job_id = %self.message.id, %error, "the next run waits for the lease to end");
+    async fn give_back(&self, interrupted: Interrupted) -> Verdict {
+        let Interrupted { reason, pause, forgiven } = interrupted;
+        tracing::warn!(job_id = %self.job.id, receives = self.receives, reason, "will try again");
+        if let Err(error) = self.processor.closing.jobs.release(self.job.id, self.owner, forgiven).await {
+            tracing::warn!(job_id = %self.job.id, %error, "the claim ends with its lease");
         }
-        Verdict::Release(pause_after(self.receives))
+        Verdict::Release(pause)
+    }
+
+    /// What trouble outside of a report's making comes to.
+    fn trouble(&self) -> impl FnOnce(Unavailable) -> Interrupted {
+        let pause = pause_after(self.receives);
+        move |error| Interrupted { reason: error.to_string(), pause, forgiven: false }
     }
 
     /// The time until the deadline.
@@ -158,22 +235,33 @@ impl Run<'_> {
         let folder = tempfile::Builder::new().prefix("pressrun-").tempdir_in(&self.processor.work)?;
         let request = self.request(folder.path())?;
         self.load(&request.data).await?;
-        let time = self.processor.press.limits().time.min(self.left().saturating_sub(RECORDING_MARGIN));
-        let report = self.processor.press.typeset(&request, time).await?;
+        let time = self.processor.typesetting_time(self.deadline);
+        let report = match self.processor.press.typeset(&request, time).await {
+            // Waiting for a store ate the time; the next attempt has all of it.
+            Err(PressError::TimeLimit(_)) if time + RECORDING_MARGIN < self.time => {
+                return Err(Trouble::Transient(format!("only {} s were left for typesetting", time.as_secs())));
+            }
+            report => report?,
+        };
         for warning in &report.warnings {
-            tracing::warn!(job_id = %self.message.id, template = self.message.template, "{}", warning.headline());
+            tracing::warn!(job_id = %self.job.id, template = self.job.template, "{}", warning.headline());
         }
         let [file] = report.files.as_slice() else {
             return Err(Trouble::Transient(format!("the typesetter wrote {} files for one PDF", report.files.len())));
         };
-        let key = self.message.id.report_key();
-        self.processor.objects.put(&key, "application/pdf", Content::File(file)).await?;
+        // The last look before an effect that no condition guards.
+        if self.processor.closing.patience.insist(|| self.renew()).await? == Held::No {
+            return Err(Trouble::Overtaken);
+        }
+        let (key, content) = (self.job.id.report_key(), Content::File(file));
+        let put = || self.processor.objects.put(&key, "application/pdf", content);
+        self.processor.closing.patience.insist(put).await?;
         Ok(report)
     }
 
     fn request(&self, folder: &Path) -> Result<Request, Trouble> {
         let refused = |error: UnknownName| Trouble::Permanent(failure("options-refused", format!("{error}.")));
-        let asked = &self.message.options;
+        let (asked, limits) = (&self.message.options, self.processor.press.limits());
         let mut options = Options::new(self.message.enqueued_at, self.message.id.to_string());
         options.pdf_standard = asked.pdf_standard.as_deref().map(str::parse).transpose().map_err(refused)?;
         options.tagged = asked.tagged.unwrap_or(true);
@@ -183,7 +271,7 @@ impl Run<'_> {
             data: folder.join("data.json"),
             output: folder.to_owned(),
             options,
-            limits: OutputLimits { max_output_bytes: self.processor.press.limits().output_bytes },
+            limits: OutputLimits { max_output_bytes: limits.output_bytes, max_pages: limits.pages },
         })
     }
 
@@ -193,67 +281,45 @@ impl Run<'_> {
             Some(data) => data.to_string().into_bytes(),
             None => self.parked().await?,
         };
+        let limit = self.processor.press.limits().data_bytes;
+        if bytes.len() as u64 > limit {
+            let detail = format!(
+                "The data has {} bytes and may have {limit}. Send less of it, or raise the data limit.",
+                bytes.len()
+            );
+            return Err(Trouble::Permanent(failure("data-limit-exceeded", detail)));
+        }
         Ok(tokio::fs::write(file, bytes).await?)
     }
 
     async fn parked(&self) -> Result<Vec<u8>, Trouble> {
-        let key = self.message.id.input_key();
-        self.processor.objects.get(&key).await?.ok_or_else(|| {
+        let key = self.job.id.input_key();
+        let found = self.processor.closing.patience.insist(|| self.processor.objects.get(&key)).await?;
+        found.ok_or_else(|| {
             let detail = format!("There is no {key} in the object store. Queue the job again with its data.");
             Trouble::Permanent(failure("input-missing", detail))
         })
     }
 
     async fn complete(&self, report: &Report) -> Result<Verdict, Interrupted> {
-        let (id, at, pages) = (self.message.id, now(), report.pages as u64);
-        match self.processor.jobs.complete(id, self.claim.owner, pages, report.bytes, at).await? {
-            Held::No => Ok(self.fenced_off()),
-            Held::Yes => {
-                tracing::info!(job_id = %id, pages, bytes = report.bytes, "completed");
-                let job = Job {
-                    status: Status::Completed,
-                    pages: Some(pages),
-                    bytes: Some(report.bytes),
-                    ..self.message.job()
-                };
-                self.announce(&job).await
-            }
-        }
+        let held = self.processor.closing.complete(&self.job, self.owner, report.pages as u64, report.bytes).await;
+        held.map(|held| self.verdict(held)).map_err(self.trouble())
     }
 
     async fn fail(&self, failure: &Failure) -> Result<Verdict, Interrupted> {
-        let id = self.message.id;
-        match self.processor.jobs.fail(id, self.claim.owner, failure, now()).await? {
-            Held::No => Ok(self.fenced_off()),
-            Held::Yes => {
-                tracing::warn!(job_id = %id, kind = failure.kind, detail = failure.detail, "failed");
-                let job = Job { status: Status::Failed, error: Some(failure.clone()), ..self.message.job() };
-                self.announce(&job).await
-            }
-        }
-    }
-
-    /// Tells how the job ended, then records that it was told: a run that dies in between tells it twice.
-    async fn announce(&self, job: &Job) -> Result<Verdict, Interrupted> {
-        let notify = &self.message.notify;
-        let announcement = match &job.error {
-            Some(failure) => Announcement::failed(job, notify, failure),
-            None => {
-                let expires_at = job.enqueued_at + self.processor.retention;
-                let link = self.processor.links.sign(&self.processor.public_url, job.id, expires_at);
-                Announcement::completed(job, notify, &link, expires_at)
-            }
-        };
-        self.processor.notifier.announce(&announcement).await?;
-        match self.processor.jobs.mark_notified(job.id, self.claim.owner, now()).await? {
-            Held::No => Ok(self.fenced_off()),
-            Held::Yes => Ok(Verdict::Acknowledge),
-        }
+        let failed = Failed { failure, input: self.message.data.as_ref(), set_aside: false, at: now() };
+        let held = self.processor.closing.fail(&self.job, self.owner, &failed).await;
+        held.map(|held| self.verdict(held)).map_err(self.trouble())
     }
 
     /// A run that lost its claim leaves the job, and its message, to the run that took over.
-    fn fenced_off(&self) -> Verdict {
-        tracing::warn!(job_id = %self.message.id, "another run took over");
-        Verdict::Release(pause_after(self.receives))
+    fn verdict(&self, held: Held) -> Verdict {
+        match held {
+            Held::Yes => Verdict::Acknowledge,
+            Held::No => {
+                tracing::warn!(job_id = %self.job.id, "another run took over");
+                Verdict::Release(pause_after(self.receives))
+            }
+        }
     }
 }

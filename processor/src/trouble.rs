@@ -1,4 +1,4 @@
-//! The two ways a run can end without a report, and when to try again.
+//! The ways a run can end without a report, and when to try again.
 
 use std::time::Duration;
 
@@ -13,6 +13,10 @@ pub(crate) enum Trouble {
     Permanent(Failure),
     /// The world was against it: try again later. Says what happened.
     Transient(String),
+    /// The service stops: another process goes on.
+    Stopped,
+    /// Another run has taken over: do nothing any more.
+    Overtaken,
 }
 
 impl From<Unavailable> for Trouble {
@@ -33,7 +37,9 @@ impl From<PressError> for Trouble {
     }
 }
 
-/// How long to wait before the next attempt: 10 s, 20 s, 40 s and so on, five minutes at most.
+/// How long to wait before the next attempt: 10 s, 20 s, 40 s and so on, five minutes at most; up to a quarter less by
+/// chance, so that jobs that met the same trouble do not come back together.
 pub(crate) fn pause_after(attempt: u32) -> Duration {
-    Duration::from_secs(5 << attempt.min(6)).min(Duration::from_secs(300))
+    let longest = Duration::from_secs(5 << attempt.min(6)).min(Duration::from_secs(300));
+    longest.mul_f64(1.0 - fastrand::f64() / 4.0)
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use jobs::{Delivery, Queue, Unavailable};
+use jobs::{Delivery, Patience, Queue, Unavailable};
 use tokio::sync::watch;
 
 use crate::pipeline::{Processor, RECORDING_MARGIN, Verdict};
@@ -45,13 +45,14 @@ async fn deal_with(
     let processor = processor.clone();
     // In a task of its own, a panic is this job's trouble and nobody else's.
     let verdict = tokio::spawn(async move { processor.process(&body, receives, deadline).await }).await;
-    match verdict {
-        Ok(Verdict::Acknowledge) => queue.acknowledge(&ticket).await,
-        Ok(Verdict::Release(pause)) => queue.release(&ticket, pause).await,
-        Ok(Verdict::Reject) => queue.release(&ticket, PAUSE).await,
+    let pause = match verdict {
+        Ok(Verdict::Acknowledge) => return Patience::default().insist(|| queue.acknowledge(&ticket)).await,
+        Ok(Verdict::Release(pause)) => pause,
+        Ok(Verdict::Reject) => PAUSE,
         Err(error) => {
             tracing::error!(%error, "a run panicked");
-            queue.release(&ticket, PAUSE).await
+            PAUSE
         }
-    }
+    };
+    Patience::default().insist(|| queue.release(&ticket, pause)).await
 }

@@ -5,10 +5,10 @@ mod bench;
 use std::time::{Duration, Instant};
 
 use bench::{Bench, mail_count};
-use chrono::TimeDelta;
-use jobs::job::{PDF_STANDARDS, now};
-use jobs::{Claim, Claimed, Failure, Job, JobId, JobStore, Message, Notify, ObjectStore, Options, Status};
-use processor::{Limits, MEBIBYTE, Verdict, title_of};
+use chrono::{DateTime, TimeDelta, Utc};
+use jobs::job::{MEBIBYTE, PDF_STANDARDS, now};
+use jobs::{Claim, Claimed, Failure, Job, JobId, JobStore, Message, ObjectStore, Options, Purpose, Status, Terms};
+use processor::{Limits, Verdict, title_of};
 use serde_json::json;
 use typesetter::PdfStandard;
 use uuid::Uuid;
@@ -19,7 +19,12 @@ const HELLO: &str = r#"#set document(title: "Hello")
 
 fn message(template: &str) -> Message {
     let job = Job::queued(JobId::new(), template, now());
-    Message::new(&job, Options::default(), Notify::default(), Some(json!({"name": "world"})))
+    Message::new(&job, Some(json!({"name": "world"})))
+}
+
+fn claim(now: DateTime<Utc>, lease_until: DateTime<Utc>) -> Claim {
+    let terms = Terms { overdue_at: now + TimeDelta::days(4), expires_at: now + TimeDelta::days(30) };
+    Claim { owner: Uuid::new_v4(), now, lease_until, purpose: Purpose::Run, terms }
 }
 
 async fn failure_of(bench: &Bench, template: &str) -> Failure {
@@ -65,7 +70,7 @@ async fn a_job_that_another_run_holds_is_left_to_it() {
     let bench = Bench::new(&[("hello", HELLO)]).await;
     let (message, now) = (message("hello"), now());
     let lease_until = now + TimeDelta::seconds(30);
-    let claim = Claim { owner: Uuid::new_v4(), now, lease_until, expires_at: lease_until };
+    let claim = claim(now, lease_until);
     assert_eq!(bench.local.jobs.claim(&message.job(), &claim).await.expect("claimed"), Claimed::Run(1));
     match bench.process(&message).await {
         Verdict::Release(pause) => {
@@ -80,7 +85,7 @@ async fn a_job_that_another_run_holds_is_left_to_it() {
 async fn a_completed_job_that_nobody_heard_of_is_announced_and_not_made_again() {
     let bench = Bench::new(&[("hello", HELLO)]).await;
     let (message, past) = (message("hello"), now() - TimeDelta::minutes(5));
-    let claim = Claim { owner: Uuid::new_v4(), now: past, lease_until: past, expires_at: now() };
+    let claim = claim(past, past);
     assert_eq!(bench.local.jobs.claim(&message.job(), &claim).await.expect("claimed"), Claimed::Run(1));
     _ = bench.local.jobs.complete(message.id, claim.owner, 1, 1, past).await.expect("completed");
 
@@ -134,7 +139,12 @@ async fn each_limit_has_its_name_and_the_next_job_is_served() {
         ("huge", "#for n in range(3000) [#n #pagebreak()]"),
         ("hello", HELLO),
     ];
-    let limits = Limits { time: Duration::from_secs(2), memory_bytes: 512 * MEBIBYTE, output_bytes: 64 * 1024 };
+    let limits = Limits {
+        time: Duration::from_secs(2),
+        memory_bytes: 512 * MEBIBYTE,
+        output_bytes: 64 * 1024,
+        ..Limits::default()
+    };
     let bench = Bench::with_limits(&templates, limits).await;
     for (template, name) in
         [("endless", "time-limit-exceeded"), ("greedy", "memory-limit-exceeded"), ("huge", "output-limit-exceeded")]
@@ -164,7 +174,9 @@ async fn trouble_that_may_pass_is_tried_again_and_then_given_up() {
     let message = message("hello");
     for receives in 1..bench::MAX_ATTEMPTS {
         let verdict = bench.process_delivery(&message, receives).await;
-        assert_eq!(verdict, Verdict::Release(Duration::from_secs(5 << receives)));
+        let Verdict::Release(pause) = verdict else { panic!("{verdict:?}") };
+        let longest = Duration::from_secs(5 << receives);
+        assert!(pause <= longest && pause >= longest * 3 / 4, "{pause:?} is not up to a quarter less than {longest:?}");
         assert_eq!(bench.job(message.id).await.status, Status::Queued);
     }
     assert_eq!(bench.process_delivery(&message, bench::MAX_ATTEMPTS).await, Verdict::Acknowledge);
@@ -192,8 +204,10 @@ async fn trouble_that_passes_costs_only_an_attempt() {
 async fn a_job_whose_every_attempt_was_killed_is_failed_by_the_next_delivery() {
     let bench = Bench::new(&[("hello", HELLO)]).await;
     let (message, past) = (message("hello"), now() - TimeDelta::minutes(5));
-    let claim = Claim { owner: Uuid::new_v4(), now: past, lease_until: past, expires_at: now() };
-    assert_eq!(bench.local.jobs.claim(&message.job(), &claim).await.expect("claimed"), Claimed::Run(1));
+    for attempt in 1..=bench::MAX_ATTEMPTS {
+        let claimed = bench.local.jobs.claim(&message.job(), &claim(past, past)).await;
+        assert_eq!(claimed.expect("claimed"), Claimed::Run(attempt));
+    }
 
     assert_eq!(bench.process_delivery(&message, bench::MAX_ATTEMPTS + 1).await, Verdict::Acknowledge);
     let failure = bench.job(message.id).await.error.expect("a reason");
@@ -215,6 +229,83 @@ async fn an_announcement_that_fails_is_made_by_the_next_delivery() {
     assert_eq!(bench.process_delivery(&message, 2).await, Verdict::Acknowledge);
     bench.mail(message.id, Status::Completed);
     assert_eq!(bench.job(message.id).await.attempts, 1);
+}
+
+#[tokio::test]
+async fn a_failed_job_keeps_its_data() {
+    let bench = Bench::new(&[("broken", "#nothing")]).await;
+    let message = message("broken");
+    bench.process(&message).await;
+    assert_eq!(bench.local.jobs.kept_input(message.id).await.expect("the store answers"), message.data);
+}
+
+#[tokio::test]
+async fn too_much_data_fails_the_job() {
+    let limits = Limits { data_bytes: 15, ..Limits::default() };
+    let bench = Bench::with_limits(&[("hello", HELLO)], limits).await;
+    assert_eq!(failure_of(&bench, "hello").await.kind, "urn:pressrun:problem:data-limit-exceeded");
+}
+
+#[tokio::test]
+async fn trouble_that_passes_within_a_moment_costs_nothing() {
+    let bench = Bench::new(&[("hello", HELLO)]).await;
+    bench.objects.break_down_once();
+    let message = message("hello");
+    assert_eq!(bench.process(&message).await, Verdict::Acknowledge);
+    let job = bench.job(message.id).await;
+    assert_eq!((job.status, job.attempts), (Status::Completed, 1));
+}
+
+#[tokio::test]
+async fn a_run_that_panics_fails_its_job_and_no_other() {
+    let bench = Bench::new(&[("hello", HELLO)]).await;
+    bench.objects.panic_once();
+    let failure = failure_of(&bench, "hello").await;
+    assert_eq!(failure.kind, "urn:pressrun:problem:processor-panicked");
+    assert!(failure.detail.contains("the store panicked"), "{failure:?}");
+    let next = message("hello");
+    bench.process(&next).await;
+    assert_eq!(bench.job(next.id).await.status, Status::Completed);
+}
+
+#[tokio::test]
+async fn an_interrupted_run_gives_its_job_back_at_once() {
+    let bench =
+        Bench::new(&[("endless", "#for a in range(100000) { for b in range(100000) { let c = a * b } }")]).await;
+    let message = message("endless");
+    let interrupt = async {
+        while bench.local.jobs.get(message.id).await.expect("the store answers").is_none() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        bench.interruption.send(true).expect("the processor listens");
+    };
+    let (verdict, ()) = tokio::join!(bench.process_delivery(&message, bench::MAX_ATTEMPTS), interrupt);
+    assert_eq!(verdict, Verdict::Release(Duration::ZERO));
+    let job = bench.job(message.id).await;
+    assert_eq!((job.status, job.error), (Status::Queued, None));
+}
+
+#[tokio::test]
+async fn a_run_that_lost_its_claim_puts_nothing_in_the_store() {
+    let bench = Bench::new(&[("hello", HELLO)]).await;
+    let message = message("hello");
+    let later = now() + TimeDelta::hours(1);
+    let taken_over = async || {
+        // As another run would, an hour later by its clock.
+        let claimed = bench.local.jobs.claim(&message.job(), &claim(later, later + TimeDelta::minutes(1))).await;
+        assert_eq!(claimed.expect("claimed"), Claimed::Run(2));
+    };
+    let takeover = async {
+        while bench.local.jobs.get(message.id).await.expect("the store answers").is_none() {
+            tokio::task::yield_now().await;
+        }
+        taken_over().await;
+    };
+    let (verdict, ()) = tokio::join!(bench.process(&message), takeover);
+    assert!(matches!(verdict, Verdict::Release(_)), "{verdict:?}");
+    assert_eq!(bench.report(message.id).await, None);
+    assert_eq!(bench.job(message.id).await.status, Status::Running, "the other run goes on");
+    assert_eq!(mail_count(&bench), 0);
 }
 
 #[tokio::test]
@@ -241,9 +332,14 @@ async fn every_standard_that_the_listener_takes_is_known_to_the_typesetter() {
 
 #[test]
 fn every_error_of_the_typesetter_has_a_title() {
-    for name in
-        ["template-error", "output-limit-exceeded", "options-refused", "template-missing", "typesetter-panicked"]
-    {
+    for name in [
+        "template-error",
+        "output-limit-exceeded",
+        "page-limit-exceeded",
+        "options-refused",
+        "template-missing",
+        "typesetter-panicked",
+    ] {
         assert!(title_of(name).is_some(), "{name}");
     }
 }

@@ -1,16 +1,18 @@
 //! A processor over a fresh data folder, with templates of the test's own.
 
 use std::fs;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use chrono::TimeDelta;
 use jobs::local::{Folder, Local};
-use jobs::{Content, Job, JobId, JobStore, LinkSigner, Message, ObjectStore, Opened, Status, Unavailable};
+use jobs::{
+    Closing, Content, Job, JobId, JobStore, LinkSigner, Message, ObjectStore, Opened, Patience, Status, Unavailable,
+};
 use processor::{Limits, Press, Processor, Verdict};
 use tempfile::TempDir;
+use tokio::sync::watch;
 
 pub(crate) const MAX_ATTEMPTS: u32 = 3;
 
@@ -18,6 +20,8 @@ pub(crate) struct Bench {
     pub(crate) processor: Processor,
     pub(crate) local: Local,
     pub(crate) objects: Arc<Breakable>,
+    /// Interrupts runs when it is true.
+    pub(crate) interruption: watch::Sender<bool>,
     folder: TempDir,
 }
 
@@ -34,20 +38,26 @@ impl Bench {
             fs::write(template.join("main.typ"), main).expect("a template");
         }
         let local = Local::open(&folder.path().join("data"), MAX_ATTEMPTS).await.expect("a fresh data folder opens");
-        let objects = Arc::new(Breakable { folder: local.objects.clone(), broken: AtomicBool::new(false) });
+        let objects = Arc::new(Breakable { folder: local.objects.clone(), state: Mutex::new(State::Whole) });
+        let (interruption, interrupt) = watch::channel(false);
         let processor = Processor {
-            jobs: Arc::new(local.jobs.clone()),
+            closing: Closing {
+                jobs: Arc::new(local.jobs.clone()),
+                notifier: Arc::new(local.outbox.clone()),
+                links: LinkSigner::new(b"key"),
+                public_url: "https://press.test".into(),
+                retention: TimeDelta::days(30),
+                patience: Patience { retries: 1, first_pause: Duration::from_millis(1) },
+            },
             objects: objects.clone(),
-            notifier: Arc::new(local.outbox.clone()),
             press: Press::new(env!("CARGO_BIN_EXE_processor"), 1, limits),
             templates: folder.path().join("templates"),
             work: local.work.clone(),
-            links: LinkSigner::new(b"key"),
-            public_url: "https://press.test".into(),
-            retention: TimeDelta::days(30),
+            queue_life: TimeDelta::days(4),
             max_attempts: MAX_ATTEMPTS,
+            interrupt,
         };
-        Self { processor, local, objects, folder }
+        Self { processor, local, objects, interruption, folder }
     }
 
     pub(crate) async fn process(&self, message: &Message) -> Verdict {
@@ -86,24 +96,57 @@ pub(crate) fn mail_count(bench: &Bench) -> usize {
 /// A folder of objects that can be made to fail.
 pub(crate) struct Breakable {
     folder: Folder,
-    broken: AtomicBool,
+    state: Mutex<State>,
+}
+
+#[derive(Clone, Copy)]
+enum State {
+    Whole,
+    Broken,
+    BrokenOnce,
+    PanicsOnce,
 }
 
 impl Breakable {
     pub(crate) fn break_down(&self) {
-        self.broken.store(true, Ordering::SeqCst);
+        self.set(State::Broken);
+    }
+
+    pub(crate) fn break_down_once(&self) {
+        self.set(State::BrokenOnce);
+    }
+
+    pub(crate) fn panic_once(&self) {
+        self.set(State::PanicsOnce);
     }
 
     pub(crate) fn mend(&self) {
-        self.broken.store(false, Ordering::SeqCst);
+        self.set(State::Whole);
+    }
+
+    fn set(&self, state: State) -> State {
+        std::mem::replace(&mut *self.state.lock().expect("nobody panics in here"), state)
+    }
+
+    /// The state of this call, and the one after it.
+    fn met(&self) -> State {
+        let met = self.set(State::Whole);
+        if matches!(met, State::Broken) {
+            self.break_down();
+        }
+        met
     }
 }
 
 #[async_trait]
 impl ObjectStore for Breakable {
     async fn put(&self, key: &str, content_type: &str, content: Content<'_>) -> Result<(), Unavailable> {
-        if self.broken.load(Ordering::SeqCst) {
-            return Err(Unavailable::when("store the report")("the store is broken"));
+        match self.met() {
+            State::Whole => {}
+            State::Broken | State::BrokenOnce => {
+                return Err(Unavailable::when("store the report")("the store is broken"));
+            }
+            State::PanicsOnce => panic!("the store panicked"),
         }
         self.folder.put(key, content_type, content).await
     }
