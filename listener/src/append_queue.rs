@@ -7,14 +7,15 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::{LOCATION, RETRY_AFTER};
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use jobs::job::now;
 use jobs::message::MAX_BODY_BYTES;
-use jobs::{Content, Job, JobId, Message, Unavailable};
+use jobs::{Content, Job, JobId, Message, Status, Unavailable};
 use serde_json::{Value, json};
 
 use crate::base_url::base_url;
 use crate::body::read_json;
+use crate::idempotency::{Key, Seen};
 use crate::request::{Invalid, Request};
 use crate::templates::known;
 use crate::{Listener, Problem};
@@ -23,20 +24,42 @@ pub(crate) async fn append_queue(
     State(listener): State<Arc<Listener>>,
     headers: HeaderMap,
     body: Body,
-) -> Result<impl IntoResponse, Problem> {
-    let request = Request::from_json(read_json(&headers, body).await?)?;
+) -> Result<Response, Problem> {
+    let body = read_json(&headers, body).await?;
+    let key = Key::of(&headers, &body)?;
+    let request = Request::from_json(body)?;
     let template = known(&listener.catalogue, &request.template)?;
     let violations = template.violations(&request.data, "/data");
     if !violations.is_empty() {
         return Err(Invalid::Data.problem(&violations));
     }
+    check_size(&listener, &request.data)?;
 
-    let job = Job::queued(JobId::new(), request.template, now());
-    let message = Message::new(&job, request.options, request.notify, Some(request.data));
-    accept(&listener, &job, message).await?;
-    tracing::info!(job_id = %job.id, template = job.template, "accepted");
+    let Request { template, data, options, notify } = request;
+    let job = Job { options, notify, ..Job::queued(JobId::new(), template, now()) };
+    let Some(key) = key else {
+        accept(&listener, &job, data).await?;
+        return Ok(accepted(&listener, &headers, &job).into_response());
+    };
+    let job = match key.reserve(&listener, job).await? {
+        Seen::Accepted(job) => job,
+        Seen::Fresh(job) => {
+            accept(&listener, &job, data).await?;
+            key.confirm(&listener).await;
+            job
+        }
+        Seen::Unconfirmed(job) => {
+            accept_again(&listener, &job, data).await?;
+            key.confirm(&listener).await;
+            job
+        }
+    };
+    Ok(accepted(&listener, &headers, &job).into_response())
+}
 
-    let status_url = format!("{}/jobs/{}", base_url(&listener, &headers), job.id);
+/// The answer to a request that cannot be lost any more.
+pub(crate) fn accepted(listener: &Listener, headers: &HeaderMap, job: &Job) -> impl IntoResponse + use<> {
+    let status_url = format!("{}/jobs/{}", base_url(listener, headers), job.id);
     let answer = json!({
         "id": job.id,
         "status": job.status,
@@ -45,23 +68,52 @@ pub(crate) async fn append_queue(
         "status_url": status_url,
         "report_url": format!("{status_url}/report"),
     });
-    Ok((StatusCode::ACCEPTED, [(LOCATION, status_url), (RETRY_AFTER, "1".to_owned())], Json(answer)))
+    (StatusCode::ACCEPTED, [(LOCATION, status_url), (RETRY_AFTER, "1".to_owned())], Json(answer))
 }
 
 /// Returns once the data is parked, if it must be, and both the message and the record are durable.
-async fn accept(listener: &Listener, job: &Job, mut message: Message) -> Result<(), Unavailable> {
-    let mut body = message.encode();
-    if body.len() > MAX_BODY_BYTES {
-        park(listener, job, message.data.take()).await?;
-        body = message.encode();
-    }
-    let (pushed, recorded) =
-        tokio::join!(listener.queue.push(&body), listener.jobs.record(job, job.enqueued_at + listener.retention));
-    pushed.and(recorded)
+async fn accept(listener: &Listener, job: &Job, data: Value) -> Result<(), Unavailable> {
+    let (message, terms) = (Message::new(job, Some(data)), listener.terms(job));
+    let (pushed, recorded) = tokio::join!(push(listener, message), listener.jobs.record(job, terms));
+    pushed.and(recorded)?;
+    tracing::info!(job_id = %job.id, template = job.template, "accepted");
+    Ok(())
 }
 
-/// Puts data that is too large for a message into the object store.
-async fn park(listener: &Listener, job: &Job, data: Option<Value>) -> Result<(), Unavailable> {
-    let (key, bytes) = (job.id.input_key(), data.unwrap_or_default().to_string());
-    listener.objects.put(&key, "application/json", Content::Bytes(bytes.as_bytes())).await
+/// The same for a job that a request before this one may have left half accepted: on record without a message, perhaps
+/// even failed for that.
+async fn accept_again(listener: &Listener, job: &Job, data: Value) -> Result<(), Unavailable> {
+    let terms = listener.terms(job);
+    listener.jobs.record(job, terms).await?;
+    let recorded = listener.jobs.get(job.id).await?;
+    let never_ran = recorded.is_some_and(|job| job.status == Status::Failed && job.attempts == 0);
+    let reopened = if never_ran { listener.jobs.reopen(job.id, terms.overdue_at).await? } else { None };
+    push(listener, Message::new(reopened.as_ref().unwrap_or(job), Some(data))).await?;
+    tracing::info!(job_id = %job.id, template = job.template, "accepted again");
+    Ok(())
+}
+
+/// Puts a message in the queue; data that is too large for one goes into the object store first.
+pub(crate) async fn push(listener: &Listener, mut message: Message) -> Result<(), Unavailable> {
+    let mut body = message.encode();
+    if body.len() > MAX_BODY_BYTES {
+        let (key, bytes) = (message.id.input_key(), message.data.take().unwrap_or_default().to_string());
+        listener.objects.put(&key, "application/json", Content::Bytes(bytes.as_bytes())).await?;
+        body = message.encode();
+    }
+    listener.queue.push(&body).await
+}
+
+fn check_size(listener: &Listener, data: &Value) -> Result<(), Problem> {
+    let limit = listener.max_data_bytes;
+    if limit >= crate::MAX_BODY_BYTES as u64 {
+        return Ok(());
+    }
+    let bytes = data.to_string().len() as u64;
+    if bytes <= limit {
+        return Ok(());
+    }
+    let detail = format!("It has {bytes} bytes and may have {limit}. Send less of it, or raise the data limit.");
+    Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "data-limit-exceeded", "The data is too large.", detail)
+        .with("limit_bytes", limit))
 }

@@ -1,7 +1,7 @@
 //! HTTP in: checks a request, queues it, answers with a job.
 //!
 //! [`Listener::router`] is the whole of it, and the same on AWS Lambda (`main.rs`) and on one machine (the
-//! `pressrun` package). One file an endpoint: `append_queue`, `job`, `report`, `templates`; whatever goes
+//! `pressrun` package). One file an endpoint: `append_queue`, `job`, `report`, `retry`, `templates`; whatever goes
 //! wrong is a [`Problem`].
 
 mod access;
@@ -9,10 +9,12 @@ mod append_queue;
 mod base_url;
 mod body;
 pub mod catalogue;
+mod idempotency;
 mod job;
 mod problem;
 mod report;
 mod request;
+mod retry;
 mod templates;
 
 use std::sync::Arc;
@@ -22,7 +24,8 @@ use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use chrono::TimeDelta;
-use jobs::{JobStore, LinkSigner, ObjectStore, Queue};
+use jobs::job::now;
+use jobs::{Job, JobStore, LinkSigner, ObjectStore, Queue, Terms};
 use tower_http::catch_panic::CatchPanicLayer;
 
 pub use body::MAX_BODY_BYTES;
@@ -45,11 +48,20 @@ pub struct Listener {
     pub links: LinkSigner,
     /// How long jobs and reports are kept.
     pub retention: TimeDelta,
+    /// How long the queue keeps a message.
+    pub queue_life: TimeDelta,
+    /// The most data a job may have, in bytes of JSON.
+    pub max_data_bytes: u64,
     /// Where callers reach this listener, without a slash at the end; taken from each request where absent.
     pub public_url: Option<String>,
 }
 
 impl Listener {
+    /// The terms of a job that is queued at this moment.
+    fn terms(&self, job: &Job) -> Terms {
+        Terms::of(job, now(), self.queue_life, self.retention)
+    }
+
     /// Every call, with its errors.
     pub fn router(self) -> Router {
         let listener = Arc::new(self);
@@ -57,6 +69,7 @@ impl Listener {
             .route("/append_queue", post(append_queue::append_queue))
             .route("/jobs/{id}", get(job::job))
             .route("/jobs/{id}/report", get(report::by_id))
+            .route("/jobs/{id}/retry", post(retry::retry))
             .route("/templates", get(templates::list))
             .route("/templates/{name}", get(templates::one))
             .fallback(unknown_path)
@@ -75,8 +88,8 @@ async fn healthz() -> &'static str {
 }
 
 async fn unknown_path() -> Problem {
-    let calls = "POST /append_queue, GET /jobs/{id}, GET /jobs/{id}/report, GET /templates, GET /templates/{name}, \
-                 GET /healthz";
+    let calls = "POST /append_queue, GET /jobs/{id}, GET /jobs/{id}/report, POST /jobs/{id}/retry, GET /templates, \
+                 GET /templates/{name}, GET /healthz";
     Problem::new(
         StatusCode::NOT_FOUND,
         "unknown-path",

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use jobs::LinkSigner;
-use jobs::aws::environment::{self, BUCKET, LINK_KEY, QUEUE_URL, RETENTION_DAYS, TABLE, TOKEN};
+use jobs::aws::environment::{self, BUCKET, DATA_LIMIT, LINK_KEY, QUEUE_URL, RETENTION_DAYS, TABLE, TOKEN};
 use jobs::aws::{Bucket, DynamoStore, SqsQueue, sdk_config};
+use jobs::job::{DEFAULT_MAX_DATA_BYTES, MEBIBYTE};
 use lambda_http::Error;
 use listener::{Catalogue, Listener};
 
-/// How long a caller is kept waiting for a queue or store that does not answer.
-const PATIENCE: Duration = Duration::from_secs(8);
+/// How long one call to a queue or store may take. A request makes six at the most, within the function's 30 seconds.
+const PATIENCE: Duration = Duration::from_secs(4);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
@@ -26,6 +27,8 @@ async fn main() -> Result<(), Error> {
         token: environment::optional(TOKEN),
         links: LinkSigner::new(environment::required(LINK_KEY)?.as_bytes()),
         retention: TimeDelta::days(environment::parsed(RETENTION_DAYS)?.unwrap_or(30)),
+        queue_life: environment::queue_life()?,
+        max_data_bytes: environment::parsed(DATA_LIMIT)?.map_or(DEFAULT_MAX_DATA_BYTES, |limit: u64| limit * MEBIBYTE),
         public_url: None,
     };
     lambda_http::run(listener.router()).await

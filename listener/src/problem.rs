@@ -49,8 +49,8 @@ impl From<Unavailable> for Problem {
     fn from(error: Unavailable) -> Self {
         tracing::error!(%error, "a queue or store did not answer");
         let detail = format!(
-            "Could not {}. Send the request again in {RETRY_AFTER_SECONDS} seconds; a report that was asked for may then \
-             be made twice.",
+            "Could not {}. Send the request again in {RETRY_AFTER_SECONDS} seconds; without an Idempotency-Key, a report \
+             that was asked for may then be made twice.",
             error.attempted
         );
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "A queue or store did not answer.", detail)

@@ -1,145 +1,15 @@
 //! Every call of the listener and every row of its error table, over the ports of one machine.
 
-use std::path::Path;
-use std::sync::Arc;
+mod bench;
 
-use axum::Router;
 use axum::body::Body;
-use axum::http::{HeaderMap, Method, Request, StatusCode};
+use axum::http::{Method, Request, StatusCode};
+use bench::{Bench, SCHEMA, add_template, good, post};
 use chrono::TimeDelta;
-use http_body_util::BodyExt;
 use jobs::job::{PDF_STANDARDS, now};
-use jobs::local::Local;
-use jobs::{Claim, Claimed, Content, Failure, Job, JobId, JobStore, LinkSigner, Message, ObjectStore, Queue};
-use listener::{Catalogue, Listener, MAX_BODY_BYTES};
+use jobs::{Failed, Failure, JobId, JobStore, LinkSigner, Message, ObjectStore, Queue};
+use listener::{Listener, MAX_BODY_BYTES};
 use serde_json::{Value, json};
-use tempfile::TempDir;
-use tower::ServiceExt;
-use uuid::Uuid;
-
-const SCHEMA: &str = r#"{
-    "type": "object",
-    "required": ["name", "lines"],
-    "additionalProperties": false,
-    "properties": {
-        "name": {"type": "string"},
-        "lines": {"type": "array", "items": {"type": "object", "required": ["qty"], "properties": {"qty": {"minimum": 1}}}},
-        "day": {"type": "string", "format": "date"}
-    }
-}"#;
-
-struct Bench {
-    router: Router,
-    local: Local,
-    folder: TempDir,
-}
-
-struct Answer {
-    status: StatusCode,
-    headers: HeaderMap,
-    bytes: Vec<u8>,
-}
-
-impl Answer {
-    fn json(&self) -> Value {
-        serde_json::from_slice(&self.bytes)
-            .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&self.bytes)))
-    }
-
-    fn header(&self, name: &str) -> &str {
-        self.headers.get(name).unwrap_or_else(|| panic!("no {name} in {:?}", self.headers)).to_str().expect("ASCII")
-    }
-
-    /// The problem's name, after checking that it is whole.
-    fn problem(&self) -> String {
-        assert_eq!(self.header("content-type"), "application/problem+json");
-        let problem = self.json();
-        assert_eq!(problem["status"], self.status.as_u16());
-        for member in ["title", "detail"] {
-            assert!(problem[member].as_str().is_some_and(|text| !text.is_empty()), "no {member} in {problem}");
-        }
-        let name = problem["type"].as_str().expect("a type");
-        name.strip_prefix(Failure::TYPE_PREFIX).expect("one of our types").to_owned()
-    }
-}
-
-impl Bench {
-    async fn new() -> Self {
-        Self::with(|listener| listener).await
-    }
-
-    async fn with(change: impl FnOnce(Listener) -> Listener) -> Self {
-        let folder = TempDir::new().expect("a folder");
-        let templates = folder.path().join("templates");
-        add_template(&templates, "list", SCHEMA, r#"{"name": "x", "lines": [{"qty": 1}]}"#);
-        let local = Local::open(&folder.path().join("data"), 5).await.expect("a fresh data folder opens");
-        let listener = Listener {
-            queue: Arc::new(local.queue.clone()),
-            jobs: Arc::new(local.jobs.clone()),
-            objects: Arc::new(local.objects.clone()),
-            catalogue: Catalogue::new(templates),
-            token: None,
-            links: LinkSigner::new(b"key"),
-            retention: TimeDelta::days(30),
-            public_url: None,
-        };
-        Self { router: change(listener).router(), local, folder }
-    }
-
-    async fn send(&self, request: Request<Body>) -> Answer {
-        let response = self.router.clone().oneshot(request).await.expect("the router answers");
-        let (parts, body) = response.into_parts();
-        let bytes = body.collect().await.expect("a body").to_bytes().to_vec();
-        Answer { status: parts.status, headers: parts.headers, bytes }
-    }
-
-    async fn get(&self, path: &str) -> Answer {
-        self.send(Request::get(path).header("host", "press.test").body(Body::empty()).expect("a request")).await
-    }
-
-    async fn post(&self, body: impl Into<Body>) -> Answer {
-        self.send(post(body)).await
-    }
-
-    async fn queued(&self) -> Option<String> {
-        let wait = std::time::Duration::ZERO;
-        self.local.queue.receive(wait, wait).await.expect("the queue answers").map(|delivery| delivery.body)
-    }
-
-    /// A job that a run holds, and its owner.
-    async fn running(&self) -> (Job, Uuid) {
-        let (job, now) = (Job::queued(JobId::new(), "list", now()), now());
-        let later = now + TimeDelta::minutes(1);
-        let claim = Claim { owner: Uuid::new_v4(), now, lease_until: later, expires_at: later };
-        assert_eq!(self.local.jobs.claim(&job, &claim).await.expect("the store answers"), Claimed::Run(1));
-        (job, claim.owner)
-    }
-
-    async fn completed(&self, report: &[u8]) -> Job {
-        let (job, owner) = self.running().await;
-        let key = job.id.report_key();
-        self.local.objects.put(&key, "application/pdf", Content::Bytes(report)).await.expect("the store answers");
-        _ = self.local.jobs.complete(job.id, owner, 3, report.len() as u64, now()).await.expect("the store answers");
-        job
-    }
-}
-
-fn add_template(templates: &Path, name: &str, schema: &str, sample: &str) {
-    let folder = templates.join(name);
-    std::fs::create_dir_all(&folder).expect("a folder");
-    std::fs::write(folder.join("schema.json"), schema).expect("a schema");
-    std::fs::write(folder.join("sample.json"), sample).expect("a sample");
-}
-
-fn post(body: impl Into<Body>) -> Request<Body> {
-    let request =
-        Request::post("/append_queue").header("host", "press.test").header("content-type", "application/json");
-    request.body(body.into()).expect("a request")
-}
-
-fn good() -> Value {
-    json!({"template": "list", "data": {"name": "n", "lines": [{"qty": 2}]}})
-}
 
 #[tokio::test]
 async fn an_accepted_request_is_queued_and_on_record() {
@@ -328,6 +198,16 @@ async fn too_large_a_body_is_refused_with_the_way_out() {
 }
 
 #[tokio::test]
+async fn too_much_data_is_refused_before_it_is_queued() {
+    let bench = Bench::with(|listener| Listener { max_data_bytes: 64, ..listener }).await;
+    let body = json!({"template": "list", "data": {"name": "x".repeat(64), "lines": []}});
+    let answer = bench.post(body.to_string()).await;
+    assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (413, "data-limit-exceeded"));
+    assert_eq!(bench.queued().await, None);
+    assert_eq!(bench.post(good().to_string()).await.status, StatusCode::ACCEPTED);
+}
+
+#[tokio::test]
 async fn unknown_things_are_404() {
     let bench = Bench::new().await;
     let unknown = JobId::new();
@@ -415,7 +295,8 @@ async fn a_job_is_shown_from_queue_to_report() {
     assert_eq!((early.status.as_u16(), early.problem().as_str()), (409, "report-not-ready"));
 
     let failure = Failure::new("time-limit-exceeded", "The report took too long.", "Send less.");
-    _ = bench.local.jobs.fail(running.id, owner, &failure, now()).await.expect("the store answers");
+    let failed = Failed { failure: &failure, input: None, set_aside: false, at: now() };
+    _ = bench.local.jobs.fail(running.id, owner, &failed).await.expect("the store answers");
     let failed = bench.get(&path).await.json();
     assert_eq!((&failed["status"], &failed["error"]["type"]), (&json!("failed"), &json!(failure.kind)));
     let none = bench.get(&format!("{path}/report")).await;

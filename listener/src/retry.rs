@@ -1,0 +1,66 @@
+//! `POST /jobs/{id}/retry`: queues a failed job again, with the data that was kept when it failed.
+
+use std::sync::Arc;
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::IntoResponse;
+use jobs::{Job, Message, Status, Unavailable};
+use serde_json::Value;
+
+use crate::append_queue::{accepted, push};
+use crate::job::find;
+use crate::{Listener, Problem};
+
+/// Where a job's data is.
+enum Input {
+    /// Kept on its record.
+    Kept(Value),
+    /// Parked in the object store.
+    Parked,
+    /// Nowhere any more.
+    Gone,
+}
+
+pub(crate) async fn retry(
+    State(listener): State<Arc<Listener>>,
+    headers: HeaderMap,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<impl IntoResponse, Problem> {
+    let job = find(&listener, id).await?;
+    if matches!(job.status, Status::Running | Status::Completed) {
+        return Err(not_failed(&job));
+    }
+    let data = match input(&listener, &job).await? {
+        Input::Kept(data) => Some(data),
+        Input::Parked => None,
+        Input::Gone if job.status == Status::Failed => return Err(input_not_kept()),
+        Input::Gone => return Err(not_failed(&job)),
+    };
+    // Pushed first, the message could find the job still failed, and be dropped as a repeated one.
+    let reopened = listener.jobs.reopen(job.id, listener.terms(&job).overdue_at).await?;
+    let reopened = reopened.ok_or_else(|| not_failed(&job))?;
+    push(&listener, Message::new(&reopened, data)).await?;
+    tracing::info!(job_id = %reopened.id, template = reopened.template, retries = reopened.retries, "queued again");
+    Ok(accepted(&listener, &headers, &reopened))
+}
+
+async fn input(listener: &Listener, job: &Job) -> Result<Input, Unavailable> {
+    if let Some(data) = listener.jobs.kept_input(job.id).await? {
+        return Ok(Input::Kept(data));
+    }
+    let parked = listener.objects.open(&job.id.input_key(), &job.file_name()).await?;
+    Ok(if parked.is_some() { Input::Parked } else { Input::Gone })
+}
+
+fn not_failed(job: &Job) -> Problem {
+    let detail = format!("The job is {}. Only a failed job can be queued again.", job.status);
+    Problem::new(StatusCode::CONFLICT, "job-not-failed", "The job has not failed.", detail)
+        .with("job_status", job.status.as_str())
+}
+
+fn input_not_kept() -> Problem {
+    let detail = "Its message was lost before it could be kept. Queue the report anew with POST /append_queue.";
+    Problem::new(StatusCode::CONFLICT, "input-not-kept", "The job's data was not kept.", detail)
+}
