@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand};
-use processor::{Limits, MEBIBYTE};
+use jobs::job::MEBIBYTE;
+use processor::Limits;
 use typesetter::{Format, PdfStandard};
 
 /// Queue a report, get a PDF.
@@ -74,10 +75,14 @@ pub(crate) struct Serve {
     /// Where callers reach this server: what links in mails start with
     #[arg(long, env = "PRESSRUN_PUBLIC_URL", value_name = "URL", value_parser = public_url)]
     pub(crate) public_url: Option<String>,
-    /// Days for which a link in a mail works
+    /// Days for which jobs and reports are kept, and links in mails work
     #[arg(long, env = "PRESSRUN_RETENTION_DAYS", value_name = "DAYS", default_value_t = 30,
           value_parser = clap::value_parser!(u32).range(1..=3650))]
     pub(crate) retention_days: u32,
+    /// How long a stopped server goes on with the reports in progress, before it leaves them to its next start
+    #[arg(long, env = "PRESSRUN_STOP_TIMEOUT_SECONDS", value_name = "SECONDS", default_value_t = 25,
+          value_parser = clap::value_parser!(u64).range(0..=86_400))]
+    pub(crate) stop_timeout: u64,
     #[command(flatten)]
     pub(crate) limits: LimitOptions,
 }
@@ -142,6 +147,14 @@ pub(crate) struct LimitOptions {
     #[arg(long, env = "PRESSRUN_OUTPUT_LIMIT_MB", value_name = "MIB", default_value_t = 256,
           value_parser = clap::value_parser!(u64).range(1..=1_048_576))]
     output_limit: u64,
+    /// Pages of the report
+    #[arg(long, env = "PRESSRUN_PAGE_LIMIT", value_name = "PAGES", default_value_t = 20_000,
+          value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    page_limit: u64,
+    /// Size of the data
+    #[arg(long, env = "PRESSRUN_DATA_LIMIT_MB", value_name = "MIB", default_value_t = 64,
+          value_parser = clap::value_parser!(u64).range(1..=1_048_576))]
+    data_limit: u64,
 }
 
 impl From<&LimitOptions> for Limits {
@@ -150,6 +163,8 @@ impl From<&LimitOptions> for Limits {
             time: Duration::from_secs(options.time_limit),
             memory_bytes: options.memory_limit * MEBIBYTE,
             output_bytes: options.output_limit * MEBIBYTE,
+            pages: usize::try_from(options.page_limit).unwrap_or(usize::MAX),
+            data_bytes: options.data_limit * MEBIBYTE,
         }
     }
 }

@@ -5,6 +5,7 @@ mod announcer;
 mod cli;
 mod render;
 mod serve;
+mod upkeep;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;

@@ -116,6 +116,7 @@ fn request(options: &Render, template: &Path, work: &Path) -> Result<Request, Re
     chosen.pdf_standard = options.pdf_standard;
     chosen.tagged = !options.no_tags;
     chosen.ppi = options.ppi;
+    let limits = Limits::from(&options.limits);
     let templates = std::path::absolute(&options.templates).map_err(failed_to("find the folder of templates"))?;
     Ok(Request {
         template: template.to_owned(),
@@ -123,7 +124,7 @@ fn request(options: &Render, template: &Path, work: &Path) -> Result<Request, Re
         data: work.join("data.json"),
         output: work.to_owned(),
         options: chosen,
-        limits: OutputLimits { max_output_bytes: Limits::from(&options.limits).output_bytes },
+        limits: OutputLimits { max_output_bytes: limits.output_bytes, max_pages: limits.pages },
     })
 }
 

@@ -1,4 +1,4 @@
-//! `pressrun serve`: the listener and as many workers as there are cores, over one data folder.
+//! `pressrun serve`: the listener, as many workers as there are cores, and the sweeper, over one data folder.
 
 use std::future::IntoFuture;
 use std::io::{self, Write};
@@ -10,23 +10,29 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use jobs::LinkSigner;
 use jobs::local::{Local, OpenError};
+use jobs::{Closing, LinkSigner, Patience};
 use listener::catalogue::Unusable;
 use listener::{Catalogue, Listener};
 use processor::{Limits, Press, Processor, work};
+use sweeper::Sweeper;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::announcer::Announcer;
 use crate::cli::Serve;
+use crate::upkeep::upkeep;
 
 /// After how many deliveries a job that meets transient trouble fails for good.
 const MAX_ATTEMPTS: u32 = 5;
 
 /// Deliveries beyond those, for recording that every attempt was killed.
 const SPARE_DELIVERIES: u32 = 5;
+
+/// How long a job may be without an end and without a message before it counts as lost: the record and the message are
+/// written within moments of each other.
+const OVERDUE_AFTER: TimeDelta = TimeDelta::seconds(60);
 
 /// How long open connections may go on once the server is told to stop.
 const GRACE: Duration = Duration::from_secs(5);
@@ -80,7 +86,10 @@ async fn run(options: Serve) -> Result<(), ServeError> {
     let local = Local::open(&options.data, MAX_ATTEMPTS + SPARE_DELIVERIES).await?;
 
     let (stop, stopped) = watch::channel(false);
-    let workers = start_workers(&options, &local, &url, &stopped)?;
+    let closing = closing(&options, &local, &url);
+    let mut tasks = start_workers(&options, &local, &closing, &stopped)?;
+    let sweeper = Sweeper { queue: Arc::new(local.queue.clone()), closing };
+    tasks.spawn(upkeep(Arc::new(sweeper), local.expiry.clone(), stopped.clone()));
     announce_start(&options, &url, &names);
     let router = listener(&options, catalogue, token, &local).router();
     let server = axum::serve(socket, router).with_graceful_shutdown(told_to_stop(stop));
@@ -88,8 +97,19 @@ async fn run(options: Serve) -> Result<(), ServeError> {
         served = server.into_future() => served?,
         () = grace_is_over(stopped) => {}
     }
-    workers.join_all().await;
+    tasks.join_all().await;
     Ok(())
+}
+
+fn closing(options: &Serve, local: &Local, url: &str) -> Closing {
+    Closing {
+        jobs: Arc::new(local.jobs.clone()),
+        notifier: Arc::new(Announcer(local.outbox.clone())),
+        links: LinkSigner::new(&local.link_key),
+        public_url: options.public_url.clone().unwrap_or_else(|| url.to_owned()),
+        retention: retention(options),
+        patience: Patience::default(),
+    }
 }
 
 fn announce_start(options: &Serve, url: &str, names: &[String]) {
@@ -108,6 +128,8 @@ fn listener(options: &Serve, catalogue: Catalogue, token: Option<String>, local:
         token,
         links: LinkSigner::new(&local.link_key),
         retention: retention(options),
+        queue_life: OVERDUE_AFTER,
+        max_data_bytes: Limits::from(&options.limits).data_bytes,
         public_url: options.public_url.clone(),
     }
 }
@@ -115,27 +137,25 @@ fn listener(options: &Serve, catalogue: Catalogue, token: Option<String>, local:
 fn start_workers(
     options: &Serve,
     local: &Local,
-    url: &str,
+    closing: &Closing,
     stopped: &watch::Receiver<bool>,
 ) -> Result<JoinSet<()>, ServeError> {
     let cores = available_parallelism().map_or(1, usize::from);
-    let count = options.workers.map_or(cores, usize::from);
-    let press =
-        Press::of_this_program(count.min(cores), Limits::from(&options.limits)).map_err(ServeError::Typesetter)?;
-    for _ in 0..count.min(cores) {
+    // A worker beyond the cores would wait for a free one while its report's time runs.
+    let count = options.workers.map_or(cores, usize::from).min(cores);
+    let press = Press::of_this_program(count, Limits::from(&options.limits)).map_err(ServeError::Typesetter)?;
+    for _ in 0..count {
         press.warm_up().map_err(ServeError::Typesetter)?;
     }
     let processor = Arc::new(Processor {
-        jobs: Arc::new(local.jobs.clone()),
+        closing: closing.clone(),
         objects: Arc::new(local.objects.clone()),
-        notifier: Arc::new(Announcer(local.outbox.clone())),
         press,
         templates: std::path::absolute(&options.templates).map_err(ServeError::Typesetter)?,
         work: std::path::absolute(&local.work).map_err(ServeError::Typesetter)?,
-        links: LinkSigner::new(&local.link_key),
-        public_url: options.public_url.clone().unwrap_or_else(|| url.to_owned()),
-        retention: retention(options),
+        queue_life: OVERDUE_AFTER,
         max_attempts: MAX_ATTEMPTS,
+        interrupt: interrupt_after(Duration::from_secs(options.stop_timeout), stopped.clone()),
     });
     let mut workers = JoinSet::new();
     for _ in 0..count {
@@ -154,6 +174,18 @@ fn url_of(addr: SocketAddr) -> String {
         ip if ip.is_unspecified() => format!("http://localhost:{}", addr.port()),
         IpAddr::V4(_) | IpAddr::V6(_) => format!("http://{addr}"),
     }
+}
+
+/// Turns true so long after the server was told to stop.
+fn interrupt_after(time: Duration, mut stopped: watch::Receiver<bool>) -> watch::Receiver<bool> {
+    let (interrupt, interrupted) = watch::channel(false);
+    tokio::spawn(async move {
+        if stopped.wait_for(|stopped| *stopped).await.is_ok() {
+            tokio::time::sleep(time).await;
+            _ = interrupt.send(true);
+        }
+    });
+    interrupted
 }
 
 async fn grace_is_over(mut stopped: watch::Receiver<bool>) {
@@ -180,7 +212,7 @@ async fn told_to_stop(stop: watch::Sender<bool>) {
         _ = tokio::signal::ctrl_c() => {}
         () = terminated => {}
     }
-    tracing::info!("stopping once the reports in progress are done; Ctrl-C stops at once");
+    tracing::info!("stopping; the reports in progress go on for a while, and Ctrl-C stops at once");
     _ = stop.send(true);
     tokio::spawn(async {
         _ = tokio::signal::ctrl_c().await;
