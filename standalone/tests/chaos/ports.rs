@@ -1,0 +1,166 @@
+//! The four ports with a gate before and after each call. Times that the store compares are the world's.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use jobs::{
+    Announcement, Claim, Claimed, Content, Delivery, Failed, Held, Job, JobId, JobStore, Message, Notifier,
+    ObjectStore, Opened, Queue, Reservation, Reserved, Terms, Ticket, Unavailable,
+};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::faults::Faults;
+use crate::world::World;
+
+/// The world's ports, as one process reaches them.
+pub(crate) struct Ports {
+    pub(crate) world: Arc<World>,
+    pub(crate) faults: Arc<Faults>,
+}
+
+#[async_trait]
+impl JobStore for Ports {
+    async fn record(&self, job: &Job, terms: Terms) -> Result<(), Unavailable> {
+        let terms = Terms { overdue_at: terms.overdue_at + self.world.ahead(), ..terms };
+        let record = async {
+            self.world.see(job.id);
+            self.world.local.jobs.record(job, terms).await
+        };
+        self.faults.call("record", record).await
+    }
+
+    async fn get(&self, id: JobId) -> Result<Option<Job>, Unavailable> {
+        self.faults.call("get", self.world.local.jobs.get(id)).await
+    }
+
+    async fn claim(&self, job: &Job, claim: &Claim) -> Result<Claimed, Unavailable> {
+        let ahead = self.world.ahead();
+        let terms = Terms { overdue_at: claim.terms.overdue_at + ahead, ..claim.terms };
+        let claim = Claim { now: claim.now + ahead, lease_until: claim.lease_until + ahead, terms, ..*claim };
+        let claimed = self.faults.call("claim", self.world.local.jobs.claim(job, &claim)).await?;
+        Ok(match claimed {
+            Claimed::Busy(until) => Claimed::Busy(until - ahead),
+            other => other,
+        })
+    }
+
+    async fn renew(&self, id: JobId, owner: Uuid, lease_until: DateTime<Utc>) -> Result<Held, Unavailable> {
+        let lease_until = lease_until + self.world.ahead();
+        self.faults.call("renew", self.world.local.jobs.renew(id, owner, lease_until)).await
+    }
+
+    async fn complete(
+        &self,
+        id: JobId,
+        owner: Uuid,
+        pages: u64,
+        bytes: u64,
+        at: DateTime<Utc>,
+    ) -> Result<Held, Unavailable> {
+        self.faults.call("complete", self.world.local.jobs.complete(id, owner, pages, bytes, at)).await
+    }
+
+    async fn fail(&self, id: JobId, owner: Uuid, failed: &Failed<'_>) -> Result<Held, Unavailable> {
+        self.faults.call("fail", self.world.local.jobs.fail(id, owner, failed)).await
+    }
+
+    async fn release(&self, id: JobId, owner: Uuid, forgiven: bool) -> Result<Held, Unavailable> {
+        self.faults.call("release", self.world.local.jobs.release(id, owner, forgiven)).await
+    }
+
+    async fn mark_notified(&self, id: JobId, owner: Uuid, at: DateTime<Utc>) -> Result<Held, Unavailable> {
+        self.faults.call("mark notified", self.world.local.jobs.mark_notified(id, owner, at)).await
+    }
+
+    async fn kept_input(&self, id: JobId) -> Result<Option<Value>, Unavailable> {
+        self.faults.call("kept input", self.world.local.jobs.kept_input(id)).await
+    }
+
+    async fn reopen(&self, id: JobId, overdue_at: DateTime<Utc>) -> Result<Option<Job>, Unavailable> {
+        let overdue_at = overdue_at + self.world.ahead();
+        self.faults.call("reopen", self.world.local.jobs.reopen(id, overdue_at)).await
+    }
+
+    async fn overdue(&self, now: DateTime<Utc>, most: usize) -> Result<Vec<Job>, Unavailable> {
+        self.faults.call("overdue", self.world.local.jobs.overdue(now + self.world.ahead(), most)).await
+    }
+
+    async fn reserve(&self, reservation: &Reservation, now: DateTime<Utc>) -> Result<Reserved, Unavailable> {
+        self.faults.call("reserve", self.world.local.jobs.reserve(reservation, now)).await
+    }
+
+    async fn confirm(&self, key: &str) -> Result<(), Unavailable> {
+        self.faults.call("confirm", self.world.local.jobs.confirm(key)).await
+    }
+}
+
+#[async_trait]
+impl ObjectStore for Ports {
+    async fn put(&self, key: &str, content_type: &str, content: Content<'_>) -> Result<(), Unavailable> {
+        let put = async {
+            let bytes = match content {
+                Content::Bytes(bytes) => bytes.to_vec(),
+                Content::File(path) => std::fs::read(path).map_err(Unavailable::when("read the file"))?,
+            };
+            self.world.store(key, bytes);
+            self.world.local.objects.put(key, content_type, content).await
+        };
+        self.faults.call("store", put).await
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, Unavailable> {
+        self.faults.call("load", self.world.local.objects.get(key)).await
+    }
+
+    async fn open(&self, key: &str, file_name: &str) -> Result<Option<Opened>, Unavailable> {
+        self.faults.call("open", self.world.local.objects.open(key, file_name)).await
+    }
+}
+
+#[async_trait]
+impl Notifier for Ports {
+    async fn announce(&self, announcement: &Announcement) -> Result<(), Unavailable> {
+        let announce = async {
+            self.world.announce(announcement.job_id, announcement.status);
+            self.world.local.outbox.announce(announcement).await
+        };
+        self.faults.call("announce", announce).await
+    }
+}
+
+/// Deliveries are the world's own business.
+#[async_trait]
+impl Queue for Ports {
+    async fn push(&self, body: &str) -> Result<(), Unavailable> {
+        let push = async {
+            self.world.see(Message::decode(body).expect("one of ours").id);
+            self.world.messages().push(body, self.world.now());
+            Ok(())
+        };
+        self.faults.call("push", push).await
+    }
+
+    async fn receive(&self, _visibility: Duration, _wait: Duration) -> Result<Option<Delivery>, Unavailable> {
+        Ok(None)
+    }
+
+    async fn acknowledge(&self, _ticket: &Ticket) -> Result<(), Unavailable> {
+        Ok(())
+    }
+
+    async fn release(&self, _ticket: &Ticket, _delay: Duration) -> Result<(), Unavailable> {
+        Ok(())
+    }
+
+    async fn dead_letters(&self) -> Result<Vec<Delivery>, Unavailable> {
+        self.faults.call("dead letters", async { Ok(self.world.messages().dead_letters()) }).await
+    }
+
+    async fn show_dead_letters(&self, _tickets: &[Ticket]) -> Result<(), Unavailable> {
+        self.world.messages().show_dead_letters();
+        Ok(())
+    }
+}

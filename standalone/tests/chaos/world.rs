@@ -1,0 +1,282 @@
+//! A world to run jobs in: the ports of one machine with faults before and after every call, and a clock that can be
+//! moved.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use jobs::job::now;
+use jobs::local::Local;
+use jobs::{Closing, Job, JobId, JobStore, LinkSigner, Message, ObjectStore, Patience, Status};
+use listener::{Catalogue, Listener};
+use processor::{Limits, Press, Processor, Verdict};
+use sweeper::Sweeper;
+use tempfile::TempDir;
+use tokio::sync::watch;
+
+use crate::faults::Faults;
+use crate::ports::Ports;
+use crate::queue::{Entry, Messages};
+
+/// After how many deliveries a job that meets trouble fails.
+pub(crate) const MAX_ATTEMPTS: u32 = 3;
+
+/// No scenario takes more deliveries than this; one that does goes round in circles.
+const MAX_DELIVERIES: usize = 200;
+
+const QUEUE_LIFE: TimeDelta = TimeDelta::days(4);
+
+/// What all processes share.
+pub(crate) struct World {
+    pub(crate) local: Local,
+    pub(crate) dice: Mutex<fastrand::Rng>,
+    messages: Mutex<Messages>,
+    ahead: Mutex<TimeDelta>,
+    announced: Mutex<Vec<(JobId, Status)>>,
+    stored: Mutex<BTreeMap<String, BTreeSet<Vec<u8>>>>,
+    seen: Mutex<BTreeSet<JobId>>,
+    folder: TempDir,
+}
+
+/// One process and what goes wrong in it.
+pub(crate) struct Process {
+    pub(crate) faults: Arc<Faults>,
+    processor: Processor,
+    world: Arc<World>,
+}
+
+/// What a delivery came to.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Killed,
+    Done(Verdict),
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().expect("no panic in here")
+}
+
+impl World {
+    pub(crate) async fn new(seed: u64) -> Arc<Self> {
+        let folder = TempDir::new().expect("a folder");
+        for (name, main) in [("good", "= Hello\n#json(\"/data.json\").name"), ("broken", "#nothing")] {
+            let template = folder.path().join("templates").join(name);
+            fs::create_dir_all(&template).expect("a folder");
+            fs::write(template.join("main.typ"), main).expect("a template");
+        }
+        let local = Local::open(&folder.path().join("data"), 9).await.expect("a fresh data folder opens");
+        Arc::new(Self {
+            local,
+            dice: Mutex::new(fastrand::Rng::with_seed(seed)),
+            messages: Mutex::default(),
+            ahead: Mutex::default(),
+            announced: Mutex::default(),
+            stored: Mutex::default(),
+            seen: Mutex::default(),
+            folder,
+        })
+    }
+
+    pub(crate) fn messages(&self) -> MutexGuard<'_, Messages> {
+        lock(&self.messages)
+    }
+
+    /// How far this world's clock is ahead of the machine's.
+    pub(crate) fn ahead(&self) -> TimeDelta {
+        *lock(&self.ahead)
+    }
+
+    pub(crate) fn now(&self) -> DateTime<Utc> {
+        now() + self.ahead()
+    }
+
+    pub(crate) fn advance(&self, by: TimeDelta) {
+        *lock(&self.ahead) += by;
+    }
+
+    pub(crate) fn see(&self, id: JobId) {
+        lock(&self.seen).insert(id);
+    }
+
+    pub(crate) fn announce(&self, id: JobId, status: Status) {
+        lock(&self.announced).push((id, status));
+    }
+
+    pub(crate) fn store(&self, key: &str, bytes: Vec<u8>) {
+        lock(&self.stored).entry(key.to_owned()).or_default().insert(bytes);
+    }
+
+    pub(crate) fn announcements(&self, id: JobId) -> Vec<Status> {
+        lock(&self.announced).iter().filter(|(of, _)| *of == id).map(|(_, status)| *status).collect()
+    }
+
+    pub(crate) async fn job(&self, id: JobId) -> Option<Job> {
+        self.local.jobs.get(id).await.expect("the store answers")
+    }
+
+    /// The jobs that a queue or store has seen since the last scenario.
+    pub(crate) fn seen(&self) -> Vec<JobId> {
+        lock(&self.seen).iter().copied().collect()
+    }
+
+    pub(crate) async fn local_report(&self, id: JobId) -> Option<Vec<u8>> {
+        self.local.objects.get(&id.report_key()).await.expect("the store answers")
+    }
+
+    fn ports(self: &Arc<Self>, faults: &Arc<Faults>) -> Arc<Ports> {
+        Arc::new(Ports { world: self.clone(), faults: faults.clone() })
+    }
+
+    fn closing(self: &Arc<Self>, faults: &Arc<Faults>) -> Closing {
+        Closing {
+            jobs: self.ports(faults),
+            notifier: self.ports(faults),
+            links: LinkSigner::new(b"key"),
+            public_url: "https://press.test".into(),
+            retention: TimeDelta::days(30),
+            patience: Patience { retries: 1, first_pause: Duration::from_millis(1) },
+        }
+    }
+
+    pub(crate) fn process(self: &Arc<Self>) -> Process {
+        let faults = Arc::default();
+        let processor = Processor {
+            closing: self.closing(&faults),
+            objects: self.ports(&faults),
+            press: Press::new(env!("CARGO_BIN_EXE_pressrun"), 1, Limits::default()),
+            templates: self.folder.path().join("templates"),
+            work: self.local.work.clone(),
+            queue_life: QUEUE_LIFE,
+            max_attempts: MAX_ATTEMPTS,
+            interrupt: watch::channel(false).1,
+        };
+        Process { faults, processor, world: self.clone() }
+    }
+
+    pub(crate) fn listener(self: &Arc<Self>, faults: &Arc<Faults>) -> axum::Router {
+        let listener = Listener {
+            queue: self.ports(faults),
+            jobs: self.ports(faults),
+            objects: self.ports(faults),
+            catalogue: Catalogue::new(self.folder.path().join("templates")),
+            token: None,
+            links: LinkSigner::new(b"key"),
+            retention: TimeDelta::days(30),
+            queue_life: QUEUE_LIFE,
+            max_data_bytes: u64::MAX,
+            public_url: None,
+        };
+        listener.router()
+    }
+
+    /// One sweep, when every message that is in no queue must be lost.
+    pub(crate) async fn sweep(self: &Arc<Self>) {
+        self.advance(QUEUE_LIFE + TimeDelta::hours(1));
+        let faults = Arc::default();
+        let sweeper = Sweeper { queue: self.ports(&faults), closing: self.closing(&faults) };
+        sweeper.sweep().await.expect("nothing goes wrong");
+    }
+
+    /// Queues a job as an accepted one is, its data in the message or parked.
+    pub(crate) async fn accept(&self, template: &str, parked: bool) -> JobId {
+        let job = Job::queued(JobId::new(), template, now());
+        let data = serde_json::json!({"name": job.id.to_string()});
+        let terms = jobs::Terms::of(&job, self.now(), QUEUE_LIFE, TimeDelta::days(30));
+        self.local.jobs.record(&job, terms).await.expect("the store answers");
+        if parked {
+            let bytes = data.to_string();
+            let content = jobs::Content::Bytes(bytes.as_bytes());
+            let key = job.id.input_key();
+            self.local.objects.put(&key, "application/json", content).await.expect("the store answers");
+        }
+        self.messages().push(&Message::new(&job, (!parked).then_some(data)).encode(), self.now());
+        self.see(job.id);
+        job.id
+    }
+
+    /// The next delivery, at the time it is due.
+    pub(crate) fn next_delivery(&self) -> Option<Entry> {
+        loop {
+            let due = self.messages().next_visible()?;
+            let wait = due - self.now();
+            if wait > TimeDelta::zero() {
+                self.advance(wait);
+            }
+            if let Some(entry) = self.messages().receive(self.now(), &mut lock(&self.dice)) {
+                return Some(entry);
+            }
+        }
+    }
+
+    /// What must hold once nothing is left to do: every job ended, was announced as it ended, and has one report or
+    /// none.
+    pub(crate) async fn check(&self, told: &str) {
+        let seen = lock(&self.seen).clone();
+        for id in seen {
+            // A job that was queued but neither accepted nor ever run is not on record.
+            let Some(job) = self.job(id).await else { continue };
+            assert!(job.status.is_final() && job.notified_at.is_some(), "{id} did not end ({told}): {job:?}");
+            let announced = self.announcements(id);
+            assert!(announced.contains(&job.status), "{id} was announced as {announced:?} ({told}): {job:?}");
+            let reports = lock(&self.stored).get(&id.report_key()).cloned().unwrap_or_default();
+            assert!(reports.len() <= 1, "{id} has {} different reports ({told})", reports.len());
+            if job.status == Status::Completed {
+                let report = self.local_report(id).await;
+                let report = report.unwrap_or_else(|| panic!("{id} completed without a report ({told})"));
+                assert_eq!(job.bytes, Some(report.len() as u64), "{id} ({told})");
+            }
+        }
+    }
+
+    /// Forgets the jobs so far, so that the next scenario is judged by its own.
+    pub(crate) fn forget(&self) {
+        lock(&self.seen).clear();
+        lock(&self.stored).clear();
+        lock(&self.announced).clear();
+        self.messages().dead.clear();
+    }
+}
+
+impl Process {
+    /// Runs one delivery until it ends or the process is gone.
+    pub(crate) async fn run(&self, entry: &Entry) -> Outcome {
+        let run = async {
+            let deadline = Instant::now() + Duration::from_secs(120);
+            let verdict = self.processor.process(&entry.body, entry.receives, deadline).await;
+            self.answer(entry, verdict).await;
+            verdict
+        };
+        tokio::select! {
+            verdict = run => Outcome::Done(verdict),
+            () = self.faults.killed() => Outcome::Killed,
+        }
+    }
+
+    /// Does with the message what the run said.
+    async fn answer(&self, entry: &Entry, verdict: Verdict) {
+        // A queue that does not answer delivers the message once more.
+        if self.faults.gate("before the answer").await.is_err() {
+            return;
+        }
+        match verdict {
+            Verdict::Acknowledge => self.world.messages().acknowledge(entry.ticket),
+            Verdict::Release(pause) => {
+                let visible_at = self.world.now() + TimeDelta::from_std(pause).expect("a short pause");
+                self.world.messages().release(entry.ticket, visible_at);
+            }
+            Verdict::Reject => {}
+        }
+        _ = self.faults.gate("after the answer").await;
+    }
+
+    /// Runs deliveries until no message is left.
+    pub(crate) async fn drain(&self) {
+        for _ in 0..MAX_DELIVERIES {
+            let Some(entry) = self.world.next_delivery() else { return };
+            self.run(&entry).await;
+        }
+        panic!("{MAX_DELIVERIES} deliveries and no end");
+    }
+}
