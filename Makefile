@@ -6,7 +6,7 @@ CACHE    := $(or $(PRESSRUN_CACHE),$(HOME)/.cache/pressrun)
 PYTHON   := $(CACHE)/venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help run test e2e lint build tf deploy destroy send tools
+.PHONY: help run test e2e chaos fuzz lint build tf deploy destroy send redrive tools
 
 help: ## list these tasks
 	@echo "make TASK"
@@ -22,7 +22,14 @@ test: tools ## run every Rust test, those of the AWS backend against an emulator
 
 e2e: tools build ## deploy the zips to an emulated AWS with Terraform and use them as a caller would
 	cargo build --workspace --bin pressrun
-	e2e/with-emulator $(PYTHON) -m pytest e2e -ra $(PYTEST_ARGS)
+	e2e/with-emulator $(PYTHON) -m pytest e2e -m "not chaos" $(PYTEST_ARGS)
+
+chaos: tools build ## stop the work at every step, kill servers and functions at random, and see that no job is lost
+	e2e/with-emulator cargo test --workspace --test chaos -- --include-ignored
+	e2e/with-emulator $(PYTHON) -m pytest e2e -m chaos -s $(PYTEST_ARGS)
+
+fuzz: ## feed the parsers what nobody would send
+	scripts/fuzz
 
 lint: ## check format, lints, docs and Terraform
 	cargo fmt --check
@@ -35,7 +42,7 @@ tools: ## install what the tests need
 
 # --- On AWS ---
 
-build: ## make dist/listener.zip and dist/processor.zip (ARCH=x86_64 or arm64)
+build: ## make dist/listener.zip, processor.zip and sweeper.zip (ARCH=x86_64 or arm64)
 	scripts/build
 
 tf: ## build, then create or update everything on AWS (TF_ARGS=-auto-approve)
@@ -45,13 +52,16 @@ tf: ## build, then create or update everything on AWS (TF_ARGS=-auto-approve)
 	terraform apply $(TF_ARGS)
 	@echo "Next: make send"
 
-deploy: ## build, then update the code and templates of the two functions only
+deploy: ## build, then update the code and templates of the functions only
 	scripts/check-deploy
 	scripts/build
-	terraform apply -target=aws_lambda_function.listener -target=aws_lambda_function.processor $(TF_ARGS)
+	terraform apply $(addprefix -target=aws_lambda_function.,listener processor sweeper) $(TF_ARGS)
 
 destroy: ## remove everything from AWS
 	terraform destroy $(TF_ARGS)
 
 send: ## queue a sample and follow it to its report (TEMPLATE=invoice, URL=… TOKEN=… for another server)
 	@scripts/send $(TEMPLATE)
+
+redrive: tools ## move what is in the dead-letter queue back to the jobs queue, once its cause is mended
+	@$(PYTHON) scripts/redrive

@@ -37,9 +37,10 @@ data "aws_iam_policy_document" "listener" {
     resources = [aws_dynamodb_table.jobs.arn]
   }
 
+  # A retry asks whether the input is still there.
   statement {
     sid       = "ParkLargeInputs"
-    actions   = ["s3:PutObject"]
+    actions   = ["s3:GetObject", "s3:PutObject"]
     resources = ["${aws_s3_bucket.reports.arn}/inputs/*"]
   }
 
@@ -123,6 +124,52 @@ data "aws_iam_policy_document" "processor" {
     sid       = "WriteOwnLog"
     actions   = ["logs:CreateLogStream", "logs:PutLogEvents"]
     resources = ["${aws_cloudwatch_log_group.processor.arn}:*"]
+  }
+}
+
+# --- Sweeper ------------------------------------------------------------------------------------------------------
+
+resource "aws_iam_role" "sweeper" {
+  name               = "${var.name}-sweeper"
+  assume_role_policy = data.aws_iam_policy_document.assume_lambda.json
+}
+
+resource "aws_iam_role_policy" "sweeper" {
+  name   = "sweeper"
+  role   = aws_iam_role.sweeper.id
+  policy = data.aws_iam_policy_document.sweeper.json
+}
+
+data "aws_iam_policy_document" "sweeper" {
+  # Without sqs:DeleteMessage: a dead letter stays until somebody redrives it.
+  statement {
+    sid       = "LookAtDeadLetters"
+    actions   = ["sqs:ChangeMessageVisibility", "sqs:ReceiveMessage"]
+    resources = [aws_sqs_queue.dead_letters.arn]
+  }
+
+  statement {
+    sid       = "FindOverdueJobs"
+    actions   = ["dynamodb:Query"]
+    resources = ["${aws_dynamodb_table.jobs.arn}/index/${local.open_jobs_index}"]
+  }
+
+  statement {
+    sid       = "RecordEnds"
+    actions   = ["dynamodb:GetItem", "dynamodb:UpdateItem"]
+    resources = [aws_dynamodb_table.jobs.arn]
+  }
+
+  statement {
+    sid       = "AnnounceEnds"
+    actions   = ["sns:Publish"]
+    resources = [aws_sns_topic.reports.arn]
+  }
+
+  statement {
+    sid       = "WriteOwnLog"
+    actions   = ["logs:CreateLogStream", "logs:PutLogEvents"]
+    resources = ["${aws_cloudwatch_log_group.sweeper.arn}:*"]
   }
 }
 

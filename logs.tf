@@ -9,3 +9,8 @@ resource "aws_cloudwatch_log_group" "processor" {
   name              = "/aws/lambda/${var.name}-processor"
   retention_in_days = var.log_retention_days
 }
+
+resource "aws_cloudwatch_log_group" "sweeper" {
+  name              = "/aws/lambda/${var.name}-sweeper"
+  retention_in_days = var.log_retention_days
+}

@@ -4,23 +4,32 @@ locals {
   listener_zip  = "${path.module}/dist/listener.zip"
   processor_zip = "${path.module}/dist/processor.zip"
 
+  # What all three functions are told.
   environment = {
     PRESSRUN_TABLE          = aws_dynamodb_table.jobs.name
-    PRESSRUN_BUCKET         = aws_s3_bucket.reports.bucket
     PRESSRUN_QUEUE_URL      = aws_sqs_queue.jobs.url
     PRESSRUN_LINK_KEY       = local.link_key
     PRESSRUN_RETENTION_DAYS = var.retention_days
     RUST_LOG                = var.log_level
   }
 
-  # An unset limit is left to the processor's own default.
-  limits = {
+  # What those two are told besides that take a job from a request to its report.
+  pipeline = {
+    PRESSRUN_BUCKET                  = aws_s3_bucket.reports.bucket
+    PRESSRUN_QUEUE_RETENTION_SECONDS = aws_sqs_queue.jobs.message_retention_seconds
+  }
+
+  # An unset limit is left to the function's own default.
+  data_limit = var.data_limit_mb != null ? { PRESSRUN_DATA_LIMIT_MB = var.data_limit_mb } : {}
+
+  limits = merge(local.data_limit, {
     for name, value in {
       PRESSRUN_TIME_LIMIT_SECONDS = var.time_limit_seconds
       PRESSRUN_MEMORY_LIMIT_MB    = var.memory_limit_mb
       PRESSRUN_OUTPUT_LIMIT_MB    = var.output_limit_mb
+      PRESSRUN_PAGE_LIMIT         = var.page_limit
     } : name => value if value != null
-  }
+  })
 }
 
 # --- Function URL -------------------------------------------------------------------------------------------------
@@ -67,7 +76,12 @@ resource "aws_lambda_function" "listener" {
   source_code_hash               = fileexists(local.listener_zip) ? filebase64sha256(local.listener_zip) : null
 
   environment {
-    variables = merge(local.environment, var.auth_enabled ? { PRESSRUN_TOKEN = local.api_token } : {})
+    variables = merge(
+      local.environment,
+      local.pipeline,
+      local.data_limit,
+      var.auth_enabled ? { PRESSRUN_TOKEN = local.api_token } : {},
+    )
   }
 
   # In JSON the lines can be searched by field. RUST_LOG alone decides which are written; Lambda drops none of them.
@@ -88,10 +102,11 @@ resource "aws_lambda_function" "listener" {
 
 # --- Queue --------------------------------------------------------------------------------------------------------
 
+# A job's record must outlive its message, hence its retention.
 resource "aws_sqs_queue" "jobs" {
   name                       = "${var.name}-jobs"
   visibility_timeout_seconds = 6 * var.processor_timeout_seconds # What AWS asks of a queue that feeds a function.
-  message_retention_seconds  = 4 * 24 * 3600
+  message_retention_seconds  = min(var.retention_days, 4) * 24 * 3600
   sqs_managed_sse_enabled    = true
 
   redrive_policy = jsonencode({
@@ -100,10 +115,11 @@ resource "aws_sqs_queue" "jobs" {
   })
 }
 
-# A dead letter's age counts from its first enqueueing, so this retention is the longer one.
+# A dead letter's age counts from its first enqueueing, so this retention is the longer one, as far as the record lasts:
+# the sweeper would take a dead letter without a record for a job that nobody was told of.
 resource "aws_sqs_queue" "dead_letters" {
   name                      = "${var.name}-dead-letters"
-  message_retention_seconds = 14 * 24 * 3600
+  message_retention_seconds = min(var.retention_days, 14) * 24 * 3600
   sqs_managed_sse_enabled   = true
 }
 
@@ -150,7 +166,7 @@ resource "aws_lambda_function" "processor" {
   }
 
   environment {
-    variables = merge(local.environment, local.limits, {
+    variables = merge(local.environment, local.pipeline, local.limits, {
       PRESSRUN_TOPIC_ARN    = aws_sns_topic.reports.arn
       PRESSRUN_PUBLIC_URL   = local.listener_url
       PRESSRUN_MAX_ATTEMPTS = var.max_receive_count - 1 # The last delivery fails a job whose every attempt was killed.

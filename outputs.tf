@@ -36,7 +36,7 @@ output "queue_url" {
 }
 
 output "dead_letter_queue_url" {
-  description = "SQS queue of the messages that the processor gave up on."
+  description = "SQS queue of the messages that were delivered too often. `make redrive` moves them back."
   value       = aws_sqs_queue.dead_letters.url
 }
 
@@ -50,10 +50,16 @@ output "processor_function" {
   value       = aws_lambda_function.processor.function_name
 }
 
+output "sweeper_function" {
+  description = "Name of the sweeper's Lambda function."
+  value       = aws_lambda_function.sweeper.function_name
+}
+
 output "log_groups" {
   description = "CloudWatch log group of each function."
   value = {
     listener  = aws_cloudwatch_log_group.listener.name
     processor = aws_cloudwatch_log_group.processor.name
+    sweeper   = aws_cloudwatch_log_group.sweeper.name
   }
 }

@@ -1,5 +1,9 @@
 # What is kept, how it is protected and when it goes: the job table and the report bucket.
 
+locals {
+  open_jobs_index = "open-jobs" # The sweeper knows it by this name.
+}
+
 resource "aws_dynamodb_table" "jobs" {
   name         = "${var.name}-jobs"
   billing_mode = "PAY_PER_REQUEST"
@@ -8,6 +12,24 @@ resource "aws_dynamodb_table" "jobs" {
   attribute {
     name = "id"
     type = "S"
+  }
+
+  attribute {
+    name = "open"
+    type = "S"
+  }
+
+  attribute {
+    name = "overdue_at"
+    type = "N"
+  }
+
+  # Only a job that has not ended, or whose end nobody announced, carries `open`: the index holds no more than those.
+  global_secondary_index {
+    name            = local.open_jobs_index
+    hash_key        = "open"
+    range_key       = "overdue_at"
+    projection_type = "KEYS_ONLY"
   }
 
   ttl {

@@ -80,7 +80,7 @@ variable "notification_emails" {
 # --- Functions ----------------------------------------------------------------------------------------------------
 
 variable "architecture" {
-  description = "Processor architecture of both functions. Must be the one that the zips in dist/ were built for."
+  description = "Processor architecture of the three functions. Must be the one that the zips in dist/ were built for."
   type        = string
   default     = "x86_64"
   nullable    = false
@@ -230,6 +230,28 @@ variable "output_limit_mb" {
   validation {
     condition     = var.output_limit_mb == null || try(var.output_limit_mb >= 1, false)
     error_message = "output_limit_mb must be null or at least 1."
+  }
+}
+
+variable "page_limit" {
+  description = "Most pages of one report. Null: 20000."
+  type        = number
+  default     = null
+
+  validation {
+    condition     = var.page_limit == null || try(var.page_limit >= 1 && floor(var.page_limit) == var.page_limit, false)
+    error_message = "page_limit must be null or a whole number of at least 1."
+  }
+}
+
+variable "data_limit_mb" {
+  description = "Largest data of one report in MB. Null: 64. A function URL itself takes no request of more than 6 MB."
+  type        = number
+  default     = null
+
+  validation {
+    condition     = var.data_limit_mb == null || try(var.data_limit_mb >= 1 && floor(var.data_limit_mb) == var.data_limit_mb, false)
+    error_message = "data_limit_mb must be null or a whole number of at least 1."
   }
 }
 

@@ -2,17 +2,18 @@
 
 import json
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from emulated_aws import DIST, ROOT, Deployment, Inbox, emulator
+from emulated_aws import DIST, FUNCTIONS, ROOT, Deployment, Inbox, emulator
 
 
 @pytest.fixture(scope="session")
 def zips() -> dict[str, Path]:
-    """The two Lambda zips that `make build` made."""
-    files = {name: DIST / f"{name}.zip" for name in ("listener", "processor")}
+    """The Lambda zips that `make build` made."""
+    files = {name: DIST / f"{name}.zip" for name in FUNCTIONS}
     missing = [str(file) for file in files.values() if not file.exists()]
     assert not missing, f"run `make build` first: there is no {' and no '.join(missing)}"
     return files
@@ -38,3 +39,15 @@ def inbox(deployment) -> Inbox:
 def invoice() -> dict:
     """The invoice template's sample."""
     return json.loads((ROOT / "templates/invoice/sample.json").read_text())
+
+
+@pytest.fixture(scope="session")
+def program() -> Path:
+    """The `pressrun` executable, with the dependencies that `cargo test --workspace` has built already."""
+    command = ["cargo", "build", "--workspace", "--bin", "pressrun", "--message-format=json-render-diagnostics"]
+    answer = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    for line in answer.stdout.splitlines():
+        artifact = json.loads(line)
+        if artifact.get("executable") and artifact["target"]["name"] == "pressrun":
+            return Path(artifact["executable"])
+    raise AssertionError("cargo named no executable called pressrun")

@@ -3,8 +3,11 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -15,12 +18,15 @@ from polling import wait_for
 
 ROOT = Path(__file__).resolve().parent.parent
 DIST = ROOT / "dist"
+FUNCTIONS = ("listener", "processor", "sweeper")
 
-# Prints a quotient: data without a sensible divisor passes its schema and then breaks the template, on line 3.
+# Prints a quotient: data without a sensible divisor passes its schema and then breaks the template, on line 3. A
+# thousand `rounds` take about half a second.
 PROBE = {
     "main.typ": """#let data = json("/data.json")
 #set document(title: "Probe")
 Quotient: #(100 / data.divisor)
+#for _ in range(data.at("rounds", default: 0)) { for _ in range(1000) { let _ = calc.sqrt(2) } }
 """,
     "schema.json": json.dumps({"type": "object", "required": ["divisor"], "properties": {"divisor": {"type": "number"}}}),
     "sample.json": json.dumps({"divisor": 8}),
@@ -40,9 +46,10 @@ class Deployment:
         for file in ROOT.glob("*.tf"):
             shutil.copy(file, self.folder)
         (self.folder / "dist").mkdir()
-        for name in ("listener.zip", "processor.zip"):
-            shutil.copy(DIST / name, self.folder / "dist")
-            with zipfile.ZipFile(self.folder / "dist" / name, "a") as archive:
+        for name in FUNCTIONS:
+            shutil.copy(DIST / f"{name}.zip", self.folder / "dist")
+        for name in ("listener", "processor"):
+            with zipfile.ZipFile(self.zip_of(name), "a") as archive:
                 for file, text in PROBE.items():
                     archive.writestr(f"templates/probe/{file}", text)
         (self.folder / "terraform.tfvars").write_text(
@@ -52,6 +59,10 @@ class Deployment:
         self.terraform("apply", "-input=false", "-auto-approve")
         answer = self.terraform("output", "-json")
         self.outputs = {name: output["value"] for name, output in json.loads(answer.stdout).items()}
+
+    def zip_of(self, function: str) -> Path:
+        """The zip that Terraform deploys."""
+        return self.folder / "dist" / f"{function}.zip"
 
     def terraform(self, *arguments: str, expect: int = 0) -> subprocess.CompletedProcess:
         command = ["terraform", *arguments] + ([] if "-json" in arguments else ["-no-color"])
@@ -83,15 +94,20 @@ class Deployment:
         assert answer.status_code == 202, answer.text
         return answer.json()
 
-    def ended(self, job: dict) -> dict:
+    def job(self, job: dict) -> dict:
+        """The job's record."""
+        answer = self.call("GET", job["status_url"])
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def ended(self, job: dict, within: float = 90, status: tuple[str, ...] = ("completed", "failed")) -> dict:
         """The job's record once it is completed or failed."""
 
         def record() -> dict | None:
-            answer = self.call("GET", job["status_url"])
-            assert answer.status_code == 200, answer.text
-            return answer.json() if answer.json()["status"] in ("completed", "failed") else None
+            record = self.job(job)
+            return record if record["status"] in status else None
 
-        return wait_for(record, f"job {job['id']} to end", within=90)
+        return wait_for(record, f"job {job['id']} to be {' or '.join(status)}", within)
 
     def download(self, link: str, token: str | None = None) -> bytes:
         """Follows a redirect to the signed object URL and returns the report."""
@@ -111,7 +127,53 @@ class Deployment:
         return sum(int(answer["Attributes"][name]) for name in names)
 
     def jobs_on_record(self) -> int:
-        return aws("dynamodb").scan(TableName=self.outputs["table"], Select="COUNT", ConsistentRead=True)["Count"]
+        """Items of jobs. The table also holds the idempotency keys that callers sent."""
+        pages = aws("dynamodb").get_paginator("scan").paginate(
+            TableName=self.outputs["table"], Select="COUNT", ConsistentRead=True,
+            FilterExpression="NOT begins_with(id, :key)", ExpressionAttributeValues={":key": {"S": "idempotency#"}},
+        )
+        return sum(page["Count"] for page in pages)
+
+    def kill(self, function: str) -> int:
+        """Ends every process of a function, as the loss of its machine would. Returns how many there were."""
+        marks = {
+            f"AWS_LAMBDA_FUNCTION_NAME={self.outputs[f'{function}_function']}".encode(),
+            f"AWS_ENDPOINT_URL={self.endpoint}".encode(),
+        }
+        killed = 0
+        for environment in Path("/proc").glob("[0-9]*/environ"):
+            try:
+                if marks <= set(environment.read_bytes().split(b"\0")):
+                    os.kill(int(environment.parent.name), signal.SIGKILL)
+                    killed += 1
+            except OSError:
+                pass  # It ended meanwhile, or is somebody else's.
+        return killed
+
+    @contextmanager
+    def code(self, function: str, archive: bytes) -> Iterator[None]:
+        """Runs a function from another zip for a while, and its own afterwards."""
+        self.deploy(function, archive)
+        try:
+            yield
+        finally:
+            self.deploy(function, self.zip_of(function).read_bytes())
+
+    def deploy(self, function: str, archive: bytes) -> None:
+        name = self.outputs[f"{function}_function"]
+        aws("lambda").update_function_code(FunctionName=name, ZipFile=archive)
+        aws("lambda").get_waiter("function_updated_v2").wait(FunctionName=name, WaiterConfig={"Delay": 1})
+
+    @contextmanager
+    def visibility_timeout(self, seconds: int) -> Iterator[None]:
+        """Delivers a message that was not acknowledged again after `seconds`, for a while."""
+        sqs, queue, name = aws("sqs"), self.outputs["queue_url"], "VisibilityTimeout"
+        before = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=[name])["Attributes"]
+        sqs.set_queue_attributes(QueueUrl=queue, Attributes={name: str(seconds)})
+        try:
+            yield
+        finally:
+            sqs.set_queue_attributes(QueueUrl=queue, Attributes=before)
 
 
 class Inbox:
@@ -138,13 +200,14 @@ class Inbox:
         return wait_for(lambda: self.all_of(job), f"the announcement of job {job['id']}", within=30)[0]
 
     def all_of(self, job: dict) -> list[dict]:
+        """Every announcement of the job so far, in their order."""
         sqs = aws("sqs")
-        answer = sqs.receive_message(QueueUrl=self.url, MaxNumberOfMessages=10, WaitTimeSeconds=0)
-        for message in answer.get("Messages", []):
-            announcement = json.loads(message["Body"])
-            job_id = announcement["MessageAttributes"]["job_id"]["Value"]
-            self.announcements.setdefault(job_id, []).append(announcement)
-            sqs.delete_message(QueueUrl=self.url, ReceiptHandle=message["ReceiptHandle"])
+        while messages := sqs.receive_message(QueueUrl=self.url, MaxNumberOfMessages=10).get("Messages"):
+            for message in messages:
+                announcement = json.loads(message["Body"])
+                job_id = announcement["MessageAttributes"]["job_id"]["Value"]
+                self.announcements.setdefault(job_id, []).append(announcement)
+                sqs.delete_message(QueueUrl=self.url, ReceiptHandle=message["ReceiptHandle"])
         return self.announcements.get(job["id"], [])
 
 

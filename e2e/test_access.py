@@ -3,6 +3,8 @@
 What the roles must be able to do is proved by the other tests, because the emulator enforces IAM on every call.
 """
 
+import json
+
 import pytest
 import requests
 from botocore.exceptions import ClientError
@@ -11,7 +13,6 @@ from emulated_aws import aws
 
 FORBIDDEN = {
     "listener": [
-        ("s3:GetObject", "{bucket}/inputs/x.json"),
         ("s3:PutObject", "{bucket}/reports/x.pdf"),
         ("s3:DeleteObject", "{bucket}/reports/x.pdf"),
         ("sqs:ReceiveMessage", "{queue}"),
@@ -19,6 +20,7 @@ FORBIDDEN = {
         ("sqs:SendMessage", "{dead_letters}"),
         ("dynamodb:Scan", "{table}"),
         ("dynamodb:DeleteItem", "{table}"),
+        ("dynamodb:Query", "{open_jobs}"),
         ("sns:Publish", "{topic}"),
         ("logs:PutLogEvents", "{processor_log}:log-stream:x"),
         ("iam:PassRole", "*"),
@@ -32,14 +34,45 @@ FORBIDDEN = {
         ("sqs:ReceiveMessage", "{dead_letters}"),
         ("dynamodb:Scan", "{table}"),
         ("dynamodb:DeleteItem", "{table}"),
+        ("dynamodb:Query", "{open_jobs}"),
         ("sns:Subscribe", "{topic}"),
         ("logs:PutLogEvents", "{listener_log}:log-stream:x"),
         ("iam:PassRole", "*"),
     ],
+    "sweeper": [
+        ("sqs:DeleteMessage", "{dead_letters}"),
+        ("sqs:SendMessage", "{dead_letters}"),
+        ("sqs:SendMessage", "{queue}"),
+        ("sqs:ReceiveMessage", "{queue}"),
+        ("sqs:ChangeMessageVisibility", "{queue}"),
+        ("dynamodb:Scan", "{table}"),
+        ("dynamodb:PutItem", "{table}"),
+        ("dynamodb:DeleteItem", "{table}"),
+        ("dynamodb:Query", "{table}"),
+        ("s3:GetObject", "{bucket}/inputs/x.json"),
+        ("s3:GetObject", "{bucket}/reports/x.pdf"),
+        ("s3:PutObject", "{bucket}/reports/x.pdf"),
+        ("sns:Subscribe", "{topic}"),
+        ("logs:PutLogEvents", "{processor_log}:log-stream:x"),
+        ("iam:PassRole", "*"),
+    ],
 }
 ALLOWED = {
-    "listener": [("sqs:SendMessage", "{queue}"), ("s3:GetObject", "{bucket}/reports/x.pdf")],
+    "listener": [
+        ("sqs:SendMessage", "{queue}"),
+        ("s3:GetObject", "{bucket}/reports/x.pdf"),
+        ("s3:GetObject", "{bucket}/inputs/x.json"),
+    ],
     "processor": [("sns:Publish", "{topic}"), ("s3:PutObject", "{bucket}/reports/x.pdf")],
+    "sweeper": [
+        ("sqs:ReceiveMessage", "{dead_letters}"),
+        ("sqs:ChangeMessageVisibility", "{dead_letters}"),
+        ("dynamodb:GetItem", "{table}"),
+        ("dynamodb:UpdateItem", "{table}"),
+        ("dynamodb:Query", "{open_jobs}"),
+        ("sns:Publish", "{topic}"),
+        ("logs:PutLogEvents", "{sweeper_log}:log-stream:x"),
+    ],
 }
 
 
@@ -57,9 +90,11 @@ def arns(deployment) -> dict[str, str]:
         "queue": arn("sqs", outputs["queue_url"].rpartition("/")[2]),
         "dead_letters": arn("sqs", outputs["dead_letter_queue_url"].rpartition("/")[2]),
         "table": arn("dynamodb", f"table/{outputs['table']}"),
+        "open_jobs": arn("dynamodb", f"table/{outputs['table']}/index/open-jobs"),
         "topic": outputs["topic_arn"],
         "listener_log": arn("logs", f"log-group:{outputs['log_groups']['listener']}"),
         "processor_log": arn("logs", f"log-group:{outputs['log_groups']['processor']}"),
+        "sweeper_log": arn("logs", f"log-group:{outputs['log_groups']['sweeper']}"),
     }
 
 
@@ -78,6 +113,15 @@ def test_a_role_may_not_do_more_than_its_function_does(arns, role):
         assert decision(role, action, resource.format(**arns)) == "allowed", (action, resource)
     for action, resource in FORBIDDEN[role]:
         assert decision(role, action, resource.format(**arns)) == "implicitDeny", (action, resource)
+
+
+def test_only_its_rule_may_start_the_sweeper(deployment):
+    policy = json.loads(aws("lambda").get_policy(FunctionName=deployment.outputs["sweeper_function"])["Policy"])
+    (statement,) = policy["Statement"]
+    assert statement["Principal"] == {"Service": "events.amazonaws.com"}
+    rule = aws("events").describe_rule(Name="pressrun-e2e-sweep")
+    assert statement["Condition"] == {"ArnLike": {"AWS:SourceArn": rule["Arn"]}}
+    assert (rule["State"], rule["ScheduleExpression"]) == ("ENABLED", "rate(1 minute)")
 
 
 def test_plain_http_is_refused_by_queues_and_bucket(deployment):

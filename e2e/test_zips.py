@@ -7,12 +7,12 @@ import zipfile
 
 import pytest
 
-from emulated_aws import ROOT
+from emulated_aws import FUNCTIONS, ROOT
 
 TYPST_CRATE = re.compile(rb"/typst-(?:eval|library|syntax)-\d")
 
 
-@pytest.mark.parametrize("name", ["listener", "processor"])
+@pytest.mark.parametrize("name", FUNCTIONS)
 def test_the_bootstrap_runs_on_amazon_linux_2023(zips, name, tmp_path):
     with zipfile.ZipFile(zips[name]) as archive:
         entry = archive.getinfo("bootstrap")
@@ -24,19 +24,21 @@ def test_the_bootstrap_runs_on_amazon_linux_2023(zips, name, tmp_path):
     assert needed and max(needed) <= (2, 34)
 
 
-def test_the_listener_contains_no_typst(zips):
+def test_only_the_processor_contains_typst(zips):
     assert TYPST_CRATE.search(bootstrap(zips["processor"])), "the search must find what it looks for"
-    assert not TYPST_CRATE.search(bootstrap(zips["listener"]))
+    for name in ("listener", "sweeper"):
+        assert not TYPST_CRATE.search(bootstrap(zips[name])), name
 
 
 def test_each_function_has_the_template_files_it_reads(zips):
     templates = {file.parent.name for file in (ROOT / "templates").glob("*/main.typ")}
-    listener, processor = (set(zipfile.ZipFile(zips[name]).namelist()) for name in ("listener", "processor"))
+    listener, processor, sweeper = (set(zipfile.ZipFile(zips[name]).namelist()) for name in FUNCTIONS)
     assert listener == {"bootstrap"} | {
         f"templates/{template}/{file}" for template in templates for file in ("schema.json", "sample.json")
     }
     assert {f"templates/{template}/main.typ" for template in templates} <= processor
     assert any(name.startswith("templates/kit/") for name in processor)
+    assert sweeper == {"bootstrap"}
 
 
 def test_packing_again_gives_the_same_bytes(zips, tmp_path):

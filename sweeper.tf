@@ -1,0 +1,61 @@
+# The sweeper: once a minute it ends the jobs that no run ended, so that none stays queued or running for ever.
+#
+# It is a function of its own so that it does not die of whatever kills the processor.
+
+locals {
+  sweeper_zip = "${path.module}/dist/sweeper.zip"
+}
+
+resource "aws_lambda_function" "sweeper" {
+  function_name    = "${var.name}-sweeper"
+  description      = "Ends and announces the jobs that no run ended"
+  role             = aws_iam_role.sweeper.arn
+  runtime          = "provided.al2023"
+  handler          = "bootstrap"
+  architectures    = [var.architecture]
+  memory_size      = 256 # It holds a few messages and records at a time, and typesets nothing.
+  timeout          = 60  # The next sweep goes on from where this one stops.
+  filename         = local.sweeper_zip
+  source_code_hash = fileexists(local.sweeper_zip) ? filebase64sha256(local.sweeper_zip) : null
+
+  environment {
+    variables = merge(local.environment, {
+      PRESSRUN_DEAD_LETTERS_URL = aws_sqs_queue.dead_letters.url
+      PRESSRUN_TOPIC_ARN        = aws_sns_topic.reports.arn
+      PRESSRUN_PUBLIC_URL       = local.listener_url
+    })
+  }
+
+  logging_config {
+    log_format            = "JSON"
+    application_log_level = "TRACE"
+    system_log_level      = "INFO"
+    log_group             = aws_cloudwatch_log_group.sweeper.name
+  }
+
+  lifecycle {
+    precondition {
+      condition     = fileexists(local.sweeper_zip)
+      error_message = "dist/sweeper.zip is missing. Run `make build` first; `make tf` does both."
+    }
+  }
+}
+
+resource "aws_cloudwatch_event_rule" "sweep" {
+  name                = "${var.name}-sweep"
+  description         = "Starts the sweeper"
+  schedule_expression = "rate(1 minute)"
+}
+
+resource "aws_cloudwatch_event_target" "sweep" {
+  rule = aws_cloudwatch_event_rule.sweep.name
+  arn  = aws_lambda_function.sweeper.arn
+}
+
+resource "aws_lambda_permission" "sweep" {
+  statement_id  = "AllowSweepRule"
+  function_name = aws_lambda_function.sweeper.function_name
+  action        = "lambda:InvokeFunction"
+  principal     = "events.amazonaws.com"
+  source_arn    = aws_cloudwatch_event_rule.sweep.arn
+}
