@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -62,6 +63,8 @@ impl Door {
             retention: TimeDelta::days(30),
             queue_life: TimeDelta::days(4),
             max_data_bytes: u64::MAX,
+            longest_wait: Duration::ZERO,
+            longest_stream: Some(Duration::ZERO),
             public_url: None,
         };
         let runtime = Builder::new_current_thread().build().expect("a runtime");

@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use jobs::{
-    Claim, Claimed, Content, Delivery, Failed, Held, Job, JobId, JobStore, ObjectStore, Opened, Queue, Reservation,
-    Reserved, Terms, Ticket, Unavailable,
+    Claim, Claimed, Content, Delivery, Failed, Held, Job, JobId, JobStore, Listed, Listing, ObjectStore, Opened, Queue,
+    Reservation, Reserved, Terms, Ticket, Unavailable,
 };
 use serde_json::Value;
 use uuid::Uuid;
@@ -83,6 +83,11 @@ impl JobStore for Memory {
 
     async fn get(&self, id: JobId) -> Result<Option<Job>, Unavailable> {
         Ok(self.contents().jobs.get(&id).cloned())
+    }
+
+    async fn list(&self, listing: &Listing) -> Result<Listed, Unavailable> {
+        let contents = self.contents();
+        Ok(Listed { jobs: contents.jobs.values().take(listing.limit).cloned().collect(), next: None })
     }
 
     async fn claim(&self, _: &Job, _: &Claim) -> Result<Claimed, Unavailable> {

@@ -18,6 +18,8 @@ pub struct Announcement {
     pub template: String,
     /// How it ended.
     pub status: Status,
+    /// The caller's own words.
+    pub tags: Vec<String>,
     /// The subject, printable ASCII.
     pub subject: String,
     /// The plain text.
@@ -60,7 +62,8 @@ impl Announcement {
             (None, _) => subject,
         };
         let subject = subject.chars().take(MAX_SUBJECT_CHARS).collect();
-        Self { job_id: job.id, template: job.template.clone(), status, subject, text }
+        let (template, tags) = (job.template.clone(), job.notify.tags.clone());
+        Self { job_id: job.id, template, status, tags, subject, text }
     }
 }
 
@@ -106,7 +109,7 @@ mod tests {
     #[test]
     fn a_failed_job_reads_well() {
         let failure = Failure::new("time-limit-exceeded", "The report took too long.", "It was stopped after 300 s.");
-        let job = Job { notify: Notify { subject: Some("Invoice 42".into()) }, ..job() };
+        let job = Job { notify: Notify { subject: Some("Invoice 42".into()), ..Notify::default() }, ..job() };
         let announcement = Announcement::failed(&job, &failure);
         assert_eq!(announcement.subject, "Failed: Invoice 42");
         insta::assert_snapshot!(announcement.text, @r"
@@ -122,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_subject_never_outgrows_what_sns_takes() {
-        let job = Job { notify: Notify { subject: Some("x".repeat(MAX_SUBJECT_CHARS)) }, ..job() };
+        let job = Job { notify: Notify { subject: Some("x".repeat(MAX_SUBJECT_CHARS)), ..Notify::default() }, ..job() };
         let failure = Failure::new("x", "x", "x");
         assert_eq!(Announcement::failed(&job, &failure).subject.len(), MAX_SUBJECT_CHARS);
     }

@@ -19,6 +19,12 @@ impl JobId {
         Self(Uuid::now_v7())
     }
 
+    /// When the id was made.
+    pub fn made_at(&self) -> Option<DateTime<Utc>> {
+        let (seconds, nanoseconds) = self.0.get_timestamp()?.to_unix();
+        DateTime::from_timestamp(seconds.try_into().ok()?, nanoseconds)
+    }
+
     /// Where the job's report is kept: `reports/{id}.pdf`.
     pub fn report_key(&self) -> String {
         format!("reports/{self}.pdf")
@@ -281,6 +287,9 @@ pub struct Notify {
     /// The mail's subject, printable ASCII, at most 100 characters; `Report ready: {template}` where absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
+    /// The caller's own words, by which subscribers choose what they are told of.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 
 pub mod announcement;
 mod closing;
+pub mod event;
 pub mod job;
 pub mod link;
 pub mod message;
@@ -20,11 +21,12 @@ pub mod local;
 
 pub use announcement::Announcement;
 pub use closing::Closing;
+pub use event::{Event, EventId};
 pub use job::{Diagnostic, Failure, Job, JobId, Notify, Options, Status};
 pub use link::LinkSigner;
 pub use message::Message;
 pub use patience::Patience;
 pub use ports::{
-    Claim, Claimed, Content, Delivery, Failed, Held, JobStore, Notifier, ObjectStore, Opened, Purpose, Queue,
-    Reservation, Reserved, Terms, Ticket, Unavailable,
+    Claim, Claimed, Content, Delivery, Failed, Held, JobStore, Listed, Listing, Notifier, ObjectStore, Opened, Purpose,
+    Queue, Reservation, Reserved, Terms, Ticket, Unavailable,
 };

@@ -9,10 +9,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
+use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
 use crate::announcement::Announcement;
-use crate::job::{Failure, Job, JobId};
+use crate::event::EventId;
+use crate::job::{Failure, Job, JobId, Status};
 
 /// A queue or store did not answer, or refused; the same call may work later.
 #[derive(Debug, thiserror::Error)]
@@ -87,6 +89,24 @@ pub trait JobStore: Send + Sync {
     /// The job, if it is on record.
     async fn get(&self, id: JobId) -> Result<Option<Job>, Unavailable>;
 
+    /// The job, once its record tells of another [event](crate::event) than `seen` does, or after `wait`; nothing if it is
+    /// not on record any more.
+    async fn changed(&self, seen: &Job, wait: Duration) -> Result<Option<Job>, Unavailable> {
+        let (end, mut pause) = (Instant::now() + wait, SHORTEST_LOOK);
+        loop {
+            let job = self.get(seen.id).await?;
+            let same = job.as_ref().is_some_and(|job| EventId::of(job) == EventId::of(seen));
+            if !same || Instant::now() >= end {
+                return Ok(job);
+            }
+            sleep_until(end.min(Instant::now() + pause)).await;
+            pause = (pause * 3 / 2).min(LONGEST_LOOK);
+        }
+    }
+
+    /// Jobs in the order of their ids, the newest first.
+    async fn list(&self, listing: &Listing) -> Result<Listed, Unavailable>;
+
     /// Claims a job for one run, putting it on record first if its message overtook its record.
     async fn claim(&self, job: &Job, claim: &Claim) -> Result<Claimed, Unavailable>;
 
@@ -129,6 +149,36 @@ pub trait JobStore: Send + Sync {
 
     /// Records that the job tied to `key` was accepted: it is on record and in the queue.
     async fn confirm(&self, key: &str) -> Result<(), Unavailable>;
+}
+
+/// How often a store that cannot tell of changes is looked at, at first.
+const SHORTEST_LOOK: Duration = Duration::from_millis(200);
+
+/// The same, after some time.
+const LONGEST_LOOK: Duration = Duration::from_secs(1);
+
+/// Which jobs to list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listing {
+    /// Those that stand so; all where absent.
+    pub status: Option<Status>,
+    /// Those of this template; all where absent.
+    pub template: Option<String>,
+    /// Those before this job; the newest where absent.
+    pub before: Option<JobId>,
+    /// Those since then: no older ones are kept.
+    pub since: DateTime<Utc>,
+    /// So many at the most. A store may look at some thousand jobs and then answer fewer.
+    pub limit: usize,
+}
+
+/// Some jobs of a list.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Listed {
+    /// The jobs.
+    pub jobs: Vec<Job>,
+    /// Where the list goes on: [before](Listing::before) this one. Nothing if it does not.
+    pub next: Option<JobId>,
 }
 
 /// How long a job may take and is kept.

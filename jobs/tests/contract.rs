@@ -10,8 +10,8 @@ use bench::{Bench, MAX_RECEIVES};
 use chrono::{DateTime, Utc};
 use jobs::job::now;
 use jobs::{
-    Announcement, Claim, Claimed, Content, Delivery, Diagnostic, Failed, Failure, Held, Job, JobId, Notify, Opened,
-    Options, Purpose, Reservation, Reserved, Status, Terms,
+    Announcement, Claim, Claimed, Content, Delivery, Diagnostic, Failed, Failure, Held, Job, JobId, Listing, Notify,
+    Opened, Options, Purpose, Reservation, Reserved, Status, Terms,
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -57,6 +57,10 @@ contract! {
     a_job_that_has_not_failed_is_not_queued_again,
     a_job_that_was_set_aside_runs_again_when_its_message_comes_back,
     a_job_is_overdue_from_its_time_until_it_is_announced,
+    jobs_are_listed_newest_first_page_by_page,
+    a_list_is_of_one_status_or_template,
+    one_who_waits_hears_of_a_change_at_once,
+    one_who_waits_in_vain_hears_the_state,
     a_key_stands_for_the_first_job_that_reserved_it,
     of_many_reservations_at_once_one_is_fresh,
     a_key_is_free_again_when_its_time_is_over,
@@ -162,7 +166,11 @@ async fn run(bench: &Bench, job: &Job, claim: &Claim) -> u32 {
 
 async fn a_job_is_read_as_it_was_recorded(bench: &Bench) {
     let options = Options { pdf_standard: Some("a-2b".into()), tagged: Some(false) };
-    let job = Job { options, notify: Notify { subject: Some("Month end".into()) }, ..job() };
+    let job = Job {
+        options,
+        notify: Notify { subject: Some("Month end".into()), tags: vec!["a".into(), "b".into()] },
+        ..job()
+    };
     assert_eq!(bench.jobs.get(job.id).await.expect("the store answers"), None);
     bench.jobs.record(&job, terms()).await.expect("record");
     assert_eq!(get(bench, job.id).await, job);
@@ -394,6 +402,86 @@ async fn a_job_is_overdue_from_its_time_until_it_is_announced(bench: &Bench) {
     assert_eq!(overdue(230).await, [job.id]);
 }
 
+fn listing(limit: usize) -> Listing {
+    let since = now() - chrono::Duration::days(40);
+    Listing { status: None, template: None, before: None, since, limit }
+}
+
+fn ids(jobs: &[Job]) -> Vec<JobId> {
+    jobs.iter().map(|job| job.id).collect()
+}
+
+async fn jobs_are_listed_newest_first_page_by_page(bench: &Bench) {
+    let mut expected = Vec::new();
+    for _ in 0..5 {
+        let job = job();
+        bench.jobs.record(&job, terms()).await.expect("record");
+        expected.insert(0, job.id);
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    let (mut listed, mut before) = (Vec::new(), None);
+    for _ in 0..9 {
+        let page = bench.jobs.list(&Listing { before, ..listing(2) }).await.expect("answers");
+        assert!(page.jobs.len() <= 2);
+        listed.extend(ids(&page.jobs));
+        before = page.next;
+        if before.is_none() {
+            break;
+        }
+    }
+    assert_eq!(listed, expected);
+    let first = bench.jobs.list(&listing(1)).await.expect("answers");
+    assert_eq!(first.jobs, [get(bench, expected[0]).await]);
+}
+
+async fn a_list_is_of_one_status_or_template(bench: &Bench) {
+    let (queued, running) = (job(), job());
+    let letter = Job { template: "letter".into(), ..job() };
+    bench.jobs.record(&queued, terms()).await.expect("record");
+    bench.jobs.record(&letter, terms()).await.expect("record");
+    run(bench, &running, &claim(0)).await;
+    let of = async |status, template: Option<&str>| {
+        let listing = Listing { status, template: template.map(str::to_owned), ..listing(9) };
+        let mut found = ids(&bench.jobs.list(&listing).await.expect("answers").jobs);
+        found.sort();
+        found
+    };
+    let sorted = |mut ids: Vec<JobId>| {
+        ids.sort();
+        ids
+    };
+    assert_eq!(of(Some(Status::Running), None).await, [running.id]);
+    assert_eq!(of(None, Some("letter")).await, [letter.id]);
+    assert_eq!(of(Some(Status::Queued), None).await, sorted(vec![queued.id, letter.id]));
+    assert_eq!(of(Some(Status::Queued), Some("invoice")).await, [queued.id]);
+    assert_eq!(of(Some(Status::Failed), None).await, []);
+}
+
+async fn one_who_waits_hears_of_a_change_at_once(bench: &Bench) {
+    let job = job();
+    bench.jobs.record(&job, terms()).await.expect("record");
+    let wait = bench.jobs.changed(&job, LONG);
+    let change = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        run(bench, &job, &claim(0)).await;
+        std::time::Instant::now()
+    };
+    let (heard, changed_at) = tokio::join!(wait, change);
+    assert_eq!(heard.expect("answers").map(|job| job.status), Some(Status::Running));
+    assert!(changed_at.elapsed() < SOON, "it heard {:?} later", changed_at.elapsed());
+
+    let known = get(bench, job.id).await;
+    let missed = bench.jobs.changed(&job, LONG).await.expect("answers");
+    assert_eq!(missed, Some(known), "what changed before is heard of at once, too");
+}
+
+async fn one_who_waits_in_vain_hears_the_state(bench: &Bench) {
+    let job = job();
+    bench.jobs.record(&job, terms()).await.expect("record");
+    let heard = bench.jobs.changed(&job, Duration::from_millis(300)).await.expect("answers");
+    assert_eq!(heard, Some(job));
+}
+
 fn reservation(key: &str, fingerprint: &str) -> Reservation {
     let expires_at = now() + chrono::Duration::hours(24);
     let (key, fingerprint) = (key.to_owned(), fingerprint.to_owned());
@@ -462,10 +550,13 @@ async fn a_missing_object_is_nothing(bench: &Bench) {
 }
 
 async fn an_announcement_arrives(bench: &Bench) {
-    let announcement = Announcement::completed(&job(), "https://example.org/r/1", in_a_month());
+    let notify = Notify { tags: vec!["month-end".into(), "eu".into()], ..Notify::default() };
+    let announcement = Announcement::completed(&Job { notify, ..job() }, "https://example.org/r/1", in_a_month());
     bench.notifier.announce(&announcement).await.expect("announce");
     let mail = bench.next_mail().await;
-    for part in [&announcement.subject, &announcement.job_id.to_string(), "https://example.org/r/1", "completed"] {
+    for part in
+        [&announcement.subject, &announcement.job_id.to_string(), "https://example.org/r/1", "completed", "month-end"]
+    {
         assert!(mail.contains(part), "{part} is missing in {mail}");
     }
 }

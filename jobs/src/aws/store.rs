@@ -7,8 +7,8 @@ use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::operation::put_item::builders::PutItemFluentBuilder;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
-use chrono::{DateTime, Utc};
+use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, ReturnValue};
+use chrono::{DateTime, Datelike, Utc};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -16,12 +16,46 @@ use uuid::Uuid;
 
 use super::refused;
 use crate::job::{Job, JobId, Status};
-use crate::ports::{Claim, Claimed, Failed, Held, JobStore, Purpose, Reservation, Reserved, Terms, Unavailable};
+use crate::ports::{
+    Claim, Claimed, Failed, Held, JobStore, Listed, Listing, Purpose, Reservation, Reserved, Terms, Unavailable,
+};
 
 type Item = HashMap<String, AttributeValue>;
 
 /// The index of jobs that have not ended or were not announced: partition key `open`, sort key `overdue_at`.
 const OPEN_JOBS: &str = "open-jobs";
+
+/// The index of all jobs: partition key `month`, sort key `id`.
+const JOBS_BY_MONTH: &str = "jobs-by-month";
+
+/// How many ids are read at a time; no more than one batch of records.
+const IDS_AT_A_TIME: i32 = 50;
+
+/// After how many records a list is cut short, however few of them were wanted.
+const MOST_LOOKED_AT: usize = 1_000;
+
+/// What a job is read from: all but its data, which may be large. Some of the names are reserved words.
+const COLUMNS: &str = "#c0, #c1, #c2, #c3, #c4, #c5, #c6, #c7, #c8, #c9, #c10, #c11, #c12, #c13";
+
+fn column_names() -> HashMap<String, String> {
+    let names = [
+        "id",
+        "template",
+        "status",
+        "attempts",
+        "enqueued_at",
+        "started_at",
+        "finished_at",
+        "pages",
+        "bytes",
+        "error",
+        "notified_at",
+        "retries",
+        "options",
+        "notify",
+    ];
+    names.iter().enumerate().map(|(number, name)| (format!("#c{number}"), (*name).to_owned())).collect()
+}
 
 /// What `open` holds while a job is in that index. A job that is settled has no such attribute.
 const OPEN: &str = "yes";
@@ -40,7 +74,7 @@ const CLAIM: &str = "#status = :running, #owner = :owner, lease_until = :lease, 
     enqueued_at = if_not_exists(enqueued_at, :enqueued), \
     #options = if_not_exists(#options, :options), \
     notify = if_not_exists(notify, :notify), \
-    #open = :open, \
+    #open = :open, #month = :month, \
     expires_at = if_not_exists(expires_at, :expires) \
     REMOVE #error, finished_at, notified_at, set_aside, reopened";
 
@@ -67,6 +101,52 @@ impl DynamoStore {
     async fn item(&self, id: JobId) -> Result<Option<Item>, Unavailable> {
         let request = self.client.get_item().table_name(&self.table).key("id", text(id)).consistent_read(true);
         Ok(request.send().await.map_err(refused("read the job's record"))?.item)
+    }
+
+    /// The newest ids of a month before this one, some dozens at the most.
+    async fn ids_of(&self, month: &str, before: Option<JobId>) -> Result<Vec<JobId>, Unavailable> {
+        let attempted = "list the jobs";
+        let mut query = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .index_name(JOBS_BY_MONTH)
+            .scan_index_forward(false)
+            .limit(IDS_AT_A_TIME)
+            .expression_attribute_names("#month", "month")
+            .expression_attribute_values(":month", text(month));
+        query = match before {
+            None => query.key_condition_expression("#month = :month"),
+            Some(before) => query
+                .key_condition_expression("#month = :month AND id < :before")
+                .expression_attribute_values(":before", text(before)),
+        };
+        let found = query.send().await.map_err(refused(attempted))?.items.unwrap_or_default();
+        let id = |item: &Item| read_string(item, "id")?.parse().map_err(Unavailable::when(attempted));
+        found.iter().map(id).collect()
+    }
+
+    /// The jobs with these ids, in their order, without those that are gone.
+    async fn get_all(&self, ids: Vec<JobId>) -> Result<Vec<Job>, Unavailable> {
+        let attempted = "list the jobs";
+        let mut found = HashMap::new();
+        let mut keys: Vec<Item> = ids.iter().map(|id| HashMap::from([("id".to_owned(), text(id))])).collect();
+        while !keys.is_empty() {
+            let wanted = KeysAndAttributes::builder().set_keys(Some(std::mem::take(&mut keys)));
+            let wanted = wanted.projection_expression(COLUMNS).set_expression_attribute_names(Some(column_names()));
+            let wanted = wanted.build().map_err(Unavailable::when(attempted))?;
+            let answer = self.client.batch_get_item().request_items(&self.table, wanted).send().await;
+            let answer = answer.map_err(refused(attempted))?;
+            for item in answer.responses.unwrap_or_default().remove(&self.table).unwrap_or_default() {
+                match read_job(&item) {
+                    Ok(job) => _ = found.insert(job.id, job),
+                    Err(error) => tracing::error!(%error, "skipped a job's record"),
+                }
+            }
+            let left = answer.unprocessed_keys.unwrap_or_default().remove(&self.table);
+            keys = left.map(|left| left.keys).unwrap_or_default();
+        }
+        Ok(ids.iter().filter_map(|id| found.remove(id)).collect())
     }
 
     fn update(&self, id: JobId) -> UpdateItemFluentBuilder {
@@ -106,6 +186,8 @@ impl DynamoStore {
             .expression_attribute_names("#options", "options")
             .expression_attribute_names("#open", "open")
             .expression_attribute_names("#error", "error")
+            .expression_attribute_names("#month", "month")
+            .expression_attribute_values(":month", text(month_of(job.id)))
             .expression_attribute_values(":running", text(Status::Running))
             .expression_attribute_values(":owner", text(claim.owner))
             .expression_attribute_values(":now", number(claim.now.timestamp_millis()))
@@ -177,6 +259,7 @@ impl JobStore for DynamoStore {
             .item("enqueued_at", json(&job.enqueued_at)?)
             .item("options", json(&job.options)?)
             .item("notify", json(&job.notify)?)
+            .item("month", text(month_of(job.id)))
             .item("open", text(OPEN))
             .item("overdue_at", number(terms.overdue_at.timestamp_millis()))
             .item("expires_at", number(terms.expires_at.timestamp()))
@@ -196,6 +279,32 @@ impl JobStore for DynamoStore {
 
     async fn get(&self, id: JobId) -> Result<Option<Job>, Unavailable> {
         self.item(id).await?.as_ref().map(read_job).transpose()
+    }
+
+    async fn list(&self, listing: &Listing) -> Result<Listed, Unavailable> {
+        let wanted = |job: &Job| {
+            listing.status.is_none_or(|status| job.status == status)
+                && listing.template.as_ref().is_none_or(|template| job.template == *template)
+        };
+        let (mut jobs, mut looked_at, mut before) = (Vec::new(), 0, listing.before);
+        let newest = before.and_then(|id| id.made_at()).unwrap_or_else(Utc::now);
+        for month in months(newest, listing.since) {
+            loop {
+                let ids = self.ids_of(&month, before).await?;
+                let Some(last) = ids.last().copied() else { break };
+                before = Some(last);
+                looked_at += ids.len();
+                jobs.extend(self.get_all(ids).await?.into_iter().filter(wanted));
+                if jobs.len() >= listing.limit {
+                    jobs.truncate(listing.limit);
+                    return Ok(Listed { next: jobs.last().map(|job| job.id), jobs });
+                }
+                if looked_at >= MOST_LOOKED_AT {
+                    return Ok(Listed { next: before, jobs });
+                }
+            }
+        }
+        Ok(Listed { jobs, next: None })
     }
 
     async fn claim(&self, job: &Job, claim: &Claim) -> Result<Claimed, Unavailable> {
@@ -422,6 +531,18 @@ async fn put_if(attempted: &str, put: PutItemFluentBuilder) -> Result<bool, Unav
             _ => Err(refused(attempted)(error)),
         },
     }
+}
+
+/// The months from `newest` back to `oldest`, as `2026-11`.
+fn months(newest: DateTime<Utc>, oldest: DateTime<Utc>) -> impl Iterator<Item = String> {
+    let count = |time: DateTime<Utc>| time.year() * 12 + time.month0().cast_signed();
+    let name = |month: i32| format!("{:04}-{:02}", month.div_euclid(12), month.rem_euclid(12) + 1);
+    (count(oldest)..=count(newest)).rev().map(name)
+}
+
+/// The month that a job is listed under.
+fn month_of(id: JobId) -> String {
+    id.made_at().unwrap_or_default().format("%Y-%m").to_string()
 }
 
 fn text(value: impl ToString) -> AttributeValue {

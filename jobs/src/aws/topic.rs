@@ -24,6 +24,13 @@ impl Topic {
     }
 }
 
+/// Several values under one name: a filter policy is met if one of them meets it.
+fn list_attribute(values: &[String]) -> Result<MessageAttributeValue, Unavailable> {
+    let value = serde_json::to_string(values).map_err(Unavailable::when("write the announcement"))?;
+    let value = MessageAttributeValue::builder().data_type("String.Array").string_value(value).build();
+    value.map_err(Unavailable::when::<BuildError>("write the announcement"))
+}
+
 #[async_trait]
 impl Notifier for Topic {
     async fn announce(&self, announcement: &Announcement) -> Result<(), Unavailable> {
@@ -40,6 +47,11 @@ impl Notifier for Topic {
             .message_attributes("job_id", attribute(announcement.job_id.to_string())?)
             .message_attributes("template", attribute(announcement.template.clone())?)
             .message_attributes("status", attribute(announcement.status.to_string())?);
+        // SNS takes no empty list.
+        let publish = match announcement.tags.as_slice() {
+            [] => publish,
+            tags => publish.message_attributes("tags", list_attribute(tags)?),
+        };
         publish.send().await.map_err(refused("announce the end of the job"))?;
         Ok(())
     }

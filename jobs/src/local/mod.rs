@@ -9,9 +9,11 @@
 //! DIR/lock           held while a process works here
 //! ```
 
+mod changes;
 mod database;
 mod expiry;
 mod keys;
+mod mail;
 mod objects;
 mod outbox;
 mod queue;
@@ -23,6 +25,7 @@ use std::path::{Path, PathBuf};
 
 use database::Refusal;
 pub use expiry::Expiry;
+pub use mail::Smtp;
 pub use objects::Folder;
 pub use outbox::Outbox;
 pub use queue::SqliteQueue;

@@ -1,22 +1,30 @@
 //! The record of jobs as a table. Every claim and every fenced write is one conditional statement.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
-use sqlx::{Row, Sqlite, SqlitePool};
+use sqlx::{AssertSqlSafe, QueryBuilder, Row, Sqlite, SqlitePool};
+use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
+use super::changes::Changes;
 use super::{database, keys};
+use crate::event::EventId;
 use crate::job::{Job, JobId, Status};
-use crate::ports::{Claim, Claimed, Failed, Held, JobStore, Purpose, Reservation, Reserved, Terms, Unavailable};
+use crate::ports::{
+    Claim, Claimed, Failed, Held, JobStore, Listed, Listing, Purpose, Reservation, Reserved, Terms, Unavailable,
+};
 
 /// A job store in SQLite.
 #[derive(Debug, Clone)]
 pub struct SqliteStore {
     pool: SqlitePool,
+    changes: Changes,
 }
 
 type Query = sqlx::query::Query<'static, Sqlite, SqliteArguments>;
@@ -56,17 +64,23 @@ const OVERDUE: &str = "
         (SELECT 1 FROM messages WHERE iif(json_valid(body), body ->> '$.id', NULL) = +jobs.id AND dead_at IS NULL)
     LIMIT ?2";
 
+/// What a job is read from: all but its data, which may be large.
+const COLUMNS: &str = "id, template, status, attempts, enqueued_at, started_at, finished_at, pages, bytes, error, \
+    notified_at, retries, options, notify, lease_until";
+
 impl SqliteStore {
     pub(super) fn new(pool: SqlitePool) -> Self {
-        Self { pool }
+        Self { pool, changes: Changes::default() }
     }
 
     async fn row(&self, id: JobId) -> Result<Option<SqliteRow>, sqlx::Error> {
-        sqlx::query("SELECT * FROM jobs WHERE id = ?1").bind(id.to_string()).fetch_optional(&self.pool).await
+        let query = AssertSqlSafe(format!("SELECT {COLUMNS} FROM jobs WHERE id = ?1"));
+        sqlx::query(query).bind(id.to_string()).fetch_optional(&self.pool).await
     }
 
-    async fn write(&self, attempted: &str, query: Query) -> Result<Held, Unavailable> {
+    async fn write(&self, id: JobId, attempted: &str, query: Query) -> Result<Held, Unavailable> {
         let done = query.execute(&self.pool).await.map_err(Unavailable::when(attempted))?;
+        self.changes.written(id);
         Ok(if done.rows_affected() == 1 { Held::Yes } else { Held::No })
     }
 
@@ -135,14 +149,47 @@ impl JobStore for SqliteStore {
         row.as_ref().map(read_job).transpose().map_err(Unavailable::when("understand the job's record"))
     }
 
+    async fn changed(&self, seen: &Job, wait: Duration) -> Result<Option<Job>, Unavailable> {
+        let end = Instant::now() + wait;
+        let mut waiter = self.changes.wait_for(seen.id);
+        loop {
+            let job = self.get(seen.id).await?;
+            let same = job.as_ref().is_some_and(|job| EventId::of(job) == EventId::of(seen));
+            if !same || timeout_at(end, waiter.next()).await.is_err() {
+                return Ok(job);
+            }
+        }
+    }
+
+    async fn list(&self, listing: &Listing) -> Result<Listed, Unavailable> {
+        let mut query = QueryBuilder::new(format!("SELECT {COLUMNS} FROM jobs WHERE TRUE"));
+        if let Some(before) = listing.before {
+            query.push(" AND id < ").push_bind(before.to_string());
+        }
+        if let Some(status) = listing.status {
+            query.push(" AND status = ").push_bind(status.as_str());
+        }
+        if let Some(template) = &listing.template {
+            query.push(" AND template = ").push_bind(template);
+        }
+        query.push(" ORDER BY id DESC LIMIT ").push_bind(i64::try_from(listing.limit + 1).unwrap_or(i64::MAX));
+        let rows = query.build().fetch_all(&self.pool).await.map_err(Unavailable::when("list the jobs"))?;
+        let mut jobs = readable(&rows);
+        let more = jobs.len() > listing.limit;
+        jobs.truncate(listing.limit);
+        Ok(Listed { next: jobs.last().filter(|_| more).map(|job| job.id), jobs })
+    }
+
     async fn claim(&self, job: &Job, claim: &Claim) -> Result<Claimed, Unavailable> {
-        self.try_claim(job, claim).await.map_err(Unavailable::when("claim the job"))
+        let claimed = self.try_claim(job, claim).await.map_err(Unavailable::when("claim the job"))?;
+        self.changes.written(job.id);
+        Ok(claimed)
     }
 
     async fn renew(&self, id: JobId, owner: Uuid, lease_until: DateTime<Utc>) -> Result<Held, Unavailable> {
         let query = sqlx::query("UPDATE jobs SET lease_until = ?3 WHERE id = ?1 AND owner = ?2 AND status = 'running'");
         let query = query.bind(id.to_string()).bind(owner.to_string()).bind(lease_until.timestamp_millis());
-        self.write("renew the lease", query).await
+        self.write(id, "renew the lease", query).await
     }
 
     async fn complete(
@@ -159,7 +206,7 @@ impl JobStore for SqliteStore {
         );
         let query = query.bind(id.to_string()).bind(owner.to_string());
         let query = query.bind(pages.cast_signed()).bind(bytes.cast_signed()).bind(at.timestamp_millis());
-        self.write("record the report", query).await
+        self.write(id, "record the report", query).await
     }
 
     async fn fail(&self, id: JobId, owner: Uuid, failed: &Failed<'_>) -> Result<Held, Unavailable> {
@@ -176,7 +223,7 @@ impl JobStore for SqliteStore {
             .bind(input)
             .bind(failed.set_aside)
             .bind(failed.at.timestamp_millis());
-        self.write(attempted, query).await
+        self.write(id, attempted, query).await
     }
 
     async fn release(&self, id: JobId, owner: Uuid, forgiven: bool) -> Result<Held, Unavailable> {
@@ -186,7 +233,7 @@ impl JobStore for SqliteStore {
                  owner = NULL, lease_until = 0
              WHERE id = ?1 AND owner = ?2",
         );
-        self.write("put the job back", query.bind(id.to_string()).bind(owner.to_string()).bind(forgiven)).await
+        self.write(id, "put the job back", query.bind(id.to_string()).bind(owner.to_string()).bind(forgiven)).await
     }
 
     async fn mark_notified(&self, id: JobId, owner: Uuid, at: DateTime<Utc>) -> Result<Held, Unavailable> {
@@ -195,12 +242,13 @@ impl JobStore for SqliteStore {
              WHERE id = ?1 AND owner = ?2 AND status IN ('completed', 'failed')",
         );
         let query = query.bind(id.to_string()).bind(owner.to_string()).bind(at.timestamp_millis());
-        self.write("record the announcement", query).await
+        self.write(id, "record the announcement", query).await
     }
 
     async fn kept_input(&self, id: JobId) -> Result<Option<Value>, Unavailable> {
         let attempted = "read the job's kept data";
-        let row = self.row(id).await.map_err(Unavailable::when(attempted))?;
+        let query = sqlx::query("SELECT input FROM jobs WHERE id = ?1").bind(id.to_string());
+        let row = query.fetch_optional(&self.pool).await.map_err(Unavailable::when(attempted))?;
         let Some(row) = row else { return Ok(None) };
         from_json(&row, "input").map_err(Unavailable::when(attempted))
     }
@@ -217,6 +265,7 @@ impl JobStore for SqliteStore {
         .bind(id.to_string())
         .bind(overdue_at.timestamp_millis());
         let row = database::write_one(query, &self.pool).await.map_err(Unavailable::when(attempted))?;
+        self.changes.written(id);
         row.as_ref().map(read_job).transpose().map_err(Unavailable::when(attempted))
     }
 
@@ -228,8 +277,7 @@ impl JobStore for SqliteStore {
             .fetch_all(&self.pool)
             .await
             .map_err(Unavailable::when(attempted))?;
-        let readable = |row| read_job(row).inspect_err(|error| tracing::error!(%error, "skipped a job's record")).ok();
-        Ok(rows.iter().filter_map(readable).collect())
+        Ok(readable(&rows))
     }
 
     async fn reserve(&self, reservation: &Reservation, now: DateTime<Utc>) -> Result<Reserved, Unavailable> {
@@ -239,6 +287,12 @@ impl JobStore for SqliteStore {
     async fn confirm(&self, key: &str) -> Result<(), Unavailable> {
         keys::confirm(&self.pool, key).await.map_err(Unavailable::when("confirm the idempotency key"))
     }
+}
+
+/// One record that cannot be read does not keep the others from being.
+fn readable(rows: &[SqliteRow]) -> Vec<Job> {
+    let readable = |row| read_job(row).inspect_err(|error| tracing::error!(%error, "skipped a job's record")).ok();
+    rows.iter().filter_map(readable).collect()
 }
 
 fn read_job(row: &SqliteRow) -> Result<Job, sqlx::Error> {
