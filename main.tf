@@ -206,9 +206,10 @@ resource "aws_sns_topic" "reports" {
 
 # An address receives reports only after its owner has followed the link in the confirmation mail.
 resource "aws_sns_topic_subscription" "email" {
-  for_each = toset(var.notification_emails)
+  for_each = var.notification_emails
 
-  topic_arn = aws_sns_topic.reports.arn
-  protocol  = "email"
-  endpoint  = each.value
+  topic_arn     = aws_sns_topic.reports.arn
+  protocol      = "email"
+  endpoint      = each.key
+  filter_policy = length(each.value) > 0 ? jsonencode(each.value) : null
 }

@@ -1,7 +1,9 @@
 # What is kept, how it is protected and when it goes: the job table and the report bucket.
 
 locals {
-  open_jobs_index = "open-jobs" # The sweeper knows it by this name.
+  # The functions know them by these names.
+  open_jobs_index     = "open-jobs"
+  jobs_by_month_index = "jobs-by-month"
 }
 
 resource "aws_dynamodb_table" "jobs" {
@@ -24,11 +26,24 @@ resource "aws_dynamodb_table" "jobs" {
     type = "N"
   }
 
+  attribute {
+    name = "month"
+    type = "S"
+  }
+
   # Only a job that has not ended, or whose end nobody announced, carries `open`: the index holds no more than those.
   global_secondary_index {
     name            = local.open_jobs_index
     hash_key        = "open"
     range_key       = "overdue_at"
+    projection_type = "KEYS_ONLY"
+  }
+
+  # For listing jobs; ids sort by the time they were made.
+  global_secondary_index {
+    name            = local.jobs_by_month_index
+    hash_key        = "month"
+    range_key       = "id"
     projection_type = "KEYS_ONLY"
   }
 

@@ -66,14 +66,30 @@ variable "link_key" {
 }
 
 variable "notification_emails" {
-  description = "E-mail addresses that receive a mail for every finished or failed report. Each must be confirmed once by its owner."
-  type        = list(string)
-  default     = []
+  description = "E-mail addresses, each with what it is told of: {} is every report, { status = [\"failed\"] } only failures. A filter names values of status, template, job_id and tags, the caller's own. Each address must be confirmed once by its owner."
+  type        = map(map(list(string)))
+  default     = {}
   nullable    = false
 
   validation {
-    condition     = alltrue([for address in var.notification_emails : can(regex("^[^@\\s]+@[^@\\s]+\\.[^@\\s]+$", address))])
-    error_message = "notification_emails must be e-mail addresses, such as [\"accounts@example.com\"]."
+    condition     = alltrue([for address in keys(var.notification_emails) : can(regex("^[^@\\s]+@[^@\\s]+\\.[^@\\s]+$", address))])
+    error_message = "notification_emails must be keyed by e-mail addresses, such as { \"accounts@example.com\" = {} }."
+  }
+
+  validation {
+    condition = alltrue([
+      for filter in values(var.notification_emails) :
+      alltrue([for name, values in filter : contains(["job_id", "status", "tags", "template"], name) && length(values) > 0])
+    ])
+    error_message = "A filter of notification_emails names status, template, job_id or tags, each with one value or more."
+  }
+
+  validation {
+    condition = alltrue([
+      for filter in values(var.notification_emails) :
+      alltrue([for status in lookup(filter, "status", []) : contains(["completed", "failed"], status)])
+    ])
+    error_message = "A filter's status is completed or failed."
   }
 }
 

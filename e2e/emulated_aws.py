@@ -54,6 +54,7 @@ class Deployment:
                     archive.writestr(f"templates/probe/{file}", text)
         (self.folder / "terraform.tfvars").write_text(
             'name = "pressrun-e2e"\nprocessor_timeout_seconds = 60\nforce_destroy = true\n'
+            'notification_emails = { "accounts@example.com" = {}, "support@example.com" = { status = ["failed"] } }\n'
         )
         self.terraform("init", "-input=false")
         self.terraform("apply", "-input=false", "-auto-approve")

@@ -35,6 +35,7 @@ FORBIDDEN = {
         ("dynamodb:Scan", "{table}"),
         ("dynamodb:DeleteItem", "{table}"),
         ("dynamodb:Query", "{open_jobs}"),
+        ("dynamodb:Query", "{jobs_by_month}"),
         ("sns:Subscribe", "{topic}"),
         ("logs:PutLogEvents", "{listener_log}:log-stream:x"),
         ("iam:PassRole", "*"),
@@ -62,6 +63,7 @@ ALLOWED = {
         ("sqs:SendMessage", "{queue}"),
         ("s3:GetObject", "{bucket}/reports/x.pdf"),
         ("s3:GetObject", "{bucket}/inputs/x.json"),
+        ("dynamodb:Query", "{jobs_by_month}"),
     ],
     "processor": [("sns:Publish", "{topic}"), ("s3:PutObject", "{bucket}/reports/x.pdf")],
     "sweeper": [
@@ -91,6 +93,7 @@ def arns(deployment) -> dict[str, str]:
         "dead_letters": arn("sqs", outputs["dead_letter_queue_url"].rpartition("/")[2]),
         "table": arn("dynamodb", f"table/{outputs['table']}"),
         "open_jobs": arn("dynamodb", f"table/{outputs['table']}/index/open-jobs"),
+        "jobs_by_month": arn("dynamodb", f"table/{outputs['table']}/index/jobs-by-month"),
         "topic": outputs["topic_arn"],
         "listener_log": arn("logs", f"log-group:{outputs['log_groups']['listener']}"),
         "processor_log": arn("logs", f"log-group:{outputs['log_groups']['processor']}"),

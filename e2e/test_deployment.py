@@ -237,10 +237,11 @@ def test_settings_that_cannot_work_are_refused_each_with_its_reason(deployment):
         "name=Press_Run": "lower-case letters",
         "region=Frankfurt": "name of an AWS region",
         "log_retention_days=31": "CloudWatch Logs accepts",
-        'notification_emails=["nobody"]': "e-mail addresses",
+        'notification_emails={"nobody"={"colour"=["red"],"status"=["done"]}}': "keyed by e-mail addresses",
     }
     said = errors_of_plan(deployment, *refused)
     assert [setting for setting, reason in refused.items() if reason not in said] == []
+    assert "names status, template, job_id or tags" in said and "status is completed or failed" in said
     # On its own: a setting that is compared with a wrong one is not looked at.
     assert "from 2 to 1000" in errors_of_plan(deployment, "maximum_concurrency=1")
 
