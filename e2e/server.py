@@ -21,8 +21,9 @@ CALLERS_AT_ONCE = 16
 class Server:
     """One `pressrun serve` over a data folder, which outlives it."""
 
-    def __init__(self, program: Path, data: Path, *options: str, log: Path | None = None) -> None:
+    def __init__(self, program: Path, data: Path, *options: str, templates: Path | None = None, log: Path | None = None) -> None:
         self.program, self.data, self.options = program, data, options
+        self.templates = templates or ROOT / "templates"
         self.log = log or data.parent / "server.log"
         self.process: subprocess.Popen | None = None
         self.url = ""
@@ -47,7 +48,7 @@ class Server:
         wait_for(self.answers, f"{self.url}/healthz to answer", within=60)
 
     def command(self, address: str) -> list:
-        command = [self.program, "serve", "--addr", address, "--data", self.data, "--templates", ROOT / "templates"]
+        command = [self.program, "serve", "--addr", address, "--data", self.data, "--templates", self.templates]
         return [*command, *self.options]
 
     def answers(self) -> bool:
@@ -57,13 +58,13 @@ class Server:
         except requests.RequestException:
             return False
 
-    def refuses(self) -> str:
+    def refuses(self, code: int = 1) -> str:
         """What it says on standard error when it refuses to start."""
         try:
             answer = subprocess.run(self.command(free_address()), capture_output=True, text=True, timeout=60)
         except subprocess.TimeoutExpired:
             raise AssertionError("it serves all the same") from None
-        assert answer.returncode == 1, f"exit code {answer.returncode}\n{answer.stderr}"
+        assert answer.returncode == code, f"exit code {answer.returncode}\n{answer.stderr}"
         assert "panicked" not in answer.stderr, answer.stderr
         return answer.stderr
 

@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::{LOCATION, RETRY_AFTER};
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::response::IntoResponse;
 use jobs::job::now;
 use jobs::message::MAX_BODY_BYTES;
 use jobs::{Content, Job, JobId, Message, Status, Unavailable};
@@ -24,51 +24,63 @@ pub(crate) async fn append_queue(
     State(listener): State<Arc<Listener>>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Response, Problem> {
+) -> Result<impl IntoResponse, Problem> {
     let body = read_json(&headers, body).await?;
     let key = Key::of(&headers, &body)?;
+    let job = submit(&listener, body, key).await?;
+    let base_url = base_url(&listener, &headers);
+    Ok(accepted(&job, &base_url))
+}
+
+/// Takes a request in; the job that comes back cannot be lost any more.
+pub(crate) async fn submit(listener: &Listener, body: Value, key: Option<Key>) -> Result<Job, Problem> {
     let request = Request::from_json(body)?;
     let template = known(&listener.catalogue, &request.template)?;
     let violations = template.violations(&request.data, "/data");
     if !violations.is_empty() {
         return Err(Invalid::Data.problem(&violations));
     }
-    check_size(&listener, &request.data)?;
+    check_size(listener, &request.data)?;
 
     let Request { template, data, options, notify } = request;
     let job = Job { options, notify, ..Job::queued(JobId::new(), template, now()) };
     let Some(key) = key else {
-        accept(&listener, &job, data).await?;
-        return Ok(accepted(&listener, &headers, &job).into_response());
+        accept(listener, &job, data).await?;
+        return Ok(job);
     };
-    let job = match key.reserve(&listener, job).await? {
-        Seen::Accepted(job) => job,
+    let job = match key.reserve(listener, job).await? {
+        Seen::Accepted(job) => return Ok(job),
         Seen::Fresh(job) => {
-            accept(&listener, &job, data).await?;
-            key.confirm(&listener).await;
+            accept(listener, &job, data).await?;
             job
         }
         Seen::Unconfirmed(job) => {
-            accept_again(&listener, &job, data).await?;
-            key.confirm(&listener).await;
+            accept_again(listener, &job, data).await?;
             job
         }
     };
-    Ok(accepted(&listener, &headers, &job).into_response())
+    key.confirm(listener).await;
+    Ok(job)
 }
 
 /// The answer to a request that cannot be lost any more.
-pub(crate) fn accepted(listener: &Listener, headers: &HeaderMap, job: &Job) -> impl IntoResponse + use<> {
-    let status_url = format!("{}/jobs/{}", base_url(listener, headers), job.id);
-    let answer = json!({
+pub(crate) fn accepted(job: &Job, base_url: &str) -> impl IntoResponse + use<> {
+    let status_url = format!("{base_url}/jobs/{}", job.id);
+    let answer = Json(acceptance(job, base_url));
+    (StatusCode::ACCEPTED, [(LOCATION, status_url), (RETRY_AFTER, "1".to_owned())], answer)
+}
+
+/// What that answer says.
+pub(crate) fn acceptance(job: &Job, base_url: &str) -> Value {
+    let status_url = format!("{base_url}/jobs/{}", job.id);
+    json!({
         "id": job.id,
         "status": job.status,
         "template": job.template,
         "enqueued_at": job.enqueued_at,
         "status_url": status_url,
         "report_url": format!("{status_url}/report"),
-    });
-    (StatusCode::ACCEPTED, [(LOCATION, status_url), (RETRY_AFTER, "1".to_owned())], Json(answer))
+    })
 }
 
 /// Returns once the data is parked, if it must be, and both the message and the record are durable.

@@ -78,7 +78,8 @@ fn incomplete() -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, "incomplete-body", "The body did not arrive whole.", detail)
 }
 
-fn malformed(error: &serde_json::Error) -> Problem {
+/// The text was not JSON, or not of the right shape.
+pub(crate) fn malformed(error: &serde_json::Error) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, "malformed-json", "The body is not JSON.", format!("{error}."))
         .with("line", error.line())
         .with("column", error.column())

@@ -1,7 +1,7 @@
 //! HTTP in: checks a request, queues it, answers with a job.
 //!
 //! [`Listener::router`] is the whole of it, and the same on AWS Lambda (`main.rs`) and on one machine (the
-//! `pressrun` package). One file an endpoint: `append_queue`, `job`, `report`, `retry`, `templates`; whatever goes
+//! `pressrun` package). One file an endpoint: `append_queue`, `job`, `events`, `list`, `page`, `report`, `retry`, `socket`, `templates`; whatever goes
 //! wrong is a [`Problem`].
 
 mod access;
@@ -9,15 +9,20 @@ mod append_queue;
 mod base_url;
 mod body;
 pub mod catalogue;
+mod events;
 mod idempotency;
 mod job;
+mod list;
+mod page;
 mod problem;
 mod report;
 mod request;
 mod retry;
+mod socket;
 mod templates;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::http::StatusCode;
@@ -52,6 +57,11 @@ pub struct Listener {
     pub queue_life: TimeDelta,
     /// The most data a job may have, in bytes of JSON.
     pub max_data_bytes: u64,
+    /// How long a caller may wait for a change.
+    pub longest_wait: Duration,
+    /// How long a stream of events may go on before the caller must take it up again: for a host that passes answers on
+    /// only when they are whole. As long as the job where absent.
+    pub longest_stream: Option<Duration>,
     /// Where callers reach this listener, without a slash at the end; taken from each request where absent.
     pub public_url: Option<String>,
 }
@@ -67,7 +77,10 @@ impl Listener {
         let listener = Arc::new(self);
         let guarded = Router::new()
             .route("/append_queue", post(append_queue::append_queue))
+            .route("/jobs", get(list::list))
             .route("/jobs/{id}", get(job::job))
+            .route("/jobs/{id}/events", get(events::job_events))
+            .route("/ws", get(socket::socket))
             .route("/jobs/{id}/report", get(report::by_id))
             .route("/jobs/{id}/retry", post(retry::retry))
             .route("/templates", get(templates::list))
@@ -76,6 +89,9 @@ impl Listener {
             .method_not_allowed_fallback(wrong_method)
             .layer(from_fn_with_state(listener.clone(), access::require_token));
         let open = Router::new()
+            .route("/", get(page::html))
+            .route("/page.css", get(page::css))
+            .route("/page.js", get(page::script))
             .route("/healthz", get(healthz))
             .route("/r/{id}", get(report::by_link))
             .method_not_allowed_fallback(wrong_method);
@@ -88,7 +104,7 @@ async fn healthz() -> &'static str {
 }
 
 async fn unknown_path() -> Problem {
-    let calls = "POST /append_queue, GET /jobs/{id}, GET /jobs/{id}/report, POST /jobs/{id}/retry, GET /templates, \
+    let calls = "POST /append_queue, GET /jobs, GET /jobs/{id}, GET /jobs/{id}/events, GET /ws, GET /jobs/{id}/report, POST /jobs/{id}/retry, GET /templates, \
                  GET /templates/{name}, GET /healthz";
     Problem::new(
         StatusCode::NOT_FOUND,

@@ -15,6 +15,9 @@ use listener::{Catalogue, Listener};
 /// How long one call to a queue or store may take. A request makes six at the most, within the function's 30 seconds.
 const PATIENCE: Duration = Duration::from_secs(4);
 
+/// How long a caller may wait for a change: the function's timeout is 30 seconds unless set otherwise.
+const LONGEST_WAIT: Duration = Duration::from_secs(15);
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     lambda_http::tracing::init_default_subscriber();
@@ -29,6 +32,8 @@ async fn main() -> Result<(), Error> {
         retention: TimeDelta::days(environment::parsed(RETENTION_DAYS)?.unwrap_or(30)),
         queue_life: environment::queue_life()?,
         max_data_bytes: environment::parsed(DATA_LIMIT)?.map_or(DEFAULT_MAX_DATA_BYTES, |limit: u64| limit * MEBIBYTE),
+        longest_wait: LONGEST_WAIT,
+        longest_stream: Some(LONGEST_WAIT),
         public_url: None,
     };
     lambda_http::run(listener.router()).await

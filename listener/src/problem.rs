@@ -30,6 +30,20 @@ impl Problem {
         Self { status, name, title, detail: detail.into(), members: Vec::new(), header: None }
     }
 
+    /// The problem as JSON.
+    pub fn to_json(&self) -> Value {
+        let mut body = json!({
+            "type": format!("{}{}", Failure::TYPE_PREFIX, self.name),
+            "title": self.title,
+            "status": self.status.as_u16(),
+            "detail": self.detail,
+        });
+        for (member, value) in &self.members {
+            body[*member] = value.clone();
+        }
+        body
+    }
+
     /// With a further member, for example `errors`.
     #[must_use]
     pub fn with(mut self, member: &'static str, value: impl Into<Value>) -> Self {
@@ -60,16 +74,7 @@ impl From<Unavailable> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response<Body> {
-        let mut body = json!({
-            "type": format!("{}{}", Failure::TYPE_PREFIX, self.name),
-            "title": self.title,
-            "status": self.status.as_u16(),
-            "detail": self.detail,
-        });
-        for (member, value) in self.members {
-            body[member] = value;
-        }
-        let mut response = (self.status, body.to_string()).into_response();
+        let mut response = (self.status, self.to_json().to_string()).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some((name, value)) = self.header.map(|header| *header) {

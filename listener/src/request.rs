@@ -59,6 +59,12 @@ fn schema() -> Value {
                         "pattern": "^[!-~]([ -~]*[!-~])?$",
                         "maxLength": MAX_SUBJECT_CHARS,
                     },
+                    "tags": {
+                        "type": "array",
+                        "maxItems": 10,
+                        "uniqueItems": true,
+                        "items": {"type": "string", "pattern": "^[!-+\\--~]{1,64}$"},
+                    },
                 },
             },
         },

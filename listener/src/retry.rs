@@ -10,6 +10,7 @@ use jobs::{Job, Message, Status, Unavailable};
 use serde_json::Value;
 
 use crate::append_queue::{accepted, push};
+use crate::base_url::base_url;
 use crate::job::find;
 use crate::{Listener, Problem};
 
@@ -43,7 +44,7 @@ pub(crate) async fn retry(
     let reopened = reopened.ok_or_else(|| not_failed(&job))?;
     push(&listener, Message::new(&reopened, data)).await?;
     tracing::info!(job_id = %reopened.id, template = reopened.template, retries = reopened.retries, "queued again");
-    Ok(accepted(&listener, &headers, &reopened))
+    Ok(accepted(&reopened, &base_url(&listener, &headers)))
 }
 
 async fn input(listener: &Listener, job: &Job) -> Result<Input, Unavailable> {

@@ -212,7 +212,7 @@ async fn unknown_things_are_404() {
     let bench = Bench::new().await;
     let unknown = JobId::new();
     for (path, name) in [
-        ("/", "unknown-path"),
+        ("/nothing", "unknown-path"),
         ("/append_queue/", "unknown-path"),
         ("/jobs/7", "unknown-job"),
         ("/jobs/%ff", "unknown-job"),

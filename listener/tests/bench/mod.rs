@@ -4,6 +4,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -91,6 +92,8 @@ impl Bench {
             retention: TimeDelta::days(30),
             queue_life: TimeDelta::days(4),
             max_data_bytes: u64::MAX,
+            longest_wait: Duration::from_secs(60),
+            longest_stream: None,
             public_url: None,
         };
         Self { router: change(listener, &local).router(), local, folder }

@@ -1,0 +1,113 @@
+//! `GET /jobs/{id}/events`: what happens to a job, as Server-Sent Events (WHATWG HTML, section 9.2).
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::http::header::CACHE_CONTROL;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::response::sse::{Event as SseEvent, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures_util::{StreamExt, stream};
+use jobs::event::{Event, EventId, events};
+use jobs::{Job, Unavailable};
+
+use crate::base_url::base_url;
+use crate::job::{Answer, find};
+use crate::{Listener, Problem};
+
+/// How often a quiet stream says that it is alive.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// How long one look for a change takes; then the next begins.
+const LOOK: Duration = Duration::from_secs(600);
+
+/// How soon a client comes back to a stream that was broken off, in milliseconds.
+const COME_BACK: Duration = Duration::from_millis(500);
+
+/// One caller who follows one job.
+pub(crate) struct Follower {
+    listener: Arc<Listener>,
+    job: Job,
+    last: Option<EventId>,
+    untold: VecDeque<Event>,
+    /// Whether this answer has told anything.
+    told: bool,
+}
+
+pub(crate) async fn job_events(
+    State(listener): State<Arc<Listener>>,
+    headers: HeaderMap,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Response, Problem> {
+    let job = find(&listener, id).await?;
+    let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()).and_then(|id| id.parse().ok());
+    let base_url = base_url(&listener, &headers);
+    let follower = Follower::new(listener, job, last);
+    if follower.is_done() {
+        // What makes a browser stop coming back.
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    let events = stream::unfold(follower, async |mut follower| follower.next().await.map(|event| (event, follower)));
+    let stream = Sse::new(events.map(move |event| Ok::<_, Infallible>(sse(event, &base_url))));
+    let mut response = stream.keep_alive(KeepAlive::new().interval(HEARTBEAT)).into_response();
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // Proxies that collect an answer before they pass it on, nginx above all, let this one through.
+    headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+    Ok(response)
+}
+
+impl Follower {
+    /// Follows `job` from the event after `last`, or from its beginning.
+    pub(crate) fn new(listener: Arc<Listener>, job: Job, last: Option<EventId>) -> Self {
+        let untold = events(&job, last).into();
+        Self { listener, job, last, untold, told: false }
+    }
+
+    /// Whether there is nothing to tell, and never will be.
+    fn is_done(&self) -> bool {
+        self.job.status.is_final() && self.untold.is_empty()
+    }
+
+    /// The next event; nothing once the last was told, or when the caller must come back for more.
+    pub(crate) async fn next(&mut self) -> Option<Event> {
+        if self.untold.is_empty() {
+            // Where answers are collected, one tells what there is and ends.
+            if self.is_done() || (self.told && self.listener.longest_stream.is_some()) {
+                return None;
+            }
+            if let Err(error) = self.wait().await {
+                tracing::error!(%error, job_id = %self.job.id, "broke off a stream of events");
+                return None;
+            }
+        }
+        let event = self.untold.pop_front()?;
+        (self.last, self.told) = (Some(event.id), true);
+        Some(event)
+    }
+
+    /// Waits for events; there are none if the job is gone or the stream's time is over.
+    async fn wait(&mut self) -> Result<(), Unavailable> {
+        while self.untold.is_empty() {
+            let look = self.listener.longest_stream.unwrap_or(LOOK);
+            let Some(job) = self.listener.jobs.changed(&self.job, look).await? else { break };
+            self.untold = events(&job, self.last).into();
+            self.job = job;
+            if self.listener.longest_stream.is_some() || self.job.status.is_final() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn sse(event: Event, base_url: &str) -> SseEvent {
+    let (id, name) = (event.id.to_string(), event.job.status.as_str());
+    let data = serde_json::to_string(&Answer::new(event.job, base_url));
+    let data = data.unwrap_or_else(|error| unreachable!("a job is always JSON: {error}"));
+    SseEvent::default().id(id).event(name).retry(COME_BACK).data(data)
+}

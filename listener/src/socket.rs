@@ -1,0 +1,165 @@
+//! `GET /ws`: requests, their answers and their jobs' events, all over one WebSocket (RFC 6455).
+//!
+//! A client sends what it would POST to `/append_queue` and gets the same answer, then the job's events. It sends
+//! `{"subscribe": "{job id}"}` for the events of a job that it knows, with `"last_event_id"` for those after that one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use jobs::event::{Event, EventId};
+use jobs::{Job, JobId, Status};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, interval};
+
+use crate::append_queue::{acceptance, submit};
+use crate::base_url::base_url;
+use crate::body::{MAX_BODY_BYTES, malformed};
+use crate::events::Follower;
+use crate::job::{Answer, find_by_id, unknown};
+use crate::{Listener, Problem};
+
+/// How often a client is asked whether it is still there.
+const PING: Duration = Duration::from_secs(20);
+
+/// After how long without a sign of life a client is forgotten.
+const SILENCE: Duration = Duration::from_secs(60);
+
+/// How many frames may wait for a client that reads slowly.
+const WAITING_FRAMES: usize = 64;
+
+/// How many jobs one connection may follow at a time.
+const MAX_FOLLOWED: usize = 1_000;
+
+/// What a client sends besides requests.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Subscription {
+    subscribe: String,
+    last_event_id: Option<String>,
+}
+
+/// One client.
+struct Client {
+    listener: Arc<Listener>,
+    base_url: String,
+    frames: mpsc::Sender<Value>,
+    /// Those who follow jobs for it; they end with the connection.
+    followers: JoinSet<()>,
+}
+
+pub(crate) async fn socket(
+    State(listener): State<Arc<Listener>>,
+    headers: HeaderMap,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Result<Response, Problem> {
+    let upgrade = upgrade.map_err(|error| {
+        let detail = format!("{}. Connect with a WebSocket client.", error.body_text());
+        Problem::new(StatusCode::BAD_REQUEST, "websocket-expected", "This path speaks WebSocket only.", detail)
+    })?;
+    let base_url = base_url(&listener, &headers);
+    Ok(upgrade.max_message_size(MAX_BODY_BYTES).on_upgrade(async |socket| serve(listener, base_url, socket).await))
+}
+
+/// Serves a client until it leaves or is gone.
+async fn serve(listener: Arc<Listener>, base_url: String, mut socket: WebSocket) {
+    let (frames, mut waiting) = mpsc::channel(WAITING_FRAMES);
+    let mut client = Client { listener, base_url, frames, followers: JoinSet::new() };
+    let (mut ping, mut heard_at) = (interval(PING), Instant::now());
+    loop {
+        tokio::select! {
+            message = socket.recv() => {
+                heard_at = Instant::now();
+                match message {
+                    Some(Ok(Message::Text(text))) => {
+                        let answer = client.answer(&text).await;
+                        if send(&mut socket, &answer).await.is_err() {
+                            return;
+                        }
+                    }
+                    Some(Ok(Message::Close(_)) | Err(_)) | None => return,
+                    Some(Ok(_)) => {}
+                }
+            }
+            Some(frame) = waiting.recv() => {
+                if send(&mut socket, &frame).await.is_err() {
+                    return;
+                }
+            }
+            _ = ping.tick() => {
+                if heard_at.elapsed() > SILENCE || socket.send(Message::Ping(Vec::new().into())).await.is_err() {
+                    return;
+                }
+            }
+            Some(_) = client.followers.join_next() => {}
+        }
+    }
+}
+
+async fn send(socket: &mut WebSocket, frame: &Value) -> Result<(), axum::Error> {
+    socket.send(Message::Text(frame.to_string().into())).await
+}
+
+impl Client {
+    async fn answer(&mut self, text: &str) -> Value {
+        match self.take(text).await {
+            Ok(answer) => answer,
+            Err(problem) => problem.to_json(),
+        }
+    }
+
+    async fn take(&mut self, text: &str) -> Result<Value, Problem> {
+        if self.followers.len() >= MAX_FOLLOWED {
+            return Err(too_many());
+        }
+        let body: Value = serde_json::from_str(text).map_err(|error| malformed(&error))?;
+        if body.get("subscribe").is_none() {
+            let job = submit(&self.listener, body, None).await?;
+            let answer = acceptance(&job, &self.base_url);
+            self.follow(job, None);
+            return Ok(answer);
+        }
+        let asked: Subscription = serde_json::from_value(body).map_err(|error| malformed(&error))?;
+        let id: JobId = asked.subscribe.parse().map_err(|_| unknown())?;
+        let job = find_by_id(&self.listener, id).await?;
+        self.follow(job, asked.last_event_id.and_then(|id| id.parse().ok()));
+        Ok(json!({ "subscribed": id }))
+    }
+
+    fn follow(&mut self, job: Job, last: Option<EventId>) {
+        let (frames, base_url, listener) = (self.frames.clone(), self.base_url.clone(), self.listener.clone());
+        let mut follower = Follower::new(listener.clone(), job, last);
+        self.followers.spawn(async move {
+            while let Some(event) = follower.next().await {
+                if frames.send(frame(&listener, event, &base_url)).await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+}
+
+/// An event, with the link that needs no token once there is a report.
+fn frame(listener: &Listener, event: Event, base_url: &str) -> Value {
+    let Event { id, job } = event;
+    let mut frame = json!({ "event": job.status, "id": id.to_string() });
+    if job.status == Status::Completed {
+        frame["link"] = listener.links.sign(base_url, job.id, job.enqueued_at + listener.retention).into();
+    }
+    frame["job"] = serde_json::to_value(Answer::new(job, base_url)).unwrap_or_default();
+    frame
+}
+
+fn too_many() -> Problem {
+    let detail =
+        format!("One connection follows {MAX_FOLLOWED} jobs at a time. Wait for some to end, or open another.");
+    let title = "This connection follows too many jobs.";
+    Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many-followed", title, detail)
+}
