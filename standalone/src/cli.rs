@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand};
-use jobs::job::MEBIBYTE;
+use jobs::job::{MEBIBYTE, is_template_name};
+use jobs::{JobId, Status};
+use lettre::message::{Mailbox, Mailboxes};
 use processor::Limits;
 use typesetter::{Format, PdfStandard};
 
@@ -26,6 +28,15 @@ pub(crate) enum Command {
     /// Make one report now, without a queue
     #[command(after_long_help = RENDER_EXAMPLES)]
     Render(Render),
+    /// Queue a report on a server, and wait for it if asked to
+    #[command(after_long_help = SEND_EXAMPLES)]
+    Send(SendJob),
+    /// Show one job of a server
+    #[command(after_long_help = JOB_EXAMPLES)]
+    Job(ShowJob),
+    /// List the jobs of a server, the newest first
+    #[command(after_long_help = JOBS_EXAMPLES)]
+    Jobs(ListJobs),
 }
 
 const SERVE_EXAMPLES: &str = "\
@@ -54,6 +65,51 @@ Exit status:
   5  a file could not be read or written
 
 No file is written unless the report could be made.";
+
+const SEND_EXAMPLES: &str = "\
+Examples:
+  pressrun send invoice
+      Queue the sample of the template `invoice`; print the job's id and where to ask for it.
+  pressrun send invoice --data order.json -o order.pdf
+      Wait for the report and write it.
+  jq .order big.json | pressrun send invoice --data - -o - > order.pdf
+  PRESSRUN_TOKEN=\"$SECRET\" pressrun send letter --url https://reports.example.org --wait
+      Wait for the report and print a link to it.
+
+Exit status:
+  0  the report is queued, or what else was asked for is done
+  1  the job failed
+  2  the command line makes no sense
+  3  the server refused the request, perhaps because the data does not fit; or the data is not JSON
+  4  the server cannot be reached, or has trouble
+  5  a file could not be read or written
+
+A request is sent again while trouble may pass, under one Idempotency-Key, so that it is queued
+once. No file is written unless the whole report is there.";
+
+const JOB_EXAMPLES: &str = "\
+Examples:
+  pressrun job 01a1fd88-28fa-7243-a82c-05f04864e387
+  pressrun job 01a1fd88-28fa-7243-a82c-05f04864e387 --json | jq -r .status
+
+Exit status:
+  0  the job is shown, whatever became of it
+  2  the command line makes no sense
+  3  the server refused to show it, or does not have it
+  4  the server cannot be reached, or has trouble
+  5  standard output could not be written";
+
+const JOBS_EXAMPLES: &str = "\
+Examples:
+  pressrun jobs --status failed
+  pressrun jobs --template invoice --limit 500 --json | jq -r '.jobs[].id'
+
+Exit status:
+  0  the jobs are listed, if there are any
+  2  the command line makes no sense
+  3  the server refused to list them
+  4  the server cannot be reached, or has trouble
+  5  standard output could not be written";
 
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
@@ -85,6 +141,30 @@ pub(crate) struct Serve {
     pub(crate) stop_timeout: u64,
     #[command(flatten)]
     pub(crate) limits: LimitOptions,
+    #[command(flatten)]
+    pub(crate) mail: MailOptions,
+}
+
+/// The mail server that announcements go through; without one they are left in the outbox.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Mail")]
+pub(crate) struct MailOptions {
+    /// Mail server, such as smtps://user:password@mail.example.org; mails are left in the outbox without one
+    #[arg(
+        long,
+        env = "PRESSRUN_SMTP_URL",
+        hide_env_values = true,
+        value_name = "URL",
+        requires = "mail_from",
+        requires = "mail_to"
+    )]
+    pub(crate) smtp_url: Option<String>,
+    /// Who mails come from
+    #[arg(long, env = "PRESSRUN_MAIL_FROM", value_name = "ADDRESS", requires = "smtp_url")]
+    pub(crate) mail_from: Option<Mailbox>,
+    /// Who gets the mails, separated by commas
+    #[arg(long, env = "PRESSRUN_MAIL_TO", value_name = "ADDRESSES", requires = "smtp_url")]
+    pub(crate) mail_to: Option<Mailboxes>,
 }
 
 #[derive(Debug, Args)]
@@ -118,6 +198,75 @@ pub(crate) struct Render {
     pub(crate) templates: PathBuf,
     #[command(flatten)]
     pub(crate) limits: LimitOptions,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SendJob {
+    /// A template's name
+    #[arg(value_parser = template_name)]
+    pub(crate) template: String,
+    /// JSON file with the data, `-` for standard input; the template's sample unless said otherwise
+    #[arg(long, short, value_name = "FILE|-")]
+    pub(crate) data: Option<PathBuf>,
+    /// Subject of the mail that announces the report
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) subject: Option<String>,
+    /// Wait until the job has ended, and print a link to its report
+    #[arg(long, short)]
+    pub(crate) wait: bool,
+    /// File to write the report to, `-` for standard output; waits for it
+    #[arg(long, short, value_name = "FILE|-")]
+    pub(crate) output: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) server: Server,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShowJob {
+    /// The job's id
+    pub(crate) id: JobId,
+    /// Print what the server answers, as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) server: Server,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListJobs {
+    /// Those that are queued, running, completed or failed
+    #[arg(long)]
+    pub(crate) status: Option<Status>,
+    /// Those of this template
+    #[arg(long, value_parser = template_name)]
+    pub(crate) template: Option<String>,
+    /// So many at the most
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub(crate) limit: u16,
+    /// Print what the server answers, as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) server: Server,
+}
+
+/// Which server to call.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Server")]
+pub(crate) struct Server {
+    /// Where the server is
+    #[arg(long, env = "PRESSRUN_URL", default_value = "http://127.0.0.1:9000", value_parser = public_url)]
+    pub(crate) url: String,
+    /// Bearer token to show it
+    #[arg(long, env = "PRESSRUN_TOKEN", hide_env_values = true)]
+    pub(crate) token: Option<String>,
+}
+
+fn template_name(text: &str) -> Result<String, String> {
+    match is_template_name(text) {
+        true => Ok(text.to_owned()),
+        false => Err("a template's name has lower-case letters, digits and hyphens only".into()),
+    }
 }
 
 /// A URL without the slash at its end.

@@ -1,10 +1,16 @@
 //! Pressrun on one machine: `pressrun serve` is the listener and the processor in one process, `pressrun render`
-//! goes straight from data to a file.
+//! goes straight from data to a file, and `pressrun send`, `job` and `jobs` call a server, this one or another.
 
 mod announcer;
+mod caller;
 mod cli;
+mod client;
+mod output;
+mod progress;
 mod render;
+mod send;
 mod serve;
+mod show;
 mod upkeep;
 
 use std::io::IsTerminal;
@@ -22,7 +28,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let default_filter = match cli.command {
         Command::Serve(_) => "info",
-        Command::Render(_) => "warn",
+        _ => "warn",
     };
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default_filter)))
@@ -33,5 +39,8 @@ fn main() -> ExitCode {
     match cli.command {
         Command::Serve(options) => serve::serve(options),
         Command::Render(options) => render::render(options),
+        Command::Send(options) => send::send(options),
+        Command::Job(options) => show::job(options),
+        Command::Jobs(options) => show::jobs(options),
     }
 }

@@ -14,6 +14,7 @@ use tempfile::TempDir;
 use typesetter::{Options, OutputLimits, Report, Request};
 
 use crate::cli::Render;
+use crate::output::place;
 
 /// Why there is no file. Each kind has an exit status of its own.
 #[derive(Debug, thiserror::Error)]
@@ -178,21 +179,6 @@ fn numbered(output: &Path, number: usize, width: usize) -> PathBuf {
     let stem = output.file_stem().unwrap_or_default().to_string_lossy();
     let extension = output.extension().map(|it| format!(".{}", it.to_string_lossy())).unwrap_or_default();
     output.with_file_name(format!("{stem}-{number:0width$}{extension}"))
-}
-
-/// Copies a file to its place: by rename, so that it is there whole or not at all, unless something other than a plain
-/// file is there already, a pipe perhaps.
-fn place(file: &Path, target: &Path) -> io::Result<()> {
-    let target = fs::canonicalize(target).unwrap_or_else(|_| target.to_owned());
-    if fs::metadata(&target).is_ok_and(|there| !there.is_file()) {
-        io::copy(&mut fs::File::open(file)?, &mut fs::OpenOptions::new().write(true).open(&target)?)?;
-        return Ok(());
-    }
-    let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut partial = tempfile::Builder::new().permissions(fs::metadata(file)?.permissions()).tempfile_in(folder)?;
-    io::copy(&mut fs::File::open(file)?, &mut partial)?;
-    partial.persist(target)?;
-    Ok(())
 }
 
 fn failed_to(attempted: impl Into<String>) -> impl FnOnce(io::Error) -> RenderError {

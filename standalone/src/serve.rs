@@ -10,8 +10,8 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use jobs::local::{Local, OpenError};
-use jobs::{Closing, LinkSigner, Patience};
+use jobs::local::{Local, OpenError, Smtp};
+use jobs::{Closing, LinkSigner, Notifier, Patience};
 use listener::catalogue::Unusable;
 use listener::{Catalogue, Listener};
 use processor::{Limits, Press, Processor, work};
@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::announcer::Announcer;
-use crate::cli::Serve;
+use crate::cli::{MailOptions, Serve};
 use crate::upkeep::upkeep;
 
 /// After how many deliveries a job that meets transient trouble fails for good.
@@ -52,6 +52,8 @@ enum ServeError {
     NoTemplates(PathBuf),
     #[error(transparent)]
     Data(#[from] OpenError),
+    #[error("--smtp-url makes no sense: {0}. Write it like smtps://user:password@mail.example.org")]
+    Mail(#[from] lettre::transport::smtp::Error),
     #[error("cannot start the typesetter: {0}")]
     Typesetter(io::Error),
     #[error("the server stopped: {0}")]
@@ -64,7 +66,7 @@ pub(crate) fn serve(options: Serve) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}.");
-            ExitCode::from(if matches!(error, ServeError::TokenMissing(_)) { 2 } else { 1 })
+            ExitCode::from(if matches!(error, ServeError::TokenMissing(_) | ServeError::Mail(_)) { 2 } else { 1 })
         }
     }
 }
@@ -86,7 +88,7 @@ async fn run(options: Serve) -> Result<(), ServeError> {
     let local = Local::open(&options.data, MAX_ATTEMPTS + SPARE_DELIVERIES).await?;
 
     let (stop, stopped) = watch::channel(false);
-    let closing = closing(&options, &local, &url);
+    let closing = closing(&options, &local, &url)?;
     let mut tasks = start_workers(&options, &local, &closing, &stopped)?;
     let sweeper = Sweeper { queue: Arc::new(local.queue.clone()), closing };
     tasks.spawn(upkeep(Arc::new(sweeper), local.expiry.clone(), stopped.clone()));
@@ -101,15 +103,20 @@ async fn run(options: Serve) -> Result<(), ServeError> {
     Ok(())
 }
 
-fn closing(options: &Serve, local: &Local, url: &str) -> Closing {
-    Closing {
+fn closing(options: &Serve, local: &Local, url: &str) -> Result<Closing, ServeError> {
+    let MailOptions { smtp_url, mail_from, mail_to } = &options.mail;
+    let notifier: Arc<dyn Notifier> = match (smtp_url, mail_from, mail_to) {
+        (Some(url), Some(from), Some(to)) => Arc::new(Smtp::new(url, from.clone(), to.clone())?),
+        _ => Arc::new(local.outbox.clone()),
+    };
+    Ok(Closing {
         jobs: Arc::new(local.jobs.clone()),
-        notifier: Arc::new(Announcer(local.outbox.clone())),
+        notifier: Arc::new(Announcer(notifier)),
         links: LinkSigner::new(&local.link_key),
         public_url: options.public_url.clone().unwrap_or_else(|| url.to_owned()),
         retention: retention(options),
         patience: Patience::default(),
-    }
+    })
 }
 
 fn announce_start(options: &Serve, url: &str, names: &[String]) {
@@ -130,6 +137,8 @@ fn listener(options: &Serve, catalogue: Catalogue, token: Option<String>, local:
         retention: retention(options),
         queue_life: OVERDUE_AFTER,
         max_data_bytes: Limits::from(&options.limits).data_bytes,
+        longest_wait: Duration::from_secs(60),
+        longest_stream: None,
         public_url: options.public_url.clone(),
     }
 }

@@ -1,47 +1,21 @@
 //! A server that is told to stop: it finishes what it can in the time it has, gives the rest back, and exits with 0.
 #![cfg(unix)]
 
-use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+mod support;
+
+use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use jobs::local::Local;
 use jobs::{Job, JobId, JobStore, Status};
-use tempfile::TempDir;
+use support::Server;
 
 const ENDLESS: &str = "#for a in range(100000) { for b in range(100000) { let c = a * b } }";
 const SLOW: &str = "#for a in range(1000) { for b in range(1000) { let c = a * b } }\nDone.";
 
-struct Server {
-    process: Child,
-    address: String,
-    folder: TempDir,
-}
-
 impl Server {
-    fn start(main: &str, stop_timeout: &str) -> Self {
-        let folder = TempDir::new().expect("a folder");
-        let template = folder.path().join("templates/mine");
-        fs::create_dir_all(&template).expect("a folder");
-        fs::write(template.join("main.typ"), main).expect("a template");
-        let mut process = Command::new(env!("CARGO_BIN_EXE_pressrun"))
-            .args(["serve", "--addr", "127.0.0.1:0", "--stop-timeout", stop_timeout])
-            .current_dir(&folder)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("pressrun starts");
-        let mut greeting = String::new();
-        let mut stdout = BufReader::new(process.stdout.take().expect("piped"));
-        stdout.read_line(&mut greeting).expect("it says where it listens");
-        let address = greeting.trim().rsplit("http://").next().expect("a URL").to_owned();
-        // It must be able to print its announcements.
-        std::thread::spawn(move || std::io::copy(&mut stdout, &mut std::io::sink()));
-        Self { process, address, folder }
-    }
-
     fn call(&self, request: &str, body: &str) -> String {
         let mut stream = TcpStream::connect(&self.address).expect("the server listens");
         let length = body.len();
@@ -83,16 +57,9 @@ impl Server {
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        _ = self.process.kill();
-        _ = self.process.wait();
-    }
-}
-
 #[test]
 fn a_stopped_server_finishes_the_report_in_progress() {
-    let mut server = Server::start(SLOW, "60");
+    let mut server = Server::start(SLOW, &["--stop-timeout", "60"]);
     let id = server.run_job();
     let job = server.stop(id);
     assert_eq!(job.status, Status::Completed, "{job:?}");
@@ -101,7 +68,7 @@ fn a_stopped_server_finishes_the_report_in_progress() {
 
 #[test]
 fn a_stopped_server_gives_back_what_takes_too_long() {
-    let mut server = Server::start(ENDLESS, "1");
+    let mut server = Server::start(ENDLESS, &["--stop-timeout", "1"]);
     let id = server.run_job();
     let job = server.stop(id);
     assert_eq!((job.status, job.error), (Status::Queued, None));

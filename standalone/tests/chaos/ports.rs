@@ -6,8 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use jobs::{
-    Announcement, Claim, Claimed, Content, Delivery, Failed, Held, Job, JobId, JobStore, Message, Notifier,
-    ObjectStore, Opened, Queue, Reservation, Reserved, Terms, Ticket, Unavailable,
+    Announcement, Claim, Claimed, Content, Delivery, Failed, Held, Job, JobId, JobStore, Listed, Listing, Message,
+    Notifier, ObjectStore, Opened, Queue, Reservation, Reserved, Terms, Ticket, Unavailable,
 };
 use serde_json::Value;
 use uuid::Uuid;
@@ -34,6 +34,10 @@ impl JobStore for Ports {
 
     async fn get(&self, id: JobId) -> Result<Option<Job>, Unavailable> {
         self.faults.call("get", self.world.local.jobs.get(id)).await
+    }
+
+    async fn list(&self, listing: &Listing) -> Result<Listed, Unavailable> {
+        self.faults.call("list", self.world.local.jobs.list(listing)).await
     }
 
     async fn claim(&self, job: &Job, claim: &Claim) -> Result<Claimed, Unavailable> {

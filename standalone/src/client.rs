@@ -1,0 +1,288 @@
+//! A Pressrun server as its callers see it: its calls, made again while trouble may pass.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+use std::time::Duration;
+
+use backon::{ExponentialBuilder, Retryable};
+use jobs::{Job, JobId, Status};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
+use reqwest::redirect::Policy;
+use reqwest::{RequestBuilder, Response, Url};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::caller::{CallerError, Refusal, failed_to};
+use crate::cli::Server;
+use crate::progress::Progress;
+
+/// How long a connection may take to come about.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a server may be silent: longer than any [wait](LONG_POLL).
+const SILENCE: Duration = Duration::from_secs(60);
+
+/// How long the server is asked to hold its answer about a job that does not change.
+const LONG_POLL: Duration = Duration::from_secs(30);
+
+/// How often a call is made again while trouble may pass.
+const RETRIES: usize = 4;
+
+/// The pause before the first of them; each is twice as long as the one before, and longer by chance.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+
+/// The longest pause that a server may ask for.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// The most jobs that a page of the list has.
+const PAGE: usize = 100;
+
+/// One server, and the token it is shown.
+pub(crate) struct Client {
+    base: String,
+    token: Option<HeaderValue>,
+    /// Follows no redirect: a call to another address is for the person at the keyboard to make.
+    calls: reqwest::Client,
+    /// Follows redirects, on AWS to S3, and takes the token along to the same host only.
+    downloads: reqwest::Client,
+    progress: Progress,
+}
+
+/// The answer to a request that was queued.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Accepted {
+    pub(crate) id: JobId,
+    pub(crate) status_url: String,
+}
+
+/// The answer about a template.
+#[derive(Debug, Deserialize)]
+struct Template {
+    sample: Option<Value>,
+}
+
+/// A job as the server tells of it.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "Value")]
+pub(crate) struct Record {
+    pub(crate) job: Job,
+    pub(crate) report_url: Option<String>,
+    /// All that was told.
+    pub(crate) json: Value,
+}
+
+impl TryFrom<Value> for Record {
+    type Error = serde_json::Error;
+
+    fn try_from(json: Value) -> Result<Self, Self::Error> {
+        let report_url = json.get("report_url").and_then(Value::as_str).map(ToOwned::to_owned);
+        Ok(Self { job: Job::deserialize(&json)?, report_url, json })
+    }
+}
+
+/// Some jobs, the newest first.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Page {
+    pub(crate) jobs: Vec<Record>,
+    /// Where the list goes on, if it does.
+    pub(crate) next: Option<Value>,
+}
+
+/// Which jobs to list.
+pub(crate) struct Listing<'a> {
+    pub(crate) status: Option<Status>,
+    pub(crate) template: Option<&'a str>,
+    pub(crate) limit: usize,
+}
+
+impl Client {
+    pub(crate) fn new(server: &Server, progress: Progress) -> Result<Self, CallerError> {
+        Url::parse(&server.url).map_err(no_url)?;
+        let token = server.token.as_deref().filter(|token| !token.is_empty());
+        let bearer = |token| HeaderValue::from_str(&format!("Bearer {token}"));
+        let unusable = |_| CallerError::Usage("the token has characters that no header may have".into());
+        let mut token = token.map(bearer).transpose().map_err(unusable)?;
+        if let Some(token) = &mut token {
+            token.set_sensitive(true);
+        }
+        Ok(Self {
+            base: server.url.clone(),
+            token,
+            calls: http(Policy::none)?,
+            downloads: http(Policy::default)?,
+            progress,
+        })
+    }
+
+    /// The data that a template's author gives as an example, if there is any.
+    pub(crate) async fn sample(&self, template: &str) -> Result<Option<Value>, CallerError> {
+        let url = self.url(&format!("/templates/{template}"));
+        let template: Template = self.insist(|| self.json(self.calls.get(&url), &url)).await?;
+        Ok(template.sample)
+    }
+
+    /// Queues a request, once, however often it must be sent.
+    pub(crate) async fn append_queue(&self, request: &Value) -> Result<Accepted, CallerError> {
+        let url = self.url("/append_queue");
+        let (body, key) = (request.to_string(), format!("\"{}\"", Uuid::new_v4()));
+        let post = || {
+            let request = self.calls.post(&url).header(CONTENT_TYPE, "application/json");
+            self.json(request.header("Idempotency-Key", &key).body(body.clone()), &url)
+        };
+        self.insist(post).await
+    }
+
+    /// A job as it stands.
+    pub(crate) async fn job(&self, id: JobId) -> Result<Record, CallerError> {
+        let url = self.url(&format!("/jobs/{id}"));
+        self.insist(|| self.json(self.calls.get(&url), &url)).await
+    }
+
+    /// A job as soon as it changes, or after a while. A server may answer at once all the same.
+    pub(crate) async fn job_when_changed(&self, id: JobId) -> Result<Record, CallerError> {
+        let url = self.url(&format!("/jobs/{id}?wait={}", LONG_POLL.as_secs()));
+        self.insist(|| self.json(self.calls.get(&url), &url)).await
+    }
+
+    /// Jobs, the newest first, as many as asked for if there are so many.
+    pub(crate) async fn jobs(&self, listing: &Listing<'_>) -> Result<Page, CallerError> {
+        let mut all = Page { jobs: Vec::new(), next: None };
+        loop {
+            let limit = (listing.limit - all.jobs.len()).min(PAGE);
+            let url = self.list_url(listing, limit, all.next.as_ref())?;
+            let page: Page = self.insist(|| self.json(self.calls.get(&url), &url)).await?;
+            all.jobs.extend(page.jobs);
+            all.next = page.next;
+            if all.next.is_none() || all.jobs.len() >= listing.limit {
+                return Ok(all);
+            }
+        }
+    }
+
+    fn list_url(&self, listing: &Listing<'_>, limit: usize, cursor: Option<&Value>) -> Result<String, CallerError> {
+        let mut query = vec![("limit", limit.to_string())];
+        query.extend(listing.status.map(|status| ("status", status.to_string())));
+        query.extend(listing.template.map(|template| ("template", template.to_owned())));
+        query.extend(cursor.map(|cursor| ("cursor", cursor.as_str().map_or(cursor.to_string(), ToOwned::to_owned))));
+        let url = Url::parse_with_params(&self.url("/jobs"), query);
+        url.map(String::from).map_err(no_url)
+    }
+
+    /// Where a person finds the report: at the address the server redirects to, or at the server's own.
+    pub(crate) async fn report_link(&self, record: &Record) -> Result<String, CallerError> {
+        let url = self.report_url(record.job.id);
+        let redirect = || async {
+            let response = self.send(self.calls.get(&url), &url).await?;
+            Ok(location(&response))
+        };
+        let own = || record.report_url.clone().unwrap_or_else(|| url.clone());
+        Ok(self.insist(redirect).await?.unwrap_or_else(own))
+    }
+
+    /// Writes the report to a file of its own, and answers with its size in bytes.
+    pub(crate) async fn download(&self, id: JobId, path: &Path) -> Result<u64, CallerError> {
+        let url = self.report_url(id);
+        self.insist(|| self.fetch(&url, path)).await
+    }
+
+    async fn fetch(&self, url: &str, path: &Path) -> Result<u64, CallerError> {
+        let mut response = self.send(self.downloads.get(url), url).await?;
+        let failed = || failed_to(format!("write {}", path.display()));
+        let mut file = File::create(path).map_err(failed())?;
+        let (mut bytes, total) = (0, response.content_length());
+        while let Some(chunk) = response.chunk().await.map_err(|source| self.unreachable(source))? {
+            file.write_all(&chunk).map_err(failed())?;
+            bytes += chunk.len() as u64;
+            self.progress.downloaded(bytes, total);
+        }
+        Ok(bytes)
+    }
+
+    /// Makes a call until it works, or trouble does not pass; then the last error is the answer.
+    async fn insist<T, F>(&self, call: impl FnMut() -> F) -> Result<T, CallerError>
+    where
+        F: Future<Output = Result<T, CallerError>>,
+    {
+        let pauses = ExponentialBuilder::default().with_min_delay(FIRST_PAUSE).with_max_times(RETRIES).with_jitter();
+        call.retry(pauses)
+            .when(CallerError::may_pass)
+            .adjust(|error, pause| match error {
+                CallerError::Unavailable(refusal) => {
+                    pause.map(|pause| pause.max(refusal.retry_after.unwrap_or_default()))
+                }
+                _ => pause,
+            })
+            .notify(|error, pause| self.progress.say(&format!("{error}; trying again in {:.1} s", pause.as_secs_f64())))
+            .await
+    }
+
+    /// Makes a call whose answer is JSON of this shape.
+    async fn json<T: DeserializeOwned>(&self, request: RequestBuilder, url: &str) -> Result<T, CallerError> {
+        let response = self.send(request, url).await?;
+        let foreign = |found: String| CallerError::Foreign { url: url.to_owned(), found };
+        if let Some(location) = location(&response) {
+            return Err(foreign(format!("it sends callers on to {location}")));
+        }
+        let body = response.bytes().await.map_err(|source| self.unreachable(source))?;
+        serde_json::from_slice(&body).map_err(|error| foreign(format!("its answer is not the expected JSON, {error}")))
+    }
+
+    /// Sends a request; an answer of 400 and more is an error.
+    async fn send(&self, request: RequestBuilder, url: &str) -> Result<Response, CallerError> {
+        let headers: HeaderMap = self.token.iter().map(|token| (AUTHORIZATION, token.clone())).collect();
+        let response = request.headers(headers).send().await.map_err(|source| self.unreachable(source))?;
+        let status = response.status();
+        if !status.is_client_error() && !status.is_server_error() {
+            return Ok(response);
+        }
+        let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+        let retry_after = retry_after.map(|seconds| Duration::from_secs(seconds).min(LONGEST_PAUSE));
+        let body = response.bytes().await.map_err(|source| self.unreachable(source))?;
+        let refusal = Box::new(Refusal::new(url, status, retry_after, &body));
+        // AWS answers 429 when every function that may run is running.
+        if status.is_server_error() || status == reqwest::StatusCode::TOO_MANY_REQUESTS {
+            return Err(CallerError::Unavailable(refusal));
+        }
+        Err(CallerError::Refused(refusal))
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+
+    fn report_url(&self, id: JobId) -> String {
+        self.url(&format!("/jobs/{id}/report"))
+    }
+
+    fn unreachable(&self, source: reqwest::Error) -> CallerError {
+        let url = source.url().map_or_else(|| self.base.clone(), ToString::to_string);
+        CallerError::Unreachable { url, source }
+    }
+}
+
+/// A client with this policy. A machine without any certificates can still make calls without TLS.
+fn http(policy: fn() -> Policy) -> Result<reqwest::Client, CallerError> {
+    let builder = || {
+        reqwest::Client::builder()
+            .redirect(policy())
+            .user_agent(concat!("pressrun/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT_TIMEOUT)
+            .read_timeout(SILENCE)
+            .referer(false)
+    };
+    let client = builder().build().or_else(|_| builder().tls_certs_only([]).build());
+    client.map_err(|error| CallerError::Usage(format!("cannot set up HTTP: {error}")))
+}
+
+fn no_url(error: impl std::fmt::Display) -> CallerError {
+    CallerError::Usage(format!("--url is not a URL: {error}"))
+}
+
+/// Where an answer sends its caller, if it does.
+fn location(response: &Response) -> Option<String> {
+    let location = response.headers().get(LOCATION).filter(|_| response.status().is_redirection())?;
+    location.to_str().ok().map(ToOwned::to_owned)
+}

@@ -1,0 +1,63 @@
+//! What a person sees while a job is on its way: one line that moves on a terminal, a line for every step elsewhere.
+
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use jobs::{Job, Status};
+
+/// How often the line moves.
+const TICK: Duration = Duration::from_millis(100);
+
+const WAITING: &str = "{spinner} {msg} [{elapsed}]";
+const DOWNLOAD: &str = "{spinner} {msg} [{bar:30}] {bytes} of {total_bytes}";
+
+/// Tells on standard error how far things are.
+#[derive(Clone)]
+pub(crate) struct Progress {
+    /// Hidden where standard error is no terminal.
+    bar: ProgressBar,
+    began: Instant,
+}
+
+impl Progress {
+    pub(crate) fn new() -> Self {
+        Self { bar: ProgressBar::new_spinner().with_style(style(WAITING)), began: Instant::now() }
+    }
+
+    /// Tells of a job that stands otherwise than before.
+    pub(crate) fn step(&self, job: &Job) {
+        let mut words = job.status.to_string();
+        if job.status == Status::Running && job.attempts > 1 {
+            words += &format!(", attempt {}", job.attempts);
+        }
+        if job.status.is_final() || self.bar.is_hidden() {
+            self.say(&format!("{words:<10} after {:.1} s", self.began.elapsed().as_secs_f64()));
+            words = "fetching the report".into();
+        }
+        self.bar.set_message(words);
+        self.bar.enable_steady_tick(TICK);
+    }
+
+    /// Tells how much of a report is here, in bytes.
+    pub(crate) fn downloaded(&self, bytes: u64, of: Option<u64>) {
+        if let Some(total) = of.filter(|_| self.bar.length() != of) {
+            self.bar.set_style(style(DOWNLOAD));
+            self.bar.set_length(total);
+        }
+        self.bar.set_position(bytes);
+    }
+
+    /// Tells something that stays.
+    pub(crate) fn say(&self, line: &str) {
+        self.bar.suspend(|| eprintln!("{line}"));
+    }
+
+    /// Takes the moving line away.
+    pub(crate) fn end(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|error| unreachable!("a template of ours: {error}"))
+}

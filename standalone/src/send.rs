@@ -1,0 +1,127 @@
+//! `pressrun send`: queues a request on a server and, if asked to, follows the job to its report.
+
+use std::fs;
+use std::io::{self, Read};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use indicatif::HumanBytes;
+use jobs::{Failure, JobId, Status};
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep_until};
+
+use crate::caller::{self, CallerError, failed_to};
+use crate::cli::SendJob;
+use crate::client::{Client, Record};
+use crate::output::Output;
+use crate::progress::Progress;
+
+/// How long a job that has not changed is left alone, whatever the server does about long polls.
+const SHORTEST_ASK: Duration = Duration::from_millis(250);
+
+/// Sends one request and says how it went.
+pub(crate) fn send(options: SendJob) -> ExitCode {
+    caller::exit(run(&options))
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn run(options: &SendJob) -> Result<(), CallerError> {
+    let output = options.output.as_deref().map(Output::new).transpose()?;
+    let data = read_data(options)?;
+    let progress = Progress::new();
+    let client = Client::new(&options.server, progress.clone())?;
+    let request = request(options, sample_unless(data, &client, options).await?);
+    let job = client.append_queue(&request).await?;
+    tell(output.as_ref(), &format!("job        {}\nstatus     {}\n", job.id, job.status_url))?;
+    if !options.wait && output.is_none() {
+        return Ok(());
+    }
+    let ended = finish(&client, &progress, job.id, output.as_ref()).await;
+    progress.end();
+    ended.inspect_err(|error| {
+        if !error.is_the_jobs() {
+            eprintln!("The server has the job. To see where it stands: pressrun job {}", job.id);
+        }
+    })
+}
+
+/// The data to send, unless it is to be the sample.
+fn read_data(options: &SendJob) -> Result<Option<Value>, CallerError> {
+    let Some(path) = &options.data else { return Ok(None) };
+    let (name, bytes) = if path.as_os_str() == "-" {
+        let mut bytes = Vec::new();
+        io::stdin().read_to_end(&mut bytes).map_err(failed_to("read standard input"))?;
+        ("standard input".to_owned(), bytes)
+    } else {
+        let name = path.display().to_string();
+        let bytes = fs::read(path).map_err(failed_to(format!("read {name}")))?;
+        (name, bytes)
+    };
+    serde_json::from_slice(&bytes).map(Some).map_err(|source| CallerError::NotJson { name, source })
+}
+
+async fn sample_unless(data: Option<Value>, client: &Client, options: &SendJob) -> Result<Value, CallerError> {
+    if let Some(data) = data {
+        return Ok(data);
+    }
+    let missing = || CallerError::Usage(format!("`{}` has no sample: say what to send with --data", options.template));
+    client.sample(&options.template).await?.ok_or_else(missing)
+}
+
+fn request(options: &SendJob, data: Value) -> Value {
+    let mut request = json!({ "template": options.template, "data": data });
+    if let Some(subject) = &options.subject {
+        request["notify"] = json!({ "subject": subject });
+    }
+    request
+}
+
+/// Follows the job to its end, and puts its report where it was asked for.
+async fn finish(client: &Client, progress: &Progress, id: JobId, output: Option<&Output>) -> Result<(), CallerError> {
+    let record = follow(client, progress, id).await?;
+    if record.job.status == Status::Failed {
+        let unknown = || Failure::new("unknown", "The job failed.", "The server does not say why.");
+        return Err(CallerError::Failed(Box::new(record.job.error.unwrap_or_else(unknown))));
+    }
+    let (pages, bytes) = (record.job.pages.unwrap_or_default(), record.job.bytes.unwrap_or_default());
+    let pages = if pages == 1 { "1 page".to_owned() } else { format!("{pages} pages") };
+    let summary = format!("report     {pages}, {}\n", HumanBytes(bytes));
+    let Some(output) = output else {
+        let link = client.report_link(&record).await?;
+        progress.end();
+        return tell(None, &format!("{summary}link       {link}\n"));
+    };
+    let received = client.download(id, &output.draft()).await?;
+    progress.end();
+    if record.job.bytes.is_some_and(|bytes| bytes != received) {
+        let found = format!("its report has {received} bytes, and its job says {bytes}");
+        return Err(CallerError::Foreign { url: record.report_url.unwrap_or_default(), found });
+    }
+    output.publish()?;
+    tell(Some(output), &summary)
+}
+
+/// Asks about the job until it has ended.
+async fn follow(client: &Client, progress: &Progress, id: JobId) -> Result<Record, CallerError> {
+    let mut record = client.job(id).await?;
+    progress.step(&record.job);
+    while !record.job.status.is_final() {
+        let (asked, seen) = (Instant::now(), record.job);
+        record = client.job_when_changed(id).await?;
+        if record.job == seen {
+            sleep_until(asked + SHORTEST_ASK).await;
+        } else {
+            progress.step(&record.job);
+        }
+    }
+    Ok(record)
+}
+
+/// Prints what a script may want to read, out of the way of a report on standard output.
+fn tell(output: Option<&Output>, lines: &str) -> Result<(), CallerError> {
+    if output.is_some_and(Output::is_stdout) {
+        eprint!("{lines}");
+        return Ok(());
+    }
+    caller::print(lines)
+}

@@ -1,0 +1,111 @@
+//! `pressrun job` and `pressrun jobs`: what a server has on record.
+
+use std::fmt::Write;
+use std::process::ExitCode;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use indicatif::HumanBytes;
+use jobs::{Failure, Job};
+use serde_json::{Value, json};
+
+use crate::caller::{self, CallerError};
+use crate::cli::{ListJobs, ShowJob};
+use crate::client::{Client, Listing, Record};
+use crate::progress::Progress;
+
+/// Prints one job.
+pub(crate) fn job(options: ShowJob) -> ExitCode {
+    caller::exit(show(&options))
+}
+
+/// Prints a list of jobs.
+pub(crate) fn jobs(options: ListJobs) -> ExitCode {
+    caller::exit(list(&options))
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn show(options: &ShowJob) -> Result<(), CallerError> {
+    let record = Client::new(&options.server, Progress::new())?.job(options.id).await?;
+    caller::print(&if options.json { pretty(&record.json) } else { described(&record) })
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn list(options: &ListJobs) -> Result<(), CallerError> {
+    let listing =
+        Listing { status: options.status, template: options.template.as_deref(), limit: options.limit.into() };
+    let page = Client::new(&options.server, Progress::new())?.jobs(&listing).await?;
+    if options.json {
+        let jobs: Vec<_> = page.jobs.into_iter().map(|record| record.json).collect();
+        let mut json = json!({ "jobs": jobs });
+        if let Some(next) = page.next {
+            json["next"] = next;
+        }
+        return caller::print(&pretty(&json));
+    }
+    if page.jobs.is_empty() {
+        eprintln!("There are no such jobs.");
+        return Ok(());
+    }
+    caller::print(&table(page.jobs.iter().map(|record| row(&record.job)).collect()))
+}
+
+fn pretty(json: &Value) -> String {
+    format!("{json:#}\n")
+}
+
+fn described(record: &Record) -> String {
+    let job = &record.job;
+    let time = |time: Option<DateTime<Utc>>| time.map(|time| time.to_rfc3339_opts(SecondsFormat::Millis, true));
+    let lines = [
+        ("job", Some(job.id.to_string())),
+        ("status", Some(job.status.to_string())),
+        ("template", Some(job.template.clone())),
+        ("queued", time(Some(job.enqueued_at))),
+        ("started", time(job.started_at)),
+        ("finished", time(job.finished_at)),
+        ("attempts", Some(job.attempts.to_string())),
+        ("retries", Some(job.retries).filter(|retries| *retries > 0).map(|retries| retries.to_string())),
+        ("pages", job.pages.map(|pages| pages.to_string())),
+        ("size", job.bytes.map(|bytes| HumanBytes(bytes).to_string())),
+        ("report", record.report_url.clone()),
+        ("error", job.error.as_ref().map(reason)),
+    ];
+    let known = lines.into_iter().filter_map(|(name, value)| Some((name, value?)));
+    let mut text: String = known.map(|(name, value)| format!("{name:<10} {value}\n")).collect();
+    for diagnostic in job.error.iter().flat_map(|error| &error.diagnostics) {
+        // A String takes whatever is written to it.
+        _ = write!(text, "\n{}\n", diagnostic.rendered);
+    }
+    text
+}
+
+/// In one line. Where there are diagnostics, they are the detail.
+fn reason(error: &Failure) -> String {
+    if error.diagnostics.is_empty() { format!("{} {}", error.title, error.detail) } else { error.title.clone() }
+}
+
+const COLUMNS: [&str; 7] = ["JOB", "STATUS", "TEMPLATE", "QUEUED", "PAGES", "SIZE", "ERROR"];
+
+fn row(job: &Job) -> [String; 7] {
+    [
+        job.id.to_string(),
+        job.status.to_string(),
+        job.template.clone(),
+        job.enqueued_at.to_rfc3339_opts(SecondsFormat::Secs, true),
+        job.pages.map(|pages| pages.to_string()).unwrap_or_default(),
+        job.bytes.map(|bytes| HumanBytes(bytes).to_string()).unwrap_or_default(),
+        job.error.as_ref().map(|error| error.title.clone()).unwrap_or_default(),
+    ]
+}
+
+fn table(jobs: Vec<[String; 7]>) -> String {
+    let head = COLUMNS.map(ToOwned::to_owned);
+    let rows: Vec<_> = std::iter::once(head).chain(jobs).collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or_default();
+    let widths: Vec<_> = (0..COLUMNS.len()).map(width).collect();
+    let line = |row: &[String; 7]| {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+        format!("{}\n", cells.collect::<Vec<_>>().join("  ").trim_end())
+    };
+    rows.iter().map(line).collect()
+}
