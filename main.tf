@@ -80,6 +80,7 @@ resource "aws_lambda_function" "listener" {
       local.environment,
       local.pipeline,
       local.data_limit,
+      { PRESSRUN_REPORTS_ORIGIN = "https://${aws_s3_bucket.reports.bucket_regional_domain_name}" },
       var.auth_enabled ? { PRESSRUN_TOKEN = local.api_token } : {},
     )
   }

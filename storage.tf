@@ -135,6 +135,16 @@ resource "aws_s3_bucket_lifecycle_configuration" "reports" {
   depends_on = [aws_s3_bucket_versioning.reports]
 }
 
+# The page, which the function URL serves, shows reports by fetching their signed URLs.
+resource "aws_s3_bucket_cors_configuration" "reports" {
+  bucket = aws_s3_bucket.reports.id
+
+  cors_rule {
+    allowed_methods = ["GET"]
+    allowed_origins = [local.listener_url]
+  }
+}
+
 resource "aws_s3_bucket_policy" "reports" {
   bucket = aws_s3_bucket.reports.id
   policy = data.aws_iam_policy_document.bucket_tls_only.json

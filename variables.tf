@@ -126,8 +126,8 @@ variable "listener_timeout_seconds" {
   nullable    = false
 
   validation {
-    condition     = var.listener_timeout_seconds >= 3 && var.listener_timeout_seconds <= 900 && floor(var.listener_timeout_seconds) == var.listener_timeout_seconds
-    error_message = "listener_timeout_seconds must be a whole number from 3 to 900."
+    condition     = var.listener_timeout_seconds >= 25 && var.listener_timeout_seconds <= 900 && floor(var.listener_timeout_seconds) == var.listener_timeout_seconds
+    error_message = "listener_timeout_seconds must be a whole number from 25 to 900: callers who wait for a change are answered after 15 seconds."
   }
 }
 

@@ -52,7 +52,7 @@ def test_the_end_of_a_job_is_mailed_and_an_outage_loses_no_mail(program, tmp_pat
     assert recipients == ["ann@example.org", "bob@example.org"]
     assert (mail["From"], mail["Subject"]) == ("Reports <reports@example.org>", "Month end")
     assert (mail["X-Pressrun-Job"], mail["X-Pressrun-Tags"]) == (job["id"], "month-end, eu")
-    assert mail["Message-ID"] == f"<{job['id']}.completed@pressrun>"
+    assert mail["Message-ID"] == f"<{job['id']}.0.completed@pressrun>"
     assert f"{server.url}/r/{job['id']}?expires=" in mail.get_content()
     assert not list((tmp_path / "data/outbox").iterdir()), "what was sent is not left in the outbox as well"
 

@@ -63,6 +63,7 @@ impl Door {
             retention: TimeDelta::days(30),
             queue_life: TimeDelta::days(4),
             max_data_bytes: u64::MAX,
+            reports_origin: None,
             longest_wait: Duration::ZERO,
             longest_stream: Some(Duration::ZERO),
             public_url: None,

@@ -18,6 +18,8 @@ pub struct Announcement {
     pub template: String,
     /// How it ended.
     pub status: Status,
+    /// How often it had been queued again.
+    pub retries: u32,
     /// The caller's own words.
     pub tags: Vec<String>,
     /// The subject, printable ASCII.
@@ -63,7 +65,7 @@ impl Announcement {
         };
         let subject = subject.chars().take(MAX_SUBJECT_CHARS).collect();
         let (template, tags) = (job.template.clone(), job.notify.tags.clone());
-        Self { job_id: job.id, template, status, tags, subject, text }
+        Self { job_id: job.id, template, status, retries: job.retries, tags, subject, text }
     }
 }
 

@@ -61,6 +61,8 @@ impl FromStr for EventId {
 /// What happened to `job` after the event `last`, in order; everything since it was last queued where there is none.
 pub fn events(job: &Job, last: Option<EventId>) -> Vec<Event> {
     let now = EventId::of(job);
+    // Attempts that were counted anew, after a redrive, leave a caller with an id that is yet to come.
+    let last = last.filter(|last| *last <= now);
     let queued = Job {
         status: Status::Queued,
         attempts: 0,
@@ -121,6 +123,8 @@ mod tests {
         assert_eq!(told(&job, Some("0.1.0")), expected(&[("0.2.0", "running"), ("0.2.2", "completed")]));
         assert_eq!(told(&job, Some("0.1.1")), expected(&[("0.2.0", "running"), ("0.2.2", "completed")]));
         assert_eq!(told(&job, Some("0.2.2")), []);
+        let redriven = self::job(Status::Completed, 1);
+        assert_eq!(told(&redriven, Some("0.5.2")).len(), 3, "attempts were counted anew, and all is told");
         let retried = Job { retries: 1, ..self::job(Status::Queued, 0) };
         assert_eq!(told(&retried, Some("0.2.2")), expected(&[("1.0.1", "queued")]));
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use axum::http::header::{AUTHORIZATION, HOST, ORIGIN, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -13,12 +13,29 @@ use crate::{Listener, Problem};
 
 /// Lets a request through if it shows the token, or if there is none to show.
 pub(crate) async fn require_token(State(listener): State<Arc<Listener>>, request: Request, next: Next) -> Response {
-    let Some(token) = &listener.token else { return next.run(request).await };
+    let Some(token) = &listener.token else {
+        return if is_foreign(&listener, &request) { foreign() } else { next.run(request).await };
+    };
     match shown_token(&request) {
         Some(shown) if bool::from(shown.as_bytes().ct_eq(token.as_bytes())) => next.run(request).await,
         Some(_) => refusal("The token is not the right one. Check it for a missing or an extra character."),
         None => refusal("Send the token in the header `Authorization: Bearer <token>`."),
     }
+}
+
+/// Whether a browser sent the request for a page of another site. Without a token nothing else keeps such a page from
+/// queueing jobs on a server that only this machine can reach.
+fn is_foreign(listener: &Listener, request: &Request) -> bool {
+    let Some(origin) = request.headers().get(ORIGIN) else { return false };
+    let origin = origin.to_str().unwrap_or_default();
+    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
+    let own = origin.split_once("://").is_some_and(|(_, authority)| Some(authority) == host);
+    !own && listener.public_url.as_deref() != Some(origin)
+}
+
+fn foreign() -> Response {
+    let detail = "A browser sent it for a page of another site. Give the server a token, and show it from there.";
+    Problem::new(StatusCode::FORBIDDEN, "foreign-origin", "This call came from another site.", detail).into_response()
 }
 
 fn shown_token(request: &Request) -> Option<&str> {

@@ -69,7 +69,7 @@ impl Follower {
     }
 
     /// Whether there is nothing to tell, and never will be.
-    fn is_done(&self) -> bool {
+    pub(crate) fn is_done(&self) -> bool {
         self.job.status.is_final() && self.untold.is_empty()
     }
 

@@ -62,6 +62,8 @@ pub struct Listener {
     /// How long a stream of events may go on before the caller must take it up again: for a host that passes answers on
     /// only when they are whole. As long as the job where absent.
     pub longest_stream: Option<Duration>,
+    /// Where reports are fetched from if not from here, such as `https://bucket.s3.eu-central-1.amazonaws.com`.
+    pub reports_origin: Option<String>,
     /// Where callers reach this listener, without a slash at the end; taken from each request where absent.
     pub public_url: Option<String>,
 }

@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use jobs::LinkSigner;
-use jobs::aws::environment::{self, BUCKET, DATA_LIMIT, LINK_KEY, QUEUE_URL, RETENTION_DAYS, TABLE, TOKEN};
+use jobs::aws::environment::{
+    self, BUCKET, DATA_LIMIT, LINK_KEY, QUEUE_URL, REPORTS_ORIGIN, RETENTION_DAYS, TABLE, TOKEN,
+};
 use jobs::aws::{Bucket, DynamoStore, SqsQueue, sdk_config};
 use jobs::job::{DEFAULT_MAX_DATA_BYTES, MEBIBYTE};
 use lambda_http::Error;
 use listener::{Catalogue, Listener};
 
-/// How long one call to a queue or store may take. A request makes six at the most, within the function's 30 seconds.
+/// How long one call to a queue or store may take. What is queued takes six at the most, within the function's 30 seconds.
 const PATIENCE: Duration = Duration::from_secs(4);
 
 /// How long a caller may wait for a change: the function's timeout is 30 seconds unless set otherwise.
@@ -32,6 +34,7 @@ async fn main() -> Result<(), Error> {
         retention: TimeDelta::days(environment::parsed(RETENTION_DAYS)?.unwrap_or(30)),
         queue_life: environment::queue_life()?,
         max_data_bytes: environment::parsed(DATA_LIMIT)?.map_or(DEFAULT_MAX_DATA_BYTES, |limit: u64| limit * MEBIBYTE),
+        reports_origin: environment::optional(REPORTS_ORIGIN),
         longest_wait: LONGEST_WAIT,
         longest_stream: Some(LONGEST_WAIT),
         public_url: None,

@@ -1,34 +1,43 @@
 //! `GET /`: the page on which a person queues reports and watches them. Its three files are part of the program.
 
+use std::sync::Arc;
+
+use axum::extract::State;
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::response::IntoResponse;
 
-/// Nothing from elsewhere, nothing inline, in nobody's frame. A report is shown from a `blob:` URL.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
-    img-src 'self' data:; frame-src 'self' blob:; object-src 'none'; base-uri 'none'; form-action 'none'; \
-    frame-ancestors 'none'";
+use crate::Listener;
 
-pub(crate) async fn html() -> impl IntoResponse {
-    file("text/html; charset=utf-8", include_str!("page/index.html"))
+pub(crate) async fn html(State(listener): State<Arc<Listener>>) -> impl IntoResponse {
+    file(&listener, "text/html; charset=utf-8", include_str!("page/index.html"))
 }
 
-pub(crate) async fn css() -> impl IntoResponse {
-    file("text/css; charset=utf-8", include_str!("page/page.css"))
+pub(crate) async fn css(State(listener): State<Arc<Listener>>) -> impl IntoResponse {
+    file(&listener, "text/css; charset=utf-8", include_str!("page/page.css"))
 }
 
-pub(crate) async fn script() -> impl IntoResponse {
-    file("text/javascript; charset=utf-8", include_str!("page/page.js"))
+pub(crate) async fn script(State(listener): State<Arc<Listener>>) -> impl IntoResponse {
+    file(&listener, "text/javascript; charset=utf-8", include_str!("page/page.js"))
 }
 
-fn file(content_type: &'static str, content: &'static str) -> impl IntoResponse {
+fn file(listener: &Listener, content_type: &str, content: &'static str) -> impl IntoResponse + use<> {
     let headers = [
-        (CONTENT_TYPE, content_type),
-        (CONTENT_SECURITY_POLICY, POLICY),
-        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (REFERRER_POLICY, "no-referrer"),
-        (CACHE_CONTROL, "no-cache"),
+        (CONTENT_TYPE, content_type.to_owned()),
+        (CONTENT_SECURITY_POLICY, policy(listener)),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
+        (REFERRER_POLICY, "no-referrer".to_owned()),
+        (CACHE_CONTROL, "no-cache".to_owned()),
     ];
     (headers, content)
+}
+
+/// Nothing from elsewhere but the reports, nothing inline, in nobody's frame. A report is shown from a `blob:` URL.
+fn policy(listener: &Listener) -> String {
+    let reports = listener.reports_origin.as_deref().unwrap_or_default();
+    format!(
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self' {reports}; img-src 'self' data:; \
+         frame-src 'self' blob:; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
 }

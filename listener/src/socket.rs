@@ -17,13 +17,15 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
 use crate::append_queue::{acceptance, submit};
 use crate::base_url::base_url;
 use crate::body::{MAX_BODY_BYTES, malformed};
+use crate::catalogue::Violation;
 use crate::events::Follower;
 use crate::job::{Answer, find_by_id, unknown};
+use crate::request::Invalid;
 use crate::{Listener, Problem};
 
 /// How often a client is asked whether it is still there.
@@ -61,7 +63,7 @@ pub(crate) async fn socket(
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
     let upgrade = upgrade.map_err(|error| {
-        let detail = format!("{}. Connect with a WebSocket client.", error.body_text());
+        let detail = format!("{}. Use a WebSocket client, and `pressrun serve`.", error.body_text());
         Problem::new(StatusCode::BAD_REQUEST, "websocket-expected", "This path speaks WebSocket only.", detail)
     })?;
     let base_url = base_url(&listener, &headers);
@@ -73,38 +75,39 @@ async fn serve(listener: Arc<Listener>, base_url: String, mut socket: WebSocket)
     let (frames, mut waiting) = mpsc::channel(WAITING_FRAMES);
     let mut client = Client { listener, base_url, frames, followers: JoinSet::new() };
     let (mut ping, mut heard_at) = (interval(PING), Instant::now());
+    ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        tokio::select! {
+        let sent = tokio::select! {
             message = socket.recv() => {
                 heard_at = Instant::now();
                 match message {
-                    Some(Ok(Message::Text(text))) => {
-                        let answer = client.answer(&text).await;
-                        if send(&mut socket, &answer).await.is_err() {
-                            return;
-                        }
+                    Some(Ok(message @ (Message::Text(_) | Message::Binary(_)))) => {
+                        let answer = client.answer(message.to_text().unwrap_or_default()).await;
+                        send(&mut socket, json_text(&answer)).await
                     }
-                    Some(Ok(Message::Close(_)) | Err(_)) | None => return,
-                    Some(Ok(_)) => {}
+                    // What is to be said to a close or a ping is said with the next look.
+                    Some(Ok(_)) => Some(()),
+                    Some(Err(_)) | None => None,
                 }
             }
-            Some(frame) = waiting.recv() => {
-                if send(&mut socket, &frame).await.is_err() {
-                    return;
-                }
-            }
-            _ = ping.tick() => {
-                if heard_at.elapsed() > SILENCE || socket.send(Message::Ping(Vec::new().into())).await.is_err() {
-                    return;
-                }
-            }
-            Some(_) = client.followers.join_next() => {}
+            Some(frame) = waiting.recv() => send(&mut socket, json_text(&frame)).await,
+            _ = ping.tick(), if heard_at.elapsed() <= SILENCE => send(&mut socket, Message::Ping(Vec::new().into())).await,
+            _ = sleep_until(heard_at + SILENCE + PING) => None,
+            Some(_) = client.followers.join_next() => Some(()),
+        };
+        if sent.is_none() {
+            return;
         }
     }
 }
 
-async fn send(socket: &mut WebSocket, frame: &Value) -> Result<(), axum::Error> {
-    socket.send(Message::Text(frame.to_string().into())).await
+/// Sends to a client that reads; nothing comes back of one that does not.
+async fn send(socket: &mut WebSocket, message: Message) -> Option<()> {
+    timeout(SILENCE, socket.send(message)).await.ok()?.ok()
+}
+
+fn json_text(frame: &Value) -> Message {
+    Message::Text(frame.to_string().into())
 }
 
 impl Client {
@@ -126,7 +129,10 @@ impl Client {
             self.follow(job, None);
             return Ok(answer);
         }
-        let asked: Subscription = serde_json::from_value(body).map_err(|error| malformed(&error))?;
+        let asked: Subscription = serde_json::from_value(body).map_err(|error| {
+            let detail = format!("{error}; a subscription is {{\"subscribe\": \"<job id>\"}}");
+            Invalid::Request.problem(&[Violation { pointer: String::new(), detail }])
+        })?;
         let id: JobId = asked.subscribe.parse().map_err(|_| unknown())?;
         let job = find_by_id(&self.listener, id).await?;
         self.follow(job, asked.last_event_id.and_then(|id| id.parse().ok()));
@@ -135,12 +141,17 @@ impl Client {
 
     fn follow(&mut self, job: Job, last: Option<EventId>) {
         let (frames, base_url, listener) = (self.frames.clone(), self.base_url.clone(), self.listener.clone());
+        let id = job.id;
         let mut follower = Follower::new(listener.clone(), job, last);
         self.followers.spawn(async move {
             while let Some(event) = follower.next().await {
                 if frames.send(frame(&listener, event, &base_url)).await.is_err() {
                     return;
                 }
+            }
+            if !follower.is_done() {
+                // Nobody is left to tell if the connection is gone.
+                _ = frames.send(broken_off(id)).await;
             }
         });
     }
@@ -155,6 +166,14 @@ fn frame(listener: &Listener, event: Event, base_url: &str) -> Value {
     }
     frame["job"] = serde_json::to_value(Answer::new(job, base_url)).unwrap_or_default();
     frame
+}
+
+/// Told in place of the events that do not come.
+fn broken_off(id: JobId) -> Value {
+    let detail = "The job's record could not be read, or is kept no longer. Subscribe to the job again.";
+    let title = "The job cannot be followed any more.";
+    let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", title, detail);
+    problem.with("job_id", id.to_string()).to_json()
 }
 
 fn too_many() -> Problem {

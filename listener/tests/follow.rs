@@ -223,3 +223,11 @@ async fn the_page_brings_its_policy_and_needs_no_token() {
     }
     assert_eq!(bench.get("/jobs").await.status, StatusCode::UNAUTHORIZED);
 }
+
+#[tokio::test]
+async fn the_page_may_fetch_reports_from_where_they_are() {
+    let origin = "https://bucket.s3.eu-central-1.amazonaws.com";
+    let bench = Bench::with(|listener| Listener { reports_origin: Some(origin.into()), ..listener }).await;
+    let policy = bench.get("/").await.header("content-security-policy").to_owned();
+    assert!(policy.contains(&format!("connect-src 'self' {origin};")), "{policy}");
+}

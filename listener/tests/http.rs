@@ -267,6 +267,22 @@ async fn callers_must_show_the_token_where_there_is_one() {
 }
 
 #[tokio::test]
+async fn a_page_of_another_site_is_refused_where_there_is_no_token() {
+    let bench = Bench::new().await;
+    let with_origin = |origin: &str| {
+        let mut request = post(good().to_string());
+        request.headers_mut().insert("origin", origin.parse().expect("a header's value"));
+        bench.send(request)
+    };
+    for origin in ["https://evil.example", "http://press.test:81", "null", ""] {
+        let answer = with_origin(origin).await;
+        assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (403, "foreign-origin"), "{origin}");
+    }
+    assert_eq!(bench.queued().await, None);
+    assert_eq!(with_origin("http://press.test").await.status, StatusCode::ACCEPTED);
+}
+
+#[tokio::test]
 async fn templates_are_listed_and_shown_as_they_are_now() {
     let bench = Bench::new().await;
     assert_eq!(bench.get("/templates").await.json(), json!({"templates": ["list"]}));

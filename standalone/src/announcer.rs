@@ -1,13 +1,13 @@
-//! Announcements on one machine: printed for whoever watches, and mailed where there is a mail server, or kept in the outbox.
+//! Announcements on one machine: printed for whoever watches, and and kept in the outbox.
 
 use std::io::{self, Write};
-use std::sync::Arc;
 
 use async_trait::async_trait;
+use jobs::local::Outbox;
 use jobs::{Announcement, Notifier, Unavailable};
 
-/// Prints each announcement, once it is mailed or left in the outbox.
-pub(crate) struct Announcer(pub(crate) Arc<dyn Notifier>);
+/// Prints each announcement and leaves it in the outbox.
+pub(crate) struct Announcer(pub(crate) Outbox);
 
 #[async_trait]
 impl Notifier for Announcer {

@@ -107,11 +107,12 @@ fn closing(options: &Serve, local: &Local, url: &str) -> Result<Closing, ServeEr
     let MailOptions { smtp_url, mail_from, mail_to } = &options.mail;
     let notifier: Arc<dyn Notifier> = match (smtp_url, mail_from, mail_to) {
         (Some(url), Some(from), Some(to)) => Arc::new(Smtp::new(url, from.clone(), to.clone())?),
-        _ => Arc::new(local.outbox.clone()),
+        // What links lead to is for whoever is at this machine.
+        _ => Arc::new(Announcer(local.outbox.clone())),
     };
     Ok(Closing {
         jobs: Arc::new(local.jobs.clone()),
-        notifier: Arc::new(Announcer(notifier)),
+        notifier,
         links: LinkSigner::new(&local.link_key),
         public_url: options.public_url.clone().unwrap_or_else(|| url.to_owned()),
         retention: retention(options),
@@ -137,6 +138,7 @@ fn listener(options: &Serve, catalogue: Catalogue, token: Option<String>, local:
         retention: retention(options),
         queue_life: OVERDUE_AFTER,
         max_data_bytes: Limits::from(&options.limits).data_bytes,
+        reports_origin: None,
         longest_wait: Duration::from_secs(60),
         longest_stream: None,
         public_url: options.public_url.clone(),

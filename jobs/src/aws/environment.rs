@@ -13,6 +13,7 @@
 //! | [`TOPIC_ARN`] | processor, sweeper | ARN of the SNS topic |
 //! | [`PUBLIC_URL`] | processor, sweeper | where callers reach the listener |
 //! | [`TOKEN`] | listener | bearer token callers must show; none is asked for where absent or empty |
+//! | [`REPORTS_ORIGIN`] | listener | origin of signed URLs, from which the page fetches reports; none where absent |
 //! | [`DEAD_LETTERS_URL`] | sweeper | URL of the SQS queue of dead letters |
 //! | [`MAX_ATTEMPTS`] | processor | after how many deliveries a job fails for good, less than the queue's `maxReceiveCount`; 4 where absent |
 //! | [`TIME_LIMIT`] | processor | wall time of typesetting in seconds; the function's own limit where absent |
@@ -60,6 +61,8 @@ pub const PAGE_LIMIT: &str = "PRESSRUN_PAGE_LIMIT";
 pub const DATA_LIMIT: &str = "PRESSRUN_DATA_LIMIT_MB";
 /// See the [table](self).
 pub const QUEUE_RETENTION: &str = "PRESSRUN_QUEUE_RETENTION_SECONDS";
+/// See the [table](self).
+pub const REPORTS_ORIGIN: &str = "PRESSRUN_REPORTS_ORIGIN";
 /// See the [table](self).
 pub const DEAD_LETTERS_URL: &str = "PRESSRUN_DEAD_LETTERS_URL";
 

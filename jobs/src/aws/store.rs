@@ -1,6 +1,7 @@
 //! The record of jobs in DynamoDB. Every claim and every fenced write is one conditional update.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_config::SdkConfig;
@@ -33,6 +34,9 @@ const IDS_AT_A_TIME: i32 = 50;
 
 /// After how many records a list is cut short, however few of them were wanted.
 const MOST_LOOKED_AT: usize = 1_000;
+
+/// How often records that DynamoDB left out of a batch are asked for again.
+const MOST_ROUNDS: u32 = 5;
 
 /// What a job is read from: all but its data, which may be large. Some of the names are reserved words.
 const COLUMNS: &str = "#c0, #c1, #c2, #c3, #c4, #c5, #c6, #c7, #c8, #c9, #c10, #c11, #c12, #c13";
@@ -131,7 +135,11 @@ impl DynamoStore {
         let attempted = "list the jobs";
         let mut found = HashMap::new();
         let mut keys: Vec<Item> = ids.iter().map(|id| HashMap::from([("id".to_owned(), text(id))])).collect();
-        while !keys.is_empty() {
+        for round in 0..MOST_ROUNDS {
+            if keys.is_empty() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50) * round).await;
             let wanted = KeysAndAttributes::builder().set_keys(Some(std::mem::take(&mut keys)));
             let wanted = wanted.projection_expression(COLUMNS).set_expression_attribute_names(Some(column_names()));
             let wanted = wanted.build().map_err(Unavailable::when(attempted))?;
@@ -287,7 +295,7 @@ impl JobStore for DynamoStore {
                 && listing.template.as_ref().is_none_or(|template| job.template == *template)
         };
         let (mut jobs, mut looked_at, mut before) = (Vec::new(), 0, listing.before);
-        let newest = before.and_then(|id| id.made_at()).unwrap_or_else(Utc::now);
+        let newest = before.and_then(|id| id.made_at()).map_or_else(Utc::now, |at| at.min(Utc::now()));
         for month in months(newest, listing.since) {
             loop {
                 let ids = self.ids_of(&month, before).await?;

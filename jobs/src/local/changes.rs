@@ -18,14 +18,15 @@ pub(super) struct Changes {
 pub(super) struct Waiter {
     changes: Changes,
     id: JobId,
-    written: watch::Receiver<()>,
+    /// Absent only while the waiter is dropped.
+    written: Option<watch::Receiver<()>>,
 }
 
 impl Changes {
     /// Waits for writes to a job.
     pub(super) fn wait_for(&self, id: JobId) -> Waiter {
         let written = self.lock().entry(id).or_insert_with(|| watch::channel(()).0).subscribe();
-        Waiter { changes: self.clone(), id, written }
+        Waiter { changes: self.clone(), id, written: Some(written) }
     }
 
     /// Wakes those who wait for a job.
@@ -43,15 +44,18 @@ impl Changes {
 impl Waiter {
     /// Returns after the next write.
     pub(super) async fn next(&mut self) {
-        // The sender goes with its last waiter, which this one is not yet.
-        _ = self.written.changed().await;
+        if let Some(written) = &mut self.written {
+            // The sender goes with its last waiter, and this one is there.
+            _ = written.changed().await;
+        }
     }
 }
 
 impl Drop for Waiter {
     fn drop(&mut self) {
         let mut waited_for = self.changes.lock();
-        if waited_for.get(&self.id).is_some_and(|sender| sender.receiver_count() == 1) {
+        drop(self.written.take());
+        if waited_for.get(&self.id).is_some_and(|sender| sender.receiver_count() == 0) {
             waited_for.remove(&self.id);
         }
     }

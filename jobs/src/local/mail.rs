@@ -42,13 +42,13 @@ impl Notifier for Smtp {
 type Refused = Box<dyn std::error::Error + Send + Sync>;
 
 /// The mail that tells `announcement`. Its `Message-ID` is the same however often it is sent, so that a mail program can
-/// tell a repeated one.
+/// tell a repeated one, and another when the job was queued again.
 pub(super) fn mail(announcement: &Announcement, from: &Mailbox, to: &Mailboxes) -> Result<Message, Refused> {
-    let Announcement { job_id, status, .. } = announcement;
+    let Announcement { job_id, status, retries, .. } = announcement;
     let mut mail = Message::builder()
         .from(from.clone())
         .subject(&announcement.subject)
-        .message_id(Some(format!("<{job_id}.{status}@pressrun>")))
+        .message_id(Some(format!("<{job_id}.{retries}.{status}@pressrun>")))
         .header(ContentType::TEXT_PLAIN);
     for mailbox in to.iter() {
         mail = mail.to(mailbox.clone());

@@ -174,10 +174,10 @@ impl JobStore for SqliteStore {
         }
         query.push(" ORDER BY id DESC LIMIT ").push_bind(i64::try_from(listing.limit + 1).unwrap_or(i64::MAX));
         let rows = query.build().fetch_all(&self.pool).await.map_err(Unavailable::when("list the jobs"))?;
-        let mut jobs = readable(&rows);
-        let more = jobs.len() > listing.limit;
-        jobs.truncate(listing.limit);
-        Ok(Listed { next: jobs.last().filter(|_| more).map(|job| job.id), jobs })
+        let shown = &rows[..rows.len().min(listing.limit)];
+        let last = shown.last().filter(|_| rows.len() > listing.limit);
+        let next = last.map(|row| read_id(row, "id")).transpose().map_err(Unavailable::when("list the jobs"))?;
+        Ok(Listed { jobs: readable(shown), next })
     }
 
     async fn claim(&self, job: &Job, claim: &Claim) -> Result<Claimed, Unavailable> {

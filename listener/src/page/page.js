@@ -647,6 +647,7 @@ async function listJobs(cursor) {
     next = page.next;
     say($("jobs").children.length ? "" : "There is none yet.");
   } catch (problem) {
+    if (listing !== listings) return;
     say(words(problem).join(" "));
   }
   $("more").hidden = !next;
@@ -760,10 +761,12 @@ addEventListener("popstate", openAddressed);
 document.addEventListener("visibilitychange", refresh);
 setInterval(refresh, REFRESH_MS);
 
-/** Lists the jobs anew while one of them is on its way. */
+/** Lists the jobs anew while one of them is on its way, unless a person looks at earlier ones. */
 function refresh() {
-  const open = $("jobs").querySelector('[data-status="queued"], [data-status="running"]');
-  if (open && !document.hidden && !asking && !$("jobs").contains(document.activeElement)) listJobs();
+  const jobs = $("jobs");
+  const open = jobs.querySelector('[data-status="queued"], [data-status="running"]');
+  const read = jobs.contains(document.activeElement) || jobs.children.length > PAGE;
+  if (open && !document.hidden && !asking && !read) listJobs();
 }
 
 /** Opens the job that the address names. */

@@ -92,6 +92,7 @@ impl Bench {
             retention: TimeDelta::days(30),
             queue_life: TimeDelta::days(4),
             max_data_bytes: u64::MAX,
+            reports_origin: None,
             longest_wait: Duration::from_secs(60),
             longest_stream: None,
             public_url: None,

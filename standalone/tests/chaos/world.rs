@@ -166,6 +166,7 @@ impl World {
             retention: TimeDelta::days(30),
             queue_life: QUEUE_LIFE,
             max_data_bytes: u64::MAX,
+            reports_origin: None,
             longest_wait: Duration::from_secs(60),
             longest_stream: None,
             public_url: None,
