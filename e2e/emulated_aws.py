@@ -180,10 +180,10 @@ class Deployment:
 class Inbox:
     """A queue subscribed to the topic: every announcement, kept by its job's id."""
 
-    def __init__(self, topic_arn: str) -> None:
+    def __init__(self, topic_arn: str, name: str = "pressrun-e2e-inbox", filter_policy: dict | None = None) -> None:
         self.announcements: dict[str, list[dict]] = {}
         sqs = aws("sqs")
-        self.url = sqs.create_queue(QueueName="pressrun-e2e-inbox")["QueueUrl"]
+        self.url = sqs.create_queue(QueueName=name)["QueueUrl"]
         arn = sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
         allow_topic = {
             "Effect": "Allow",
@@ -194,7 +194,8 @@ class Inbox:
         }
         policy = {"Version": "2012-10-17", "Statement": [allow_topic]}
         sqs.set_queue_attributes(QueueUrl=self.url, Attributes={"Policy": json.dumps(policy)})
-        aws("sns").subscribe(TopicArn=topic_arn, Protocol="sqs", Endpoint=arn)
+        attributes = {"FilterPolicy": json.dumps(filter_policy)} if filter_policy else {}
+        aws("sns").subscribe(TopicArn=topic_arn, Protocol="sqs", Endpoint=arn, Attributes=attributes)
 
     def of(self, job: dict) -> dict:
         """The first announcement of the job, as SNS delivers it."""

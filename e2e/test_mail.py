@@ -1,13 +1,14 @@
 """Mail: what a real SMTP server gets from `pressrun serve`, and what subscribers of the topic are told of."""
 
 import json
+import time
 from email import message_from_bytes, policy
 
 import requests
 from aiosmtpd.controller import Controller
 from aiosmtpd.handlers import Message
 
-from emulated_aws import ROOT, aws
+from emulated_aws import ROOT, Inbox, aws
 from polling import wait_for
 from server import Server, free_address
 
@@ -64,16 +65,8 @@ def test_a_mail_server_that_makes_no_sense_is_refused_at_the_start(program, tmp_
 
 
 def test_a_subscriber_is_told_of_what_its_filter_names(deployment):
-    sqs = aws("sqs")
-    queue = sqs.create_queue(QueueName="pressrun-e2e-month-end")["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    topic = deployment.outputs["topic_arn"]
-    allow = {"Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:SendMessage",
-             "Resource": arn, "Condition": {"ArnEquals": {"aws:SourceArn": topic}}}
-    policy_text = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
-    sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": policy_text})
-    filter_policy = json.dumps({"tags": ["month-end"], "status": ["completed"]})
-    aws("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes={"FilterPolicy": filter_policy})
+    filter_policy = {"tags": ["month-end"], "status": ["completed"]}
+    inbox = Inbox(deployment.outputs["topic_arn"], "pressrun-e2e-month-end", filter_policy)
 
     tagged = deployment.queue("probe", {"divisor": 8}, notify={"tags": ["eu", "month-end"]})
     others = [
@@ -83,18 +76,11 @@ def test_a_subscriber_is_told_of_what_its_filter_names(deployment):
     ]
     for job in [tagged, *others]:
         deployment.ended(job)
-    told = []
-
-    def hears() -> list:
-        answer = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, WaitTimeSeconds=1)
-        told.extend(json.loads(message["Body"]) for message in answer.get("Messages", []))
-        return told
-
-    wait_for(hears, "the announcement", within=30)
-    hears()
-    assert [message["MessageAttributes"]["job_id"]["Value"] for message in told] == [tagged["id"]]
-    attribute = told[0]["MessageAttributes"]["tags"]
+    attribute = inbox.of(tagged)["MessageAttributes"]["tags"]
     assert (attribute["Type"], json.loads(attribute["Value"])) == ("String.Array", ["eu", "month-end"])
+    time.sleep(1)  # For what comes after it.
+    assert len(inbox.all_of(tagged)) == 1
+    assert set(inbox.announcements) == {tagged["id"]}
 
 
 def test_each_address_is_subscribed_with_its_own_filter(deployment):

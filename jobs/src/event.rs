@@ -58,6 +58,11 @@ impl FromStr for EventId {
     }
 }
 
+/// Whether a record tells of another event than `seen` does, or is gone.
+pub fn is_news(job: Option<&Job>, seen: &Job) -> bool {
+    job.map(EventId::of) != Some(EventId::of(seen))
+}
+
 /// What happened to `job` after the event `last`, in order; everything since it was last queued where there is none.
 pub fn events(job: &Job, last: Option<EventId>) -> Vec<Event> {
     let now = EventId::of(job);

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
 use crate::announcement::Announcement;
-use crate::event::EventId;
+use crate::event::is_news;
 use crate::job::{Failure, Job, JobId, Status};
 
 /// A queue or store did not answer, or refused; the same call may work later.
@@ -95,8 +95,7 @@ pub trait JobStore: Send + Sync {
         let (end, mut pause) = (Instant::now() + wait, SHORTEST_LOOK);
         loop {
             let job = self.get(seen.id).await?;
-            let same = job.as_ref().is_some_and(|job| EventId::of(job) == EventId::of(seen));
-            if !same || Instant::now() >= end {
+            if is_news(job.as_ref(), seen) || Instant::now() >= end {
                 return Ok(job);
             }
             sleep_until(end.min(Instant::now() + pause)).await;

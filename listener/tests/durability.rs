@@ -116,9 +116,7 @@ async fn nobody_hears_202_before_the_job_is_on_record_and_in_the_queue() {
 #[tokio::test]
 async fn nobody_hears_202_when_the_record_cannot_be_written() {
     let bench = Bench::new().await;
-    let database = bench.folder.path().join("data/pressrun.db");
-    let pool = sqlx::SqlitePool::connect(&format!("sqlite://{}", database.display())).await.expect("the database");
-    sqlx::raw_sql("DROP TABLE jobs").execute(&pool).await.expect("dropped");
+    bench.sql("DROP TABLE jobs").await;
     let refused = bench.post(good().to_string()).await;
     assert_eq!((refused.status.as_u16(), refused.problem().as_str()), (503, "unavailable"));
 }
@@ -189,9 +187,7 @@ async fn a_key_that_was_never_confirmed_queues_its_own_job_once_more() {
     let bench = Bench::new().await;
     let body = good();
     let accepted = id(&bench.send(keyed("a", &body)).await);
-    let database = bench.folder.path().join("data/pressrun.db");
-    let pool = sqlx::SqlitePool::connect(&format!("sqlite://{}", database.display())).await.expect("the database");
-    sqlx::raw_sql("UPDATE idempotency_keys SET confirmed = 0").execute(&pool).await.expect("updated");
+    bench.sql("UPDATE idempotency_keys SET confirmed = 0").await;
     assert_eq!(id(&bench.send(keyed("a", &body)).await), accepted);
     assert_eq!(messages(&bench).await.iter().map(|message| message.id).collect::<Vec<_>>(), [accepted, accepted]);
 }
@@ -201,10 +197,8 @@ async fn a_job_that_was_failed_for_want_of_a_message_is_queued_by_the_next_reque
     let (bench, queue) = slow().await;
     queue.down.store(true, Ordering::SeqCst);
     assert_eq!(bench.send(keyed("a", &good())).await.status, StatusCode::SERVICE_UNAVAILABLE);
-    let database = bench.folder.path().join("data/pressrun.db");
-    let pool = sqlx::SqlitePool::connect(&format!("sqlite://{}", database.display())).await.expect("the database");
     let swept = "UPDATE jobs SET status = 'failed', error = '{\"type\":\"x\",\"title\":\"x\",\"detail\":\"x\"}', notified_at = 1";
-    sqlx::raw_sql(swept).execute(&pool).await.expect("updated");
+    bench.sql(swept).await;
 
     queue.down.store(false, Ordering::SeqCst);
     let accepted = id(&bench.send(keyed("a", &good())).await);

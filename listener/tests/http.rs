@@ -377,9 +377,7 @@ async fn a_signed_link_needs_no_token_and_cannot_be_altered() {
 #[tokio::test]
 async fn a_store_that_does_not_answer_is_503_and_asks_for_patience() {
     let bench = Bench::new().await;
-    let database = bench.folder.path().join("data/pressrun.db");
-    let pool = sqlx::SqlitePool::connect(&format!("sqlite://{}", database.display())).await.expect("the database");
-    sqlx::raw_sql("DROP TABLE messages; DROP TABLE jobs").execute(&pool).await.expect("dropped");
+    bench.sql("DROP TABLE messages; DROP TABLE jobs").await;
     for answer in [bench.post(good().to_string()).await, bench.get(&format!("/jobs/{}", JobId::new())).await] {
         assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (503, "unavailable"));
         assert_eq!(answer.header("retry-after"), "5");

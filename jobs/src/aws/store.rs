@@ -38,27 +38,27 @@ const MOST_LOOKED_AT: usize = 1_000;
 /// How often records that DynamoDB left out of a batch are asked for again.
 const MOST_ROUNDS: u32 = 5;
 
-/// What a job is read from: all but its data, which may be large. Some of the names are reserved words.
-const COLUMNS: &str = "#c0, #c1, #c2, #c3, #c4, #c5, #c6, #c7, #c8, #c9, #c10, #c11, #c12, #c13";
+/// What a job is read from: all but its data, which may be large.
+const COLUMNS: [&str; 14] = [
+    "id",
+    "template",
+    "status",
+    "attempts",
+    "enqueued_at",
+    "started_at",
+    "finished_at",
+    "pages",
+    "bytes",
+    "error",
+    "notified_at",
+    "retries",
+    "options",
+    "notify",
+];
 
+/// The names of [`COLUMNS`] behind placeholders, since some are reserved words.
 fn column_names() -> HashMap<String, String> {
-    let names = [
-        "id",
-        "template",
-        "status",
-        "attempts",
-        "enqueued_at",
-        "started_at",
-        "finished_at",
-        "pages",
-        "bytes",
-        "error",
-        "notified_at",
-        "retries",
-        "options",
-        "notify",
-    ];
-    names.iter().enumerate().map(|(number, name)| (format!("#c{number}"), (*name).to_owned())).collect()
+    COLUMNS.iter().map(|name| (format!("#{name}"), (*name).to_owned())).collect()
 }
 
 /// What `open` holds while a job is in that index. A job that is settled has no such attribute.
@@ -133,6 +133,7 @@ impl DynamoStore {
     /// The jobs with these ids, in their order, without those that are gone.
     async fn get_all(&self, ids: Vec<JobId>) -> Result<Vec<Job>, Unavailable> {
         let attempted = "list the jobs";
+        let columns = COLUMNS.map(|name| format!("#{name}")).join(", ");
         let mut found = HashMap::new();
         let mut keys: Vec<Item> = ids.iter().map(|id| HashMap::from([("id".to_owned(), text(id))])).collect();
         for round in 0..MOST_ROUNDS {
@@ -141,7 +142,8 @@ impl DynamoStore {
             }
             tokio::time::sleep(Duration::from_millis(50) * round).await;
             let wanted = KeysAndAttributes::builder().set_keys(Some(std::mem::take(&mut keys)));
-            let wanted = wanted.projection_expression(COLUMNS).set_expression_attribute_names(Some(column_names()));
+            let wanted =
+                wanted.projection_expression(columns.clone()).set_expression_attribute_names(Some(column_names()));
             let wanted = wanted.build().map_err(Unavailable::when(attempted))?;
             let answer = self.client.batch_get_item().request_items(&self.table, wanted).send().await;
             let answer = answer.map_err(refused(attempted))?;

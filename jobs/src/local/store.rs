@@ -8,13 +8,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
-use sqlx::{AssertSqlSafe, QueryBuilder, Row, Sqlite, SqlitePool};
+use sqlx::{QueryBuilder, Row, Sqlite, SqlitePool};
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
 use super::changes::Changes;
 use super::{database, keys};
-use crate::event::EventId;
+use crate::event::is_news;
 use crate::job::{Job, JobId, Status};
 use crate::ports::{
     Claim, Claimed, Failed, Held, JobStore, Listed, Listing, Purpose, Reservation, Reserved, Terms, Unavailable,
@@ -29,8 +29,19 @@ pub struct SqliteStore {
 
 type Query = sqlx::query::Query<'static, Sqlite, SqliteArguments>;
 
+/// What a job is read from: all but its data, which may be large.
+macro_rules! columns {
+    () => {
+        "id, template, status, attempts, enqueued_at, started_at, finished_at, pages, bytes, error, notified_at, retries, \
+         options, notify, lease_until"
+    };
+}
+
+const GET: &str = concat!("SELECT ", columns!(), " FROM jobs WHERE id = ?1");
+
 /// `?12` is 1 for a run and 0 for settling.
-const CLAIM: &str = "
+const CLAIM: &str = concat!(
+    "
     INSERT INTO jobs (id, template, enqueued_at, retries, options, notify, overdue_at, expires_at,
                       status, owner, lease_until, started_at, attempts)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 'running', ?9, ?10, iif(?12, ?11, NULL), ?12)
@@ -49,24 +60,29 @@ const CLAIM: &str = "
         set_aside   = 0,
         reopened    = 0
     WHERE lease_until <= ?11 AND (status IN ('queued', 'running') OR (set_aside AND ?12))
-    RETURNING *";
+    RETURNING ",
+    columns!()
+);
 
-const CLAIM_ANNOUNCEMENT: &str = "
+const CLAIM_ANNOUNCEMENT: &str = concat!(
+    "
     UPDATE jobs SET owner = ?2, lease_until = ?3
     WHERE id = ?1 AND status IN ('completed', 'failed') AND notified_at IS NULL AND lease_until <= ?4
-    RETURNING *";
+    RETURNING ",
+    columns!()
+);
 
 /// The queue is in the same database, so a job whose message still is there is not overdue. Without the `+`, the
 /// column's affinity would keep SQLite from using the index `messages_by_job`.
-const OVERDUE: &str = "
-    SELECT * FROM jobs
+const OVERDUE: &str = concat!(
+    "
+    SELECT ",
+    columns!(),
+    " FROM jobs
     WHERE notified_at IS NULL AND overdue_at <= ?1 AND lease_until <= ?1 AND NOT EXISTS
         (SELECT 1 FROM messages WHERE iif(json_valid(body), body ->> '$.id', NULL) = +jobs.id AND dead_at IS NULL)
-    LIMIT ?2";
-
-/// What a job is read from: all but its data, which may be large.
-const COLUMNS: &str = "id, template, status, attempts, enqueued_at, started_at, finished_at, pages, bytes, error, \
-    notified_at, retries, options, notify, lease_until";
+    LIMIT ?2"
+);
 
 impl SqliteStore {
     pub(super) fn new(pool: SqlitePool) -> Self {
@@ -74,8 +90,7 @@ impl SqliteStore {
     }
 
     async fn row(&self, id: JobId) -> Result<Option<SqliteRow>, sqlx::Error> {
-        let query = AssertSqlSafe(format!("SELECT {COLUMNS} FROM jobs WHERE id = ?1"));
-        sqlx::query(query).bind(id.to_string()).fetch_optional(&self.pool).await
+        sqlx::query(GET).bind(id.to_string()).fetch_optional(&self.pool).await
     }
 
     async fn write(&self, id: JobId, attempted: &str, query: Query) -> Result<Held, Unavailable> {
@@ -154,15 +169,14 @@ impl JobStore for SqliteStore {
         let mut waiter = self.changes.wait_for(seen.id);
         loop {
             let job = self.get(seen.id).await?;
-            let same = job.as_ref().is_some_and(|job| EventId::of(job) == EventId::of(seen));
-            if !same || timeout_at(end, waiter.next()).await.is_err() {
+            if is_news(job.as_ref(), seen) || timeout_at(end, waiter.next()).await.is_err() {
                 return Ok(job);
             }
         }
     }
 
     async fn list(&self, listing: &Listing) -> Result<Listed, Unavailable> {
-        let mut query = QueryBuilder::new(format!("SELECT {COLUMNS} FROM jobs WHERE TRUE"));
+        let mut query = QueryBuilder::new(concat!("SELECT ", columns!(), " FROM jobs WHERE TRUE"));
         if let Some(before) = listing.before {
             query.push(" AND id < ").push_bind(before.to_string());
         }
@@ -255,13 +269,14 @@ impl JobStore for SqliteStore {
 
     async fn reopen(&self, id: JobId, overdue_at: DateTime<Utc>) -> Result<Option<Job>, Unavailable> {
         let attempted = "queue the job again";
-        let query = sqlx::query(
+        let query = sqlx::query(concat!(
             "UPDATE jobs SET
                  status = 'queued', attempts = 0, retries = retries + (NOT reopened), reopened = 1, overdue_at = ?2,
                  owner = NULL, lease_until = 0, error = NULL, finished_at = NULL, notified_at = NULL, set_aside = 0
              WHERE id = ?1 AND (status = 'failed' OR (status = 'queued' AND reopened))
-             RETURNING *",
-        )
+             RETURNING ",
+            columns!()
+        ))
         .bind(id.to_string())
         .bind(overdue_at.timestamp_millis());
         let row = database::write_one(query, &self.pool).await.map_err(Unavailable::when(attempted))?;

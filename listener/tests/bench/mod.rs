@@ -120,6 +120,13 @@ impl Bench {
         self.local.queue.receive(wait, wait).await.expect("the queue answers").map(|delivery| delivery.body)
     }
 
+    /// Changes the database behind the listener's back.
+    pub(crate) async fn sql(&self, statements: &'static str) {
+        let database = self.folder.path().join("data/pressrun.db");
+        let pool = sqlx::SqlitePool::connect(&format!("sqlite://{}", database.display())).await.expect("the database");
+        sqlx::raw_sql(statements).execute(&pool).await.expect("the database takes it");
+    }
+
     /// A job that a run holds, and its owner.
     pub(crate) async fn running(&self) -> (Job, Uuid) {
         let (job, now) = (Job::queued(JobId::new(), "list", now()), now());
