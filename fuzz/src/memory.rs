@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use jobs::{
-    Claim, Claimed, Content, Delivery, Failed, Held, Job, JobId, JobStore, Listed, Listing, ObjectStore, Opened, Queue,
-    Reservation, Reserved, Terms, Ticket, Unavailable,
+    Claim, Claimed, Content, Delivery, Failed, Held, Job, JobId, JobStore, Listed, Listing, ObjectStore, Opened,
+    Progress, Queue, Reservation, Reserved, Terms, Ticket, Unavailable,
 };
 use serde_json::Value;
 use uuid::Uuid;
@@ -95,6 +95,10 @@ impl JobStore for Memory {
     }
 
     async fn renew(&self, _: JobId, _: Uuid, _: DateTime<Utc>) -> Result<Held, Unavailable> {
+        not_here()
+    }
+
+    async fn progress(&self, _: JobId, _: Uuid, _: Progress) -> Result<Held, Unavailable> {
         not_here()
     }
 

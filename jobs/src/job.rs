@@ -125,6 +125,9 @@ pub struct Job {
     /// Size of the report in bytes.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub bytes: Option<u64>,
+    /// How far its run is, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub progress: Option<Progress>,
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub error: Option<Failure>,
@@ -160,6 +163,7 @@ impl Job {
             finished_at: None,
             pages: None,
             bytes: None,
+            progress: None,
             error: None,
             notified_at: None,
             retries: 0,
@@ -172,6 +176,17 @@ impl Job {
     pub fn file_name(&self) -> String {
         format!("{}-{}.pdf", self.template, self.id)
     }
+}
+
+/// How far a run is with a report that is typeset in sections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Sections that are done.
+    pub sections_done: u32,
+    /// Sections in all.
+    pub sections: u32,
+    /// Pages of the sections that are done.
+    pub pages: u64,
 }
 
 /// Whether a template may have this name: `[a-z0-9-]+`, so that it is one folder and nothing else.

@@ -22,7 +22,7 @@ pub mod local;
 pub use announcement::Announcement;
 pub use closing::Closing;
 pub use event::{Event, EventId};
-pub use job::{Diagnostic, Failure, Job, JobId, Notify, Options, Status};
+pub use job::{Diagnostic, Failure, Job, JobId, Notify, Options, Progress, Status};
 pub use link::LinkSigner;
 pub use message::Message;
 pub use patience::Patience;

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::announcement::Announcement;
 use crate::event::is_news;
-use crate::job::{Failure, Job, JobId, Status};
+use crate::job::{Failure, Job, JobId, Progress, Status};
 
 /// A queue or store did not answer, or refused; the same call may work later.
 #[derive(Debug, thiserror::Error)]
@@ -111,6 +111,9 @@ pub trait JobStore: Send + Sync {
 
     /// Moves the end of the lease, if the claim still holds and the job still runs.
     async fn renew(&self, id: JobId, owner: Uuid, lease_until: DateTime<Utc>) -> Result<Held, Unavailable>;
+
+    /// Records how far the run is, if the claim still holds and the job still runs.
+    async fn progress(&self, id: JobId, owner: Uuid, progress: Progress) -> Result<Held, Unavailable>;
 
     /// Records the report, if the claim still holds. Saying it twice is the same as once.
     async fn complete(

@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use jobs::job::now;
 use jobs::{
     Announcement, Claim, Claimed, Content, Delivery, Diagnostic, Failed, Failure, Held, Job, JobId, Listing, Notify,
-    Opened, Options, Purpose, Reservation, Reserved, Status, Terms,
+    Opened, Options, Progress, Purpose, Reservation, Reserved, Status, Terms,
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -52,6 +52,7 @@ contract! {
     an_unannounced_end_is_announced_by_the_next_run,
     a_run_that_gives_up_announcing_leaves_it_to_the_next,
     a_lease_is_renewed_by_its_owner_alone,
+    a_run_tells_how_far_it_is_until_it_ends,
     settling_a_job_is_no_attempt,
     a_failed_job_is_queued_again_with_the_data_that_was_kept,
     a_job_that_has_not_failed_is_not_queued_again,
@@ -307,6 +308,21 @@ async fn a_lease_is_renewed_by_its_owner_alone(bench: &Bench) {
     assert_eq!(bench.jobs.renew(job.id, Uuid::new_v4(), in_a_month()).await.expect("answers"), Held::No);
     assert_eq!(bench.jobs.claim(&job, &claim(15)).await.expect("answers"), Claimed::Busy(longer));
     assert_eq!(run(bench, &job, &claim(20)).await, 2);
+}
+
+async fn a_run_tells_how_far_it_is_until_it_ends(bench: &Bench) {
+    let (job, first, second) = (job(), claim(0), claim(10));
+    let progress = Progress { sections_done: 3, sections: 40, pages: 120 };
+    run(bench, &job, &first).await;
+    assert_eq!(bench.jobs.progress(job.id, first.owner, progress).await.expect("answers"), Held::Yes);
+    assert_eq!(get(bench, job.id).await.progress, Some(progress));
+    run(bench, &job, &second).await;
+    assert_eq!(get(bench, job.id).await.progress, None, "a run begins anew");
+    assert_eq!(bench.jobs.progress(job.id, first.owner, progress).await.expect("answers"), Held::No);
+    assert_eq!(bench.jobs.progress(job.id, second.owner, progress).await.expect("answers"), Held::Yes);
+    assert_eq!(bench.jobs.complete(job.id, second.owner, 1, 1, now()).await.expect("answers"), Held::Yes);
+    assert_eq!(get(bench, job.id).await.progress, None);
+    assert_eq!(bench.jobs.progress(job.id, second.owner, progress).await.expect("answers"), Held::No);
 }
 
 async fn settling_a_job_is_no_attempt(bench: &Bench) {

@@ -11,6 +11,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use jobs::{Job, JobId, Status};
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use crate::base_url::base_url;
 use crate::list::invalid_query;
@@ -51,7 +52,7 @@ pub(crate) async fn job(
     let wait = wait(&headers, asked)?;
     let mut job = find(&listener, id).await?;
     if let Some(wait) = wait.filter(|_| !job.status.is_final()) {
-        job = listener.jobs.changed(&job, wait.min(listener.longest_wait)).await?.ok_or_else(unknown)?;
+        job = changed(&listener, job, wait.min(listener.longest_wait)).await?;
     }
     let ended = job.status.is_final();
     let answer = Answer::new(job, &base_url(&listener, &headers));
@@ -63,6 +64,19 @@ pub(crate) async fn job(
         response.headers_mut().insert("preference-applied", HeaderValue::from_static("wait"));
     }
     Ok(response)
+}
+
+/// The job once it stands otherwise, or after `wait`. How far its run is does not count: that would end every wait.
+async fn changed(listener: &Listener, seen: Job, wait: Duration) -> Result<Job, Problem> {
+    let state = |job: &Job| (job.status, job.attempts, job.retries);
+    let (end, mut job) = (Instant::now() + wait, seen.clone());
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        job = listener.jobs.changed(&job, left).await?.ok_or_else(unknown)?;
+        if state(&job) != state(&seen) || Instant::now() >= end {
+            return Ok(job);
+        }
+    }
 }
 
 const PREFER: &str = "prefer";

@@ -28,6 +28,9 @@ const SILENCE: Duration = Duration::from_secs(60);
 /// How long the server is asked to hold its answer about a job that does not change.
 const LONG_POLL: Duration = Duration::from_secs(30);
 
+/// The same for a running job: how far its run is, no server waits for.
+const SHORT_POLL: Duration = Duration::from_secs(1);
+
 /// How often a call is made again while trouble may pass.
 const RETRIES: usize = 4;
 
@@ -142,8 +145,9 @@ impl Client {
     }
 
     /// A job as soon as it changes, or after a while. A server may answer at once all the same.
-    pub(crate) async fn job_when_changed(&self, id: JobId) -> Result<Record, CallerError> {
-        let url = self.url(&format!("/jobs/{id}?wait={}", LONG_POLL.as_secs()));
+    pub(crate) async fn job_when_changed(&self, seen: &Job) -> Result<Record, CallerError> {
+        let wait = if seen.status == Status::Running { SHORT_POLL } else { LONG_POLL };
+        let url = self.url(&format!("/jobs/{}?wait={}", seen.id, wait.as_secs()));
         self.insist(|| self.json(self.calls.get(&url), &url)).await
     }
 

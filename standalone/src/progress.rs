@@ -9,6 +9,7 @@ use jobs::{Job, Status};
 const TICK: Duration = Duration::from_millis(100);
 
 const WAITING: &str = "{spinner} {msg} [{elapsed}]";
+const SECTIONS: &str = "{spinner} {msg} [{bar:30}] {pos} of {len} sections [{elapsed}]";
 const DOWNLOAD: &str = "{spinner} {msg} [{bar:30}] {bytes} of {total_bytes}";
 
 /// Tells on standard error how far things are.
@@ -30,9 +31,21 @@ impl Progress {
         if job.status == Status::Running && job.attempts > 1 {
             words += &format!(", attempt {}", job.attempts);
         }
+        if let Some(progress) = &job.progress {
+            words += &format!(", {} of {} sections", progress.sections_done, progress.sections);
+        }
         if job.status.is_final() || self.bar.is_hidden() {
             self.say(&format!("{words:<10} after {:.1} s", self.began.elapsed().as_secs_f64()));
             words = "fetching the report".into();
+        }
+        match &job.progress {
+            Some(progress) => {
+                self.bar.set_style(style(SECTIONS));
+                self.bar.set_length(progress.sections.into());
+                self.bar.set_position(progress.sections_done.into());
+                words = format!("{} pages", progress.pages);
+            }
+            None => self.bar.set_style(style(WAITING)),
         }
         self.bar.set_message(words);
         self.bar.enable_steady_tick(TICK);

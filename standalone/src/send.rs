@@ -107,7 +107,7 @@ async fn follow(client: &Client, progress: &Progress, id: JobId) -> Result<Recor
     progress.step(&record.job);
     while !record.job.status.is_final() {
         let (asked, seen) = (Instant::now(), record.job);
-        record = client.job_when_changed(id).await?;
+        record = client.job_when_changed(&seen).await?;
         if record.job == seen {
             sleep_until(asked + SHORTEST_ASK).await;
         } else {

@@ -16,7 +16,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::refused;
-use crate::job::{Job, JobId, Status};
+use crate::job::{Job, JobId, Progress, Status};
 use crate::ports::{
     Claim, Claimed, Failed, Held, JobStore, Listed, Listing, Purpose, Reservation, Reserved, Terms, Unavailable,
 };
@@ -39,7 +39,7 @@ const MOST_LOOKED_AT: usize = 1_000;
 const MOST_ROUNDS: u32 = 5;
 
 /// What a job is read from: all but its data, which may be large.
-const COLUMNS: [&str; 14] = [
+const COLUMNS: [&str; 15] = [
     "id",
     "template",
     "status",
@@ -49,6 +49,7 @@ const COLUMNS: [&str; 14] = [
     "finished_at",
     "pages",
     "bytes",
+    "progress",
     "error",
     "notified_at",
     "retries",
@@ -80,7 +81,7 @@ const CLAIM: &str = "#status = :running, #owner = :owner, lease_until = :lease, 
     notify = if_not_exists(notify, :notify), \
     #open = :open, #month = :month, \
     expires_at = if_not_exists(expires_at, :expires) \
-    REMOVE #error, finished_at, notified_at, set_aside, reopened";
+    REMOVE #error, finished_at, notified_at, set_aside, reopened, progress";
 
 const REOPEN: &str = "SET #status = :queued, attempts = :zero, retries = if_not_exists(retries, :zero) + :counted, reopened = :true, \
     overdue_at = :overdue, #open = :open \
@@ -347,6 +348,16 @@ impl JobStore for DynamoStore {
         self.fenced("renew the lease", update, owner).await
     }
 
+    async fn progress(&self, id: JobId, owner: Uuid, progress: Progress) -> Result<Held, Unavailable> {
+        let update = self
+            .update(id)
+            .condition_expression("#owner = :owner AND #status = :running")
+            .update_expression("SET progress = :progress")
+            .expression_attribute_values(":running", text(Status::Running))
+            .expression_attribute_values(":progress", json(&progress)?);
+        self.fenced("record how far the run is", update, owner).await
+    }
+
     async fn complete(
         &self,
         id: JobId,
@@ -359,7 +370,7 @@ impl JobStore for DynamoStore {
             .update(id)
             .condition_expression("#owner = :owner AND #status IN (:running, :completed)")
             .update_expression(
-                "SET #status = :completed, pages = :pages, #bytes = :bytes, finished_at = :at REMOVE #input",
+                "SET #status = :completed, pages = :pages, #bytes = :bytes, finished_at = :at REMOVE #input, progress",
             )
             .expression_attribute_names("#bytes", "bytes")
             .expression_attribute_names("#input", "input")
@@ -380,7 +391,7 @@ impl JobStore for DynamoStore {
             .update(id)
             .condition_expression("#owner = :owner AND #status IN (:running, :failed)")
             .update_expression(format!(
-                "SET #status = :failed, #error = :error, finished_at = :at, set_aside = :set_aside{keep}"
+                "SET #status = :failed, #error = :error, finished_at = :at, set_aside = :set_aside{keep} REMOVE progress"
             ))
             .expression_attribute_names("#error", "error")
             .expression_attribute_values(":running", text(Status::Running))
@@ -400,7 +411,9 @@ impl JobStore for DynamoStore {
         let requeue = self
             .update(id)
             .condition_expression("#owner = :owner AND #status = :running")
-            .update_expression("SET #status = :queued, attempts = attempts - :forgiven REMOVE #owner, lease_until")
+            .update_expression(
+                "SET #status = :queued, attempts = attempts - :forgiven REMOVE #owner, lease_until, progress",
+            )
             .expression_attribute_values(":forgiven", number(forgiven.into()))
             .expression_attribute_values(":running", text(Status::Running))
             .expression_attribute_values(":queued", text(Status::Queued));
@@ -588,6 +601,7 @@ fn read_job(item: &Item) -> Result<Job, Unavailable> {
         finished_at: read_time(item, "finished_at")?,
         pages: read_number(item, "pages"),
         bytes: read_number(item, "bytes"),
+        progress: read_json(item, "progress")?,
         error: read_json(item, "error")?,
         notified_at: read_time(item, "notified_at")?,
         retries: read_number(item, "retries").unwrap_or(0),

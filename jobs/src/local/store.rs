@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::changes::Changes;
 use super::{database, keys};
 use crate::event::is_news;
-use crate::job::{Job, JobId, Status};
+use crate::job::{Job, JobId, Progress, Status};
 use crate::ports::{
     Claim, Claimed, Failed, Held, JobStore, Listed, Listing, Purpose, Reservation, Reserved, Terms, Unavailable,
 };
@@ -32,8 +32,8 @@ type Query = sqlx::query::Query<'static, Sqlite, SqliteArguments>;
 /// What a job is read from: all but its data, which may be large.
 macro_rules! columns {
     () => {
-        "id, template, status, attempts, enqueued_at, started_at, finished_at, pages, bytes, error, notified_at, retries, \
-         options, notify, lease_until"
+        "id, template, status, attempts, enqueued_at, started_at, finished_at, pages, bytes, progress, error, notified_at, \
+         retries, options, notify, lease_until"
     };
 }
 
@@ -55,6 +55,7 @@ const CLAIM: &str = concat!(
         notify      = coalesce(notify, excluded.notify),
         overdue_at  = excluded.overdue_at,
         finished_at = NULL,
+        progress    = NULL,
         error       = NULL,
         notified_at = NULL,
         set_aside   = 0,
@@ -206,6 +207,13 @@ impl JobStore for SqliteStore {
         self.write(id, "renew the lease", query).await
     }
 
+    async fn progress(&self, id: JobId, owner: Uuid, progress: Progress) -> Result<Held, Unavailable> {
+        let attempted = "record how far the run is";
+        let query = sqlx::query("UPDATE jobs SET progress = ?3 WHERE id = ?1 AND owner = ?2 AND status = 'running'");
+        let progress = to_json(&progress).map_err(Unavailable::when(attempted))?;
+        self.write(id, attempted, query.bind(id.to_string()).bind(owner.to_string()).bind(progress)).await
+    }
+
     async fn complete(
         &self,
         id: JobId,
@@ -215,7 +223,7 @@ impl JobStore for SqliteStore {
         at: DateTime<Utc>,
     ) -> Result<Held, Unavailable> {
         let query = sqlx::query(
-            "UPDATE jobs SET status = 'completed', pages = ?3, bytes = ?4, finished_at = ?5, input = NULL
+            "UPDATE jobs SET status = 'completed', pages = ?3, bytes = ?4, finished_at = ?5, progress = NULL, input = NULL
              WHERE id = ?1 AND owner = ?2 AND status IN ('running', 'completed')",
         );
         let query = query.bind(id.to_string()).bind(owner.to_string());
@@ -226,7 +234,8 @@ impl JobStore for SqliteStore {
     async fn fail(&self, id: JobId, owner: Uuid, failed: &Failed<'_>) -> Result<Held, Unavailable> {
         let attempted = "record the failure";
         let query = sqlx::query(
-            "UPDATE jobs SET status = 'failed', error = ?3, input = coalesce(?4, input), set_aside = ?5, finished_at = ?6
+            "UPDATE jobs SET status = 'failed', error = ?3, input = coalesce(?4, input), set_aside = ?5, finished_at = ?6,
+                 progress = NULL
              WHERE id = ?1 AND owner = ?2 AND status IN ('running', 'failed')",
         );
         let input = failed.input.map(to_json).transpose().map_err(Unavailable::when(attempted))?;
@@ -244,7 +253,7 @@ impl JobStore for SqliteStore {
         let query = sqlx::query(
             "UPDATE jobs SET
                  attempts = attempts - iif(status = 'running', ?3, 0), status = iif(status = 'running', 'queued', status),
-                 owner = NULL, lease_until = 0
+                 owner = NULL, lease_until = 0, progress = NULL
              WHERE id = ?1 AND owner = ?2",
         );
         self.write(id, "put the job back", query.bind(id.to_string()).bind(owner.to_string()).bind(forgiven)).await
@@ -321,6 +330,7 @@ fn read_job(row: &SqliteRow) -> Result<Job, sqlx::Error> {
         finished_at: read_time(row, "finished_at")?,
         pages: row.try_get::<Option<i64>, _>("pages")?.map(i64::cast_unsigned),
         bytes: row.try_get::<Option<i64>, _>("bytes")?.map(i64::cast_unsigned),
+        progress: from_json(row, "progress")?,
         error: from_json(row, "error")?,
         notified_at: read_time(row, "notified_at")?,
         retries: row.try_get("retries")?,

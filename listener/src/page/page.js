@@ -554,7 +554,16 @@ function show(job) {
   $("steps").replaceChildren(...STEPS.map(([status, time], index) => step(job, status, time(job), index)));
   if (job.status === "failed") showFailure(job);
   else if (!$("sheet").querySelector(".rollers")) $("sheet").replaceChildren(element("div", { className: "rollers" }));
+  $("sheet").querySelector(".far")?.remove();
+  if (job.progress) $("sheet").append(progressOf(job.progress));
   renderRow(job);
+}
+
+/** How far a run is that typesets in sections. */
+function progressOf({ sections_done: done, sections, pages }) {
+  const label = `${pages.toLocaleString()} pages, section ${done.toLocaleString()} of ${sections.toLocaleString()}`;
+  const bar = element("progress", { max: sections, value: done, "aria-label": "Sections done" });
+  return element("div", { className: "far" }, bar, element("p", {}, label));
 }
 
 function step(job, status, time, index) {

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use jobs::{
     Announcement, Claim, Claimed, Content, Delivery, Failed, Held, Job, JobId, JobStore, Listed, Listing, Message,
-    Notifier, ObjectStore, Opened, Queue, Reservation, Reserved, Terms, Ticket, Unavailable,
+    Notifier, ObjectStore, Opened, Progress, Queue, Reservation, Reserved, Terms, Ticket, Unavailable,
 };
 use serde_json::Value;
 use uuid::Uuid;
@@ -54,6 +54,10 @@ impl JobStore for Ports {
     async fn renew(&self, id: JobId, owner: Uuid, lease_until: DateTime<Utc>) -> Result<Held, Unavailable> {
         let lease_until = lease_until + self.world.ahead();
         self.faults.call("renew", self.world.local.jobs.renew(id, owner, lease_until)).await
+    }
+
+    async fn progress(&self, id: JobId, owner: Uuid, progress: Progress) -> Result<Held, Unavailable> {
+        self.faults.call("progress", self.world.local.jobs.progress(id, owner, progress)).await
     }
 
     async fn complete(
