@@ -76,6 +76,7 @@ pub fn events(job: &Job, last: Option<EventId>) -> Vec<Event> {
         pages: None,
         bytes: None,
         error: None,
+        webhook: None,
         ..job.clone()
     };
     // An earlier attempt was given back or was killed: either way it is over, and the record holds the latest alone.
