@@ -127,6 +127,12 @@ data "aws_iam_policy_document" "processor" {
   }
 
   statement {
+    sid       = "PushWebhooks"
+    actions   = ["sqs:SendMessage"]
+    resources = [aws_sqs_queue.webhooks.arn]
+  }
+
+  statement {
     sid       = "WriteOwnLog"
     actions   = ["logs:CreateLogStream", "logs:PutLogEvents"]
     resources = ["${aws_cloudwatch_log_group.processor.arn}:*"]
@@ -173,9 +179,53 @@ data "aws_iam_policy_document" "sweeper" {
   }
 
   statement {
+    sid       = "PushWebhooks"
+    actions   = ["sqs:SendMessage"]
+    resources = [aws_sqs_queue.webhooks.arn]
+  }
+
+  statement {
     sid       = "WriteOwnLog"
     actions   = ["logs:CreateLogStream", "logs:PutLogEvents"]
     resources = ["${aws_cloudwatch_log_group.sweeper.arn}:*"]
+  }
+}
+
+# --- Courier ------------------------------------------------------------------------------------------------------
+
+resource "aws_iam_role" "courier" {
+  name               = "${var.name}-courier"
+  assume_role_policy = data.aws_iam_policy_document.assume_lambda.json
+}
+
+resource "aws_iam_role_policy" "courier" {
+  name   = "courier"
+  role   = aws_iam_role.courier.id
+  policy = data.aws_iam_policy_document.courier.json
+}
+
+data "aws_iam_policy_document" "courier" {
+  statement {
+    sid = "TakeWebhooks"
+    actions = [
+      "sqs:ChangeMessageVisibility",
+      "sqs:DeleteMessage",
+      "sqs:GetQueueAttributes",
+      "sqs:ReceiveMessage",
+    ]
+    resources = [aws_sqs_queue.webhooks.arn]
+  }
+
+  statement {
+    sid       = "RecordAttempts"
+    actions   = ["dynamodb:GetItem", "dynamodb:UpdateItem"]
+    resources = [aws_dynamodb_table.jobs.arn]
+  }
+
+  statement {
+    sid       = "WriteOwnLog"
+    actions   = ["logs:CreateLogStream", "logs:PutLogEvents"]
+    resources = ["${aws_cloudwatch_log_group.courier.arn}:*"]
   }
 }
 
@@ -203,8 +253,10 @@ data "aws_iam_policy_document" "bucket_tls_only" {
 
 locals {
   queues = {
-    jobs         = aws_sqs_queue.jobs
-    dead_letters = aws_sqs_queue.dead_letters
+    jobs                 = aws_sqs_queue.jobs
+    dead_letters         = aws_sqs_queue.dead_letters
+    webhooks             = aws_sqs_queue.webhooks
+    webhook_dead_letters = aws_sqs_queue.webhook_dead_letters
   }
 }
 

@@ -15,6 +15,12 @@ output "api_token" {
   sensitive   = true
 }
 
+output "webhook_secret" {
+  description = "Secret that webhooks are signed with, for receivers to check them: `terraform output -raw webhook_secret`."
+  value       = local.webhook_secret
+  sensitive   = true
+}
+
 output "topic_arn" {
   description = "SNS topic on which every finished and failed report is announced."
   value       = aws_sns_topic.reports.arn
@@ -40,6 +46,11 @@ output "dead_letter_queue_url" {
   value       = aws_sqs_queue.dead_letters.url
 }
 
+output "webhook_queue_url" {
+  description = "SQS queue of the webhooks that wait for the courier."
+  value       = aws_sqs_queue.webhooks.url
+}
+
 output "listener_function" {
   description = "Name of the listener's Lambda function."
   value       = aws_lambda_function.listener.function_name
@@ -55,11 +66,17 @@ output "sweeper_function" {
   value       = aws_lambda_function.sweeper.function_name
 }
 
+output "courier_function" {
+  description = "Name of the courier's Lambda function."
+  value       = aws_lambda_function.courier.function_name
+}
+
 output "log_groups" {
   description = "CloudWatch log group of each function."
   value = {
     listener  = aws_cloudwatch_log_group.listener.name
     processor = aws_cloudwatch_log_group.processor.name
     sweeper   = aws_cloudwatch_log_group.sweeper.name
+    courier   = aws_cloudwatch_log_group.courier.name
   }
 }

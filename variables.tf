@@ -65,6 +65,30 @@ variable "link_key" {
   }
 }
 
+variable "webhook_secret" {
+  description = "Secret that signs webhooks, as whsec_ and 24 to 64 random bytes in base64. Null generates one: `terraform output -raw webhook_secret`. With several, separated by commas, each signs, so that receivers can go over from one to the next."
+  type        = string
+  default     = null
+  sensitive   = true
+
+  validation {
+    condition     = var.webhook_secret == null || can(regex("^whsec_[A-Za-z0-9+/]{32,86}={0,2}(,whsec_[A-Za-z0-9+/]{32,86}={0,2})*$", var.webhook_secret))
+    error_message = "webhook_secret must be like whsec_ followed by 24 to 64 bytes in base64, for example from `echo whsec_$(openssl rand -base64 32)`; several are separated by commas."
+  }
+}
+
+variable "webhook_hosts" {
+  description = "Hosts that webhooks may go to: example.com is that host alone, *.example.com every host below it. Empty admits any host with a public address."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for host in var.webhook_hosts : can(regex("^(\\*\\.)?[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$", host))])
+    error_message = "webhook_hosts must hold hosts such as example.com or *.example.com, without https:// and without a port."
+  }
+}
+
 variable "notification_emails" {
   description = "E-mail addresses, each with what it is told of: {} is every report, { status = [\"failed\"] } only failures. A filter names values of status, template, job_id and tags, the caller's own. Each address must be confirmed once by its owner."
   type        = map(map(list(string)))
@@ -96,7 +120,7 @@ variable "notification_emails" {
 # --- Functions ----------------------------------------------------------------------------------------------------
 
 variable "architecture" {
-  description = "Processor architecture of the three functions. Must be the one that the zips in dist/ were built for."
+  description = "Processor architecture of the functions. Must be the one that the zips in dist/ were built for."
   type        = string
   default     = "x86_64"
   nullable    = false

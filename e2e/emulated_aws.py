@@ -18,7 +18,7 @@ from polling import wait_for
 
 ROOT = Path(__file__).resolve().parent.parent
 DIST = ROOT / "dist"
-FUNCTIONS = ("listener", "processor", "sweeper")
+FUNCTIONS = ("listener", "processor", "sweeper", "courier")
 
 # Prints a quotient: data without a sensible divisor passes its schema and then breaks the template, on line 3. A
 # thousand `rounds` take about half a second.

@@ -18,6 +18,7 @@ FORBIDDEN = {
         ("sqs:ReceiveMessage", "{queue}"),
         ("sqs:DeleteMessage", "{queue}"),
         ("sqs:SendMessage", "{dead_letters}"),
+        ("sqs:SendMessage", "{webhooks}"),
         ("dynamodb:Scan", "{table}"),
         ("dynamodb:DeleteItem", "{table}"),
         ("dynamodb:Query", "{open_jobs}"),
@@ -32,6 +33,7 @@ FORBIDDEN = {
         ("sqs:SendMessage", "{queue}"),
         ("sqs:PurgeQueue", "{queue}"),
         ("sqs:ReceiveMessage", "{dead_letters}"),
+        ("sqs:ReceiveMessage", "{webhooks}"),
         ("dynamodb:Scan", "{table}"),
         ("dynamodb:DeleteItem", "{table}"),
         ("dynamodb:Query", "{open_jobs}"),
@@ -57,6 +59,22 @@ FORBIDDEN = {
         ("logs:PutLogEvents", "{processor_log}:log-stream:x"),
         ("iam:PassRole", "*"),
     ],
+    "courier": [
+        ("sqs:SendMessage", "{webhooks}"),
+        ("sqs:PurgeQueue", "{webhooks}"),
+        ("sqs:ReceiveMessage", "{queue}"),
+        ("sqs:SendMessage", "{queue}"),
+        ("dynamodb:Scan", "{table}"),
+        ("dynamodb:PutItem", "{table}"),
+        ("dynamodb:DeleteItem", "{table}"),
+        ("dynamodb:Query", "{jobs_by_month}"),
+        ("s3:GetObject", "{bucket}/inputs/x.json"),
+        ("s3:GetObject", "{bucket}/reports/x.pdf"),
+        ("s3:PutObject", "{bucket}/reports/x.pdf"),
+        ("sns:Publish", "{topic}"),
+        ("logs:PutLogEvents", "{processor_log}:log-stream:x"),
+        ("iam:PassRole", "*"),
+    ],
 }
 ALLOWED = {
     "listener": [
@@ -65,7 +83,18 @@ ALLOWED = {
         ("s3:GetObject", "{bucket}/inputs/x.json"),
         ("dynamodb:Query", "{jobs_by_month}"),
     ],
-    "processor": [("sns:Publish", "{topic}"), ("s3:PutObject", "{bucket}/reports/x.pdf")],
+    "processor": [
+        ("sns:Publish", "{topic}"),
+        ("s3:PutObject", "{bucket}/reports/x.pdf"),
+        ("sqs:SendMessage", "{webhooks}"),
+    ],
+    "courier": [
+        ("sqs:ReceiveMessage", "{webhooks}"),
+        ("sqs:ChangeMessageVisibility", "{webhooks}"),
+        ("dynamodb:GetItem", "{table}"),
+        ("dynamodb:UpdateItem", "{table}"),
+        ("logs:PutLogEvents", "{courier_log}:log-stream:x"),
+    ],
     "sweeper": [
         ("sqs:ReceiveMessage", "{dead_letters}"),
         ("sqs:ChangeMessageVisibility", "{dead_letters}"),
@@ -73,6 +102,7 @@ ALLOWED = {
         ("dynamodb:UpdateItem", "{table}"),
         ("dynamodb:Query", "{open_jobs}"),
         ("sns:Publish", "{topic}"),
+        ("sqs:SendMessage", "{webhooks}"),
         ("logs:PutLogEvents", "{sweeper_log}:log-stream:x"),
     ],
 }
@@ -90,6 +120,7 @@ def arns(deployment) -> dict[str, str]:
     return {
         "bucket": f"arn:aws:s3:::{outputs['bucket']}",
         "queue": arn("sqs", outputs["queue_url"].rpartition("/")[2]),
+        "webhooks": arn("sqs", outputs["webhook_queue_url"].rpartition("/")[2]),
         "dead_letters": arn("sqs", outputs["dead_letter_queue_url"].rpartition("/")[2]),
         "table": arn("dynamodb", f"table/{outputs['table']}"),
         "open_jobs": arn("dynamodb", f"table/{outputs['table']}/index/open-jobs"),
@@ -98,6 +129,7 @@ def arns(deployment) -> dict[str, str]:
         "listener_log": arn("logs", f"log-group:{outputs['log_groups']['listener']}"),
         "processor_log": arn("logs", f"log-group:{outputs['log_groups']['processor']}"),
         "sweeper_log": arn("logs", f"log-group:{outputs['log_groups']['sweeper']}"),
+        "courier_log": arn("logs", f"log-group:{outputs['log_groups']['courier']}"),
     }
 
 
@@ -134,7 +166,7 @@ def test_plain_http_is_refused_by_queues_and_bucket(deployment):
 
     sqs = aws("sqs")
     sqs.meta.events.register("before-send.sqs", claim_plain_http)
-    for queue in ("queue_url", "dead_letter_queue_url"):
+    for queue in ("queue_url", "dead_letter_queue_url", "webhook_queue_url"):
         with pytest.raises(ClientError, match="AccessDenied"):
             sqs.get_queue_attributes(QueueUrl=deployment.outputs[queue], AttributeNames=["QueueArn"])
 

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use jobs::{
     Claim, Claimed, Content, Delivery, Failed, Held, Job, JobId, JobStore, Listed, Listing, ObjectStore, Opened,
-    Progress, Queue, Reservation, Reserved, Terms, Ticket, Unavailable,
+    Progress, Queue, Reservation, Reserved, Terms, Ticket, Unavailable, Webhook, WebhookMessage,
 };
 use serde_json::Value;
 use uuid::Uuid;
@@ -115,6 +115,10 @@ impl JobStore for Memory {
     }
 
     async fn mark_notified(&self, _: JobId, _: Uuid, _: DateTime<Utc>) -> Result<Held, Unavailable> {
+        not_here()
+    }
+
+    async fn record_webhook(&self, _: &WebhookMessage, _: &Webhook) -> Result<Held, Unavailable> {
         not_here()
     }
 

@@ -83,6 +83,7 @@ pub fn events(job: &Job, last: Option<EventId>) -> Vec<Event> {
         bytes: None,
         progress: None,
         error: None,
+        webhook: None,
         ..job.clone()
     };
     // Of how far a run is, the record holds the latest alone.

@@ -7,6 +7,8 @@ use chrono::{DateTime, SubsecRound, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::webhook::Webhook;
+
 /// A job's identity: a UUIDv7, so that ids sort by the time they were made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -137,6 +139,9 @@ pub struct Job {
     /// How often it was queued again after it had failed.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub retries: u32,
+    /// What became of telling the caller's server of its end.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub webhook: Option<Webhook>,
     /// How its report is to be made.
     #[serde(skip)]
     pub options: Options,
@@ -167,6 +172,7 @@ impl Job {
             error: None,
             notified_at: None,
             retries: 0,
+            webhook: None,
             options: Options::default(),
             notify: Notify::default(),
         }
@@ -305,6 +311,9 @@ pub struct Notify {
     /// The caller's own words, by which subscribers choose what they are told of.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
+    /// The URL of the caller's server that is told of it, one of [`Destinations`](crate::Destinations).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<String>,
 }
 
 #[cfg(test)]

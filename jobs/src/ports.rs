@@ -15,6 +15,7 @@ use uuid::Uuid;
 use crate::announcement::Announcement;
 use crate::event::is_news;
 use crate::job::{Failure, Job, JobId, Progress, Status};
+use crate::webhook::{Webhook, WebhookMessage};
 
 /// A queue or store did not answer, or refused; the same call may work later.
 #[derive(Debug, thiserror::Error)]
@@ -134,6 +135,10 @@ pub trait JobStore: Send + Sync {
 
     /// Records that the job's end was announced, if the claim still holds.
     async fn mark_notified(&self, id: JobId, owner: Uuid, at: DateTime<Utc>) -> Result<Held, Unavailable>;
+
+    /// Records what became of telling a caller's server, if the job still is as `message` tells; nothing replaces a
+    /// delivery.
+    async fn record_webhook(&self, message: &WebhookMessage, webhook: &Webhook) -> Result<Held, Unavailable>;
 
     /// The data that was kept when the job failed.
     async fn kept_input(&self, id: JobId) -> Result<Option<Value>, Unavailable>;

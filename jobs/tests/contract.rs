@@ -11,7 +11,8 @@ use chrono::{DateTime, Utc};
 use jobs::job::now;
 use jobs::{
     Announcement, Claim, Claimed, Content, Delivery, Diagnostic, Failed, Failure, Held, Job, JobId, Listing, Notify,
-    Opened, Options, Progress, Purpose, Reservation, Reserved, Status, Terms,
+    Opened, Options, Progress, Purpose, Reservation, Reserved, Status, Terms, Webhook, WebhookAttempt, WebhookMessage,
+    WebhookStatus,
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -62,6 +63,8 @@ contract! {
     a_list_is_of_one_status_or_template,
     one_who_waits_hears_of_a_change_at_once,
     one_who_waits_in_vain_hears_the_state,
+    what_became_of_a_webhook_is_on_record,
+    a_webhook_of_an_earlier_end_is_not_on_record,
     a_key_stands_for_the_first_job_that_reserved_it,
     of_many_reservations_at_once_one_is_fresh,
     a_key_is_free_again_when_its_time_is_over,
@@ -169,7 +172,11 @@ async fn a_job_is_read_as_it_was_recorded(bench: &Bench) {
     let options = Options { pdf_standard: Some("a-2b".into()), tagged: Some(false) };
     let job = Job {
         options,
-        notify: Notify { subject: Some("Month end".into()), tags: vec!["a".into(), "b".into()] },
+        notify: Notify {
+            subject: Some("Month end".into()),
+            tags: vec!["a".into(), "b".into()],
+            webhook: Some("https://example.org/hook".into()),
+        },
         ..job()
     };
     assert_eq!(bench.jobs.get(job.id).await.expect("the store answers"), None);
@@ -502,6 +509,53 @@ fn reservation(key: &str, fingerprint: &str) -> Reservation {
     let expires_at = now() + chrono::Duration::hours(24);
     let (key, fingerprint) = (key.to_owned(), fingerprint.to_owned());
     Reservation { key, fingerprint, id: JobId::new(), enqueued_at: now(), expires_at }
+}
+
+/// A job that ended, and the message about its end.
+async fn ended(bench: &Bench, job: &Job, claim: &Claim) -> WebhookMessage {
+    run(bench, job, claim).await;
+    let failure = Failure::new("x", "x", "x");
+    let failed = Failed { set_aside: true, ..failed(&failure) };
+    assert_eq!(bench.jobs.fail(job.id, claim.owner, &failed).await.expect("answers"), Held::Yes);
+    WebhookMessage::new(&get(bench, job.id).await, "https://example.org/hook", "https://press.test", None)
+}
+
+async fn what_became_of_a_webhook_is_on_record(bench: &Bench) {
+    let job = job();
+    let message = ended(bench, &job, &claim(0)).await;
+    assert_eq!(get(bench, job.id).await.webhook, None);
+
+    let attempt = WebhookAttempt { at: now(), status: Some(500), error: Some("Oh \"no\": ü".into()) };
+    let pending = Webhook::pending(&message.url).after(attempt.clone(), WebhookStatus::Pending, Some(now()));
+    let delivered = pending.clone().after(attempt, WebhookStatus::Delivered, None);
+    for webhook in [&pending, &delivered] {
+        assert_eq!(bench.jobs.record_webhook(&message, webhook).await.expect("answers"), Held::Yes);
+        assert_eq!(get(bench, job.id).await.webhook.as_ref(), Some(webhook));
+    }
+    let late = bench.jobs.record_webhook(&message, &pending).await.expect("answers");
+    assert_eq!(late, Held::No, "a copy of the message was slower");
+    assert_eq!(get(bench, job.id).await.webhook, Some(delivered));
+}
+
+async fn a_webhook_of_an_earlier_end_is_not_on_record(bench: &Bench) {
+    let webhook = Webhook::pending("https://example.org/hook");
+    let (retried, moved_back) = (job(), job());
+    for job in [&retried, &moved_back] {
+        let message = ended(bench, job, &claim(0)).await;
+        assert_eq!(bench.jobs.record_webhook(&message, &webhook).await.expect("answers"), Held::Yes);
+        let again = if job.id == retried.id {
+            bench.jobs.reopen(job.id, in_a_month()).await.expect("answers").expect("it failed").webhook
+        } else {
+            run(bench, job, &claim(11)).await;
+            get(bench, job.id).await.webhook
+        };
+        assert_eq!(again, None, "there is no end to tell of");
+        assert_eq!(bench.jobs.record_webhook(&message, &webhook).await.expect("answers"), Held::No);
+        assert_eq!(get(bench, job.id).await.webhook, None);
+    }
+    let message = ended(bench, &retried, &claim(22)).await;
+    assert_eq!(message.retries, 1);
+    assert_eq!(bench.jobs.record_webhook(&message, &webhook).await.expect("answers"), Held::Yes);
 }
 
 async fn a_key_stands_for_the_first_job_that_reserved_it(bench: &Bench) {

@@ -34,7 +34,7 @@ pub(crate) async fn append_queue(
 
 /// Takes a request in; the job that comes back cannot be lost any more.
 pub(crate) async fn submit(listener: &Listener, body: Value, key: Option<Key>) -> Result<Job, Problem> {
-    let request = Request::from_json(body)?;
+    let request = Request::from_json(body, &listener.webhooks)?;
     let template = known(&listener.catalogue, &request.template)?;
     let violations = template.violations(&request.data, "/data");
     if !violations.is_empty() {

@@ -9,7 +9,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::header::{CACHE_CONTROL, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use jobs::{Job, JobId, Status};
+use jobs::{Job, JobId, Status, Webhook};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
@@ -30,7 +30,8 @@ impl Answer {
     /// The answer about `job` to a caller who reaches the listener at `base_url`.
     pub(crate) fn new(job: Job, base_url: &str) -> Self {
         let report_url = (job.status == Status::Completed).then(|| format!("{base_url}/jobs/{}/report", job.id));
-        Self { job: Job { notified_at: None, ..job }, report_url }
+        let webhook = job.webhook.or_else(|| job.notify.webhook.as_ref().map(Webhook::pending));
+        Self { job: Job { notified_at: None, webhook, ..job }, report_url }
     }
 }
 

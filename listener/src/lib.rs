@@ -30,7 +30,7 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use chrono::TimeDelta;
 use jobs::job::now;
-use jobs::{Job, JobStore, LinkSigner, ObjectStore, Queue, Terms};
+use jobs::{Destinations, Job, JobStore, LinkSigner, ObjectStore, Queue, Terms};
 use tower_http::catch_panic::CatchPanicLayer;
 
 pub use body::MAX_BODY_BYTES;
@@ -64,6 +64,8 @@ pub struct Listener {
     pub longest_stream: Option<Duration>,
     /// Where reports are fetched from if not from here, such as `https://bucket.s3.eu-central-1.amazonaws.com`.
     pub reports_origin: Option<String>,
+    /// Where webhooks may go.
+    pub webhooks: Destinations,
     /// Where callers reach this listener, without a slash at the end; taken from each request where absent.
     pub public_url: Option<String>,
 }

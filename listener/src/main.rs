@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use jobs::LinkSigner;
 use jobs::aws::environment::{
-    self, BUCKET, DATA_LIMIT, LINK_KEY, QUEUE_URL, REPORTS_ORIGIN, RETENTION_DAYS, TABLE, TOKEN,
+    self, BUCKET, DATA_LIMIT, LINK_KEY, QUEUE_URL, REPORTS_ORIGIN, RETENTION_DAYS, TABLE, TOKEN, WEBHOOK_HOSTS,
 };
 use jobs::aws::{Bucket, DynamoStore, SqsQueue, sdk_config};
 use jobs::job::{DEFAULT_MAX_DATA_BYTES, MEBIBYTE};
+use jobs::{Destinations, LinkSigner};
 use lambda_http::Error;
 use listener::{Catalogue, Listener};
 
@@ -37,6 +37,7 @@ async fn main() -> Result<(), Error> {
         reports_origin: environment::optional(REPORTS_ORIGIN),
         longest_wait: LONGEST_WAIT,
         longest_stream: Some(LONGEST_WAIT),
+        webhooks: Destinations { hosts: environment::parsed(WEBHOOK_HOSTS)?.unwrap_or_default(), loopback: false },
         public_url: None,
     };
     lambda_http::run(listener.router()).await

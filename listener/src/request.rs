@@ -4,8 +4,9 @@ use std::sync::LazyLock;
 
 use axum::http::StatusCode;
 use jobs::announcement::MAX_SUBJECT_CHARS;
+use jobs::destination::MAX_URL_CHARS;
 use jobs::job::PDF_STANDARDS;
-use jobs::{Notify, Options};
+use jobs::{Destinations, Notify, Options};
 use jsonschema::Validator;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -65,6 +66,7 @@ fn schema() -> Value {
                         "uniqueItems": true,
                         "items": {"type": "string", "pattern": "^[!-+\\--~]{1,64}$"},
                     },
+                    "webhook": {"type": "string", "maxLength": MAX_URL_CHARS},
                 },
             },
         },
@@ -73,13 +75,14 @@ fn schema() -> Value {
 
 impl Request {
     /// Reads a request, or names everything that is wrong with its shape.
-    pub(crate) fn from_json(body: Value) -> Result<Self, Problem> {
+    pub(crate) fn from_json(body: Value, webhooks: &Destinations) -> Result<Self, Problem> {
         let mut violations = catalogue::violations(&SHAPE, &body, "");
         if violations.is_empty() {
             let request: Self = serde_json::from_value(body).map_err(|error| {
                 Invalid::Request.problem(&[Violation { pointer: String::new(), detail: error.to_string() }])
             })?;
             violations.extend(contradiction(&request.options));
+            violations.extend(refused(&request.notify, webhooks));
             if violations.is_empty() {
                 return Ok(request);
             }
@@ -96,6 +99,12 @@ fn contradiction(options: &Options) -> Option<Violation> {
         pointer: "/options/tagged".into(),
         detail: format!("{standard} is an accessible standard and needs tags: leave `tagged` out, or make it true"),
     })
+}
+
+/// A webhook that may not go where it is to go.
+fn refused(notify: &Notify, webhooks: &Destinations) -> Option<Violation> {
+    let refused = webhooks.parse(notify.webhook.as_ref()?).err()?;
+    Some(Violation { pointer: "/notify/webhook".into(), detail: refused.to_string() })
 }
 
 /// What it is that breaks a schema.

@@ -7,7 +7,10 @@ use std::time::{Duration, Instant};
 use bench::{Bench, mail_count};
 use chrono::{DateTime, TimeDelta, Utc};
 use jobs::job::{MEBIBYTE, PDF_STANDARDS, now};
-use jobs::{Claim, Claimed, Failure, Job, JobId, JobStore, Message, ObjectStore, Options, Purpose, Status, Terms};
+use jobs::{
+    Claim, Claimed, Failure, Job, JobId, JobStore, Message, ObjectStore, Options, Purpose, Queue, Status, Terms,
+    WebhookMessage,
+};
 use processor::{Limits, Verdict, title_of};
 use serde_json::json;
 use typesetter::PdfStandard;
@@ -52,6 +55,30 @@ async fn a_message_becomes_a_report_and_a_mail() {
     assert_eq!(job.bytes, Some(report.len() as u64));
     let mail = bench.mail(message.id, Status::Completed);
     assert!(mail.contains(&format!("https://press.test/r/{}?expires=", message.id)), "{mail}");
+}
+
+#[tokio::test]
+async fn the_end_of_a_job_with_a_webhook_waits_for_the_courier() {
+    let bench = Bench::new(&[("hello", HELLO), ("broken", "#nothing")]).await;
+    for (template, status) in [("hello", Status::Completed), ("broken", Status::Failed)] {
+        let mut message = message(template);
+        message.notify.webhook = Some("https://example.org/hook".into());
+        assert_eq!(bench.process(&message).await, Verdict::Acknowledge);
+        let pushed = bench.local.webhooks.receive(Duration::ZERO, Duration::ZERO).await.expect("the queue answers");
+        let delivery = pushed.expect("an event");
+        bench.local.webhooks.acknowledge(&delivery.ticket).await.expect("the queue answers");
+        let told = WebhookMessage::decode(&delivery.body).expect("ours");
+        assert_eq!((told.id, told.status, told.url.as_str()), (message.id, status, "https://example.org/hook"));
+        let (job, data) = (bench.job(message.id).await, &told.event["data"]);
+        assert_eq!(told.event["type"], format!("job.{status}"));
+        assert_eq!((&data["attempts"], &data["finished_at"]), (&json!(1), &json!(job.finished_at)));
+        let link = data["link"].as_str().unwrap_or_default();
+        assert_eq!(link.starts_with("https://press.test/r/"), status == Status::Completed, "{data}");
+        assert_eq!(data["error"]["type"].is_string(), status == Status::Failed, "{data}");
+    }
+    assert_eq!(bench.process(&message("hello")).await, Verdict::Acknowledge);
+    let none = bench.local.webhooks.receive(Duration::ZERO, Duration::ZERO).await.expect("the queue answers");
+    assert_eq!(none, None, "nobody asked for it");
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand};
 use jobs::job::{MEBIBYTE, is_template_name};
-use jobs::{JobId, Status};
+use jobs::{Hosts, JobId, Status};
 use lettre::message::{Mailbox, Mailboxes};
 use processor::Limits;
 use typesetter::{Format, PdfStandard};
@@ -143,6 +143,21 @@ pub(crate) struct Serve {
     pub(crate) limits: LimitOptions,
     #[command(flatten)]
     pub(crate) mail: MailOptions,
+    #[command(flatten)]
+    pub(crate) webhooks: WebhookOptions,
+}
+
+/// How callers' servers are told of ends.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Webhooks")]
+pub(crate) struct WebhookOptions {
+    /// Secrets that sign webhooks, each as whsec_…, separated by commas; made once and kept in DIR/webhook.secret
+    /// without one
+    #[arg(long, env = "PRESSRUN_WEBHOOK_SECRET", hide_env_values = true, value_name = "SECRETS")]
+    pub(crate) webhook_secret: Option<String>,
+    /// Hosts that webhooks may go to, such as example.com,*.example.org; any public address and this machine without one
+    #[arg(long, env = "PRESSRUN_WEBHOOK_HOSTS", value_name = "HOSTS", default_value = "", hide_default_value = true)]
+    pub(crate) webhook_hosts: Hosts,
 }
 
 /// The mail server that announcements go through; without one they are left in the outbox.

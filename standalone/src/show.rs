@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use indicatif::HumanBytes;
-use jobs::{Failure, Job};
+use jobs::{Failure, Job, Webhook};
 use serde_json::{Value, json};
 
 use crate::caller::{self, CallerError};
@@ -68,6 +68,7 @@ fn described(record: &Record) -> String {
         ("pages", job.pages.map(|pages| pages.to_string())),
         ("size", job.bytes.map(|bytes| HumanBytes(bytes).to_string())),
         ("report", record.report_url.clone()),
+        ("webhook", job.webhook.as_ref().map(told)),
         ("error", job.error.as_ref().map(reason)),
     ];
     let known = lines.into_iter().filter_map(|(name, value)| Some((name, value?)));
@@ -77,6 +78,16 @@ fn described(record: &Record) -> String {
         _ = write!(text, "\n{}\n", diagnostic.rendered);
     }
     text
+}
+
+/// In one line: where the delivery stands and, if it has not succeeded, what came of the last attempt.
+fn told(webhook: &Webhook) -> String {
+    let (status, attempts) = (webhook.status.as_str(), webhook.attempts);
+    let attempts = if attempts == 1 { "1 attempt".to_owned() } else { format!("{attempts} attempts") };
+    match webhook.latest.last().and_then(|attempt| attempt.error.as_ref()) {
+        Some(error) => format!("{status}, {attempts}. {error}"),
+        None => format!("{status}, {attempts}"),
+    }
 }
 
 /// In one line. Where there are diagnostics, they are the detail.

@@ -20,6 +20,7 @@ use crate::job::{Job, JobId, Progress, Status};
 use crate::ports::{
     Claim, Claimed, Failed, Held, JobStore, Listed, Listing, Purpose, Reservation, Reserved, Terms, Unavailable,
 };
+use crate::webhook::{Webhook, WebhookMessage, WebhookStatus};
 
 type Item = HashMap<String, AttributeValue>;
 
@@ -55,6 +56,7 @@ const COLUMNS: [&str; 15] = [
     "retries",
     "options",
     "notify",
+    "webhook",
 ];
 
 /// The names of [`COLUMNS`] behind placeholders, since some are reserved words.
@@ -81,11 +83,11 @@ const CLAIM: &str = "#status = :running, #owner = :owner, lease_until = :lease, 
     notify = if_not_exists(notify, :notify), \
     #open = :open, #month = :month, \
     expires_at = if_not_exists(expires_at, :expires) \
-    REMOVE #error, finished_at, notified_at, set_aside, reopened, progress";
+    REMOVE #error, finished_at, notified_at, set_aside, reopened, progress, webhook, webhook_status";
 
 const REOPEN: &str = "SET #status = :queued, attempts = :zero, retries = if_not_exists(retries, :zero) + :counted, reopened = :true, \
     overdue_at = :overdue, #open = :open \
-    REMOVE #owner, lease_until, #error, finished_at, notified_at, set_aside";
+    REMOVE #owner, lease_until, #error, finished_at, notified_at, set_aside, webhook, webhook_status";
 
 /// Idempotency keys share the table; their items are `idempotency#{key}`.
 const KEY_PREFIX: &str = "idempotency#";
@@ -442,6 +444,24 @@ impl JobStore for DynamoStore {
         self.fenced("record the announcement", update, owner).await
     }
 
+    async fn record_webhook(&self, message: &WebhookMessage, webhook: &Webhook) -> Result<Held, Unavailable> {
+        let update = self
+            .update(message.id)
+            .condition_expression(
+                "#status = :ended AND retries = :retries \
+                 AND (attribute_not_exists(webhook_status) OR webhook_status <> :delivered)",
+            )
+            .update_expression("SET webhook = :webhook, webhook_status = :webhook_status")
+            .expression_attribute_names("#status", "status")
+            .expression_attribute_values(":ended", text(message.status))
+            .expression_attribute_values(":retries", number(message.retries.into()))
+            .expression_attribute_values(":delivered", text(WebhookStatus::Delivered.as_str()))
+            .expression_attribute_values(":webhook_status", text(webhook.status.as_str()))
+            .expression_attribute_values(":webhook", json(webhook)?);
+        let held = self.send("record the webhook", update).await?;
+        Ok(if held.is_some() { Held::Yes } else { Held::No })
+    }
+
     async fn kept_input(&self, id: JobId) -> Result<Option<Value>, Unavailable> {
         let Some(item) = self.item(id).await? else { return Ok(None) };
         read_json(&item, "input")
@@ -607,6 +627,7 @@ fn read_job(item: &Item) -> Result<Job, Unavailable> {
         retries: read_number(item, "retries").unwrap_or(0),
         options: read_json(item, "options")?.unwrap_or_default(),
         notify: read_json(item, "notify")?.unwrap_or_default(),
+        webhook: read_json(item, "webhook")?,
     })
 }
 

@@ -73,6 +73,12 @@ const STEPS: [&str; 4] = [
     ",
     "
     ALTER TABLE jobs ADD COLUMN progress TEXT;
+    ALTER TABLE jobs ADD COLUMN webhook TEXT;
+    ALTER TABLE messages ADD COLUMN queue TEXT NOT NULL DEFAULT 'jobs';
+    DROP INDEX messages_by_visibility;
+    CREATE INDEX messages_by_visibility ON messages (queue, visible_at) WHERE dead_at IS NULL;
+    DROP INDEX messages_by_job;
+    CREATE INDEX messages_by_job ON messages (iif(json_valid(body), body ->> '$.id', NULL)) WHERE queue = 'jobs';
     ",
 ];
 

@@ -19,6 +19,7 @@ use crate::job::{Job, JobId, Progress, Status};
 use crate::ports::{
     Claim, Claimed, Failed, Held, JobStore, Listed, Listing, Purpose, Reservation, Reserved, Terms, Unavailable,
 };
+use crate::webhook::{Webhook, WebhookMessage};
 
 /// A job store in SQLite.
 #[derive(Debug, Clone)]
@@ -33,7 +34,7 @@ type Query = sqlx::query::Query<'static, Sqlite, SqliteArguments>;
 macro_rules! columns {
     () => {
         "id, template, status, attempts, enqueued_at, started_at, finished_at, pages, bytes, progress, error, notified_at, \
-         retries, options, notify, lease_until"
+         retries, options, notify, webhook, lease_until"
     };
 }
 
@@ -58,6 +59,7 @@ const CLAIM: &str = concat!(
         progress    = NULL,
         error       = NULL,
         notified_at = NULL,
+        webhook     = NULL,
         set_aside   = 0,
         reopened    = 0
     WHERE lease_until <= ?11 AND (status IN ('queued', 'running') OR (set_aside AND ?12))
@@ -81,7 +83,8 @@ const OVERDUE: &str = concat!(
     columns!(),
     " FROM jobs
     WHERE notified_at IS NULL AND overdue_at <= ?1 AND lease_until <= ?1 AND NOT EXISTS
-        (SELECT 1 FROM messages WHERE iif(json_valid(body), body ->> '$.id', NULL) = +jobs.id AND dead_at IS NULL)
+        (SELECT 1 FROM messages WHERE iif(json_valid(body), body ->> '$.id', NULL) = +jobs.id AND dead_at IS NULL
+            AND queue = 'jobs')
     LIMIT ?2"
 );
 
@@ -268,6 +271,16 @@ impl JobStore for SqliteStore {
         self.write(id, "record the announcement", query).await
     }
 
+    async fn record_webhook(&self, message: &WebhookMessage, webhook: &Webhook) -> Result<Held, Unavailable> {
+        let attempted = "record the webhook";
+        let query = sqlx::query(
+            "UPDATE jobs SET webhook = ?4
+             WHERE id = ?1 AND retries = ?2 AND status = ?3 AND coalesce(webhook ->> '$.status', '') <> 'delivered'",
+        );
+        let query = query.bind(message.id.to_string()).bind(message.retries).bind(message.status.as_str());
+        self.write(message.id, attempted, query.bind(to_json(webhook).map_err(Unavailable::when(attempted))?)).await
+    }
+
     async fn kept_input(&self, id: JobId) -> Result<Option<Value>, Unavailable> {
         let attempted = "read the job's kept data";
         let query = sqlx::query("SELECT input FROM jobs WHERE id = ?1").bind(id.to_string());
@@ -281,7 +294,8 @@ impl JobStore for SqliteStore {
         let query = sqlx::query(concat!(
             "UPDATE jobs SET
                  status = 'queued', attempts = 0, retries = retries + (NOT reopened), reopened = 1, overdue_at = ?2,
-                 owner = NULL, lease_until = 0, error = NULL, finished_at = NULL, notified_at = NULL, set_aside = 0
+                 owner = NULL, lease_until = 0, error = NULL, finished_at = NULL, notified_at = NULL, set_aside = 0,
+                 webhook = NULL
              WHERE id = ?1 AND (status = 'failed' OR (status = 'queued' AND reopened))
              RETURNING ",
             columns!()
@@ -336,6 +350,7 @@ fn read_job(row: &SqliteRow) -> Result<Job, sqlx::Error> {
         retries: row.try_get("retries")?,
         options: from_json(row, "options")?.unwrap_or_default(),
         notify: from_json(row, "notify")?.unwrap_or_default(),
+        webhook: from_json(row, "webhook")?,
     })
 }
 

@@ -83,6 +83,7 @@ impl Bench {
         add_template(&templates, "list", SCHEMA, r#"{"name": "x", "lines": [{"qty": 1}]}"#);
         let local = Local::open(&folder.path().join("data"), 5).await.expect("a fresh data folder opens");
         let listener = Listener {
+            webhooks: jobs::Destinations::default(),
             queue: Arc::new(local.queue.clone()),
             jobs: Arc::new(local.jobs.clone()),
             objects: Arc::new(local.objects.clone()),

@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use jobs::{
     Announcement, Claim, Claimed, Content, Delivery, Failed, Held, Job, JobId, JobStore, Listed, Listing, Message,
-    Notifier, ObjectStore, Opened, Progress, Queue, Reservation, Reserved, Terms, Ticket, Unavailable,
+    Notifier, ObjectStore, Opened, Progress, Queue, Reservation, Reserved, Terms, Ticket, Unavailable, Webhook,
+    WebhookMessage,
 };
 use serde_json::Value;
 use uuid::Uuid;
@@ -81,6 +82,10 @@ impl JobStore for Ports {
 
     async fn mark_notified(&self, id: JobId, owner: Uuid, at: DateTime<Utc>) -> Result<Held, Unavailable> {
         self.faults.call("mark notified", self.world.local.jobs.mark_notified(id, owner, at)).await
+    }
+
+    async fn record_webhook(&self, message: &WebhookMessage, webhook: &Webhook) -> Result<Held, Unavailable> {
+        self.faults.call("record webhook", self.world.local.jobs.record_webhook(message, webhook)).await
     }
 
     async fn kept_input(&self, id: JobId) -> Result<Option<Value>, Unavailable> {
@@ -169,6 +174,42 @@ impl Queue for Ports {
 
     async fn show_dead_letters(&self, _tickets: &[Ticket]) -> Result<(), Unavailable> {
         self.world.messages().show_dead_letters();
+        Ok(())
+    }
+}
+
+/// The queue of webhooks, as one process reaches it. What is pushed stays there.
+pub(crate) struct Webhooks(pub(crate) Ports);
+
+#[async_trait]
+impl Queue for Webhooks {
+    async fn push(&self, body: &str) -> Result<(), Unavailable> {
+        let Ports { world, faults } = &self.0;
+        let push = async {
+            let message = WebhookMessage::decode(body).expect("one of ours");
+            world.tell(message.id, message.status);
+            Ok(())
+        };
+        faults.call("push webhook", push).await
+    }
+
+    async fn receive(&self, _visibility: Duration, _wait: Duration) -> Result<Option<Delivery>, Unavailable> {
+        Ok(None)
+    }
+
+    async fn acknowledge(&self, _ticket: &Ticket) -> Result<(), Unavailable> {
+        Ok(())
+    }
+
+    async fn release(&self, _ticket: &Ticket, _delay: Duration) -> Result<(), Unavailable> {
+        Ok(())
+    }
+
+    async fn dead_letters(&self) -> Result<Vec<Delivery>, Unavailable> {
+        Ok(Vec::new())
+    }
+
+    async fn show_dead_letters(&self, _tickets: &[Ticket]) -> Result<(), Unavailable> {
         Ok(())
     }
 }
