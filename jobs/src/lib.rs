@@ -13,6 +13,7 @@ pub mod link;
 pub mod message;
 mod patience;
 pub mod ports;
+pub mod upload;
 
 #[cfg(feature = "aws")]
 pub mod aws;
@@ -22,11 +23,12 @@ pub mod local;
 pub use announcement::Announcement;
 pub use closing::Closing;
 pub use event::{Event, EventId};
-pub use job::{Diagnostic, Failure, Job, JobId, Notify, Options, Status};
+pub use job::{Diagnostic, Failure, Job, JobId, Notify, Options, Status, Violation};
 pub use link::LinkSigner;
 pub use message::Message;
 pub use patience::Patience;
 pub use ports::{
-    Claim, Claimed, Content, Delivery, Failed, Held, JobStore, Listed, Listing, Notifier, ObjectStore, Opened, Purpose,
-    Queue, Reservation, Reserved, Terms, Ticket, Unavailable,
+    Accepts, Claim, Claimed, Content, Delivery, Failed, Held, JobStore, Listed, Listing, Notifier, ObjectStore, Opened,
+    Purpose, Queue, Reservation, Reserved, Terms, Ticket, Unavailable,
 };
+pub use upload::{UploadFormat, UploadId};

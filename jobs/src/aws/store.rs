@@ -20,6 +20,7 @@ use crate::job::{Job, JobId, Status};
 use crate::ports::{
     Claim, Claimed, Failed, Held, JobStore, Listed, Listing, Purpose, Reservation, Reserved, Terms, Unavailable,
 };
+use crate::upload::UploadId;
 
 type Item = HashMap<String, AttributeValue>;
 
@@ -39,7 +40,7 @@ const MOST_LOOKED_AT: usize = 1_000;
 const MOST_ROUNDS: u32 = 5;
 
 /// What a job is read from: all but its data, which may be large.
-const COLUMNS: [&str; 14] = [
+const COLUMNS: [&str; 15] = [
     "id",
     "template",
     "status",
@@ -54,6 +55,7 @@ const COLUMNS: [&str; 14] = [
     "retries",
     "options",
     "notify",
+    "upload",
 ];
 
 /// The names of [`COLUMNS`] behind placeholders, since some are reserved words.
@@ -187,9 +189,10 @@ impl DynamoStore {
             Purpose::Run => ("started_at = :started, ", 1),
             Purpose::Settle => ("", 0),
         };
+        let upload = if job.input.is_some() { "upload = if_not_exists(upload, :upload), " } else { "" };
         let update = self
             .update(job.id)
-            .update_expression(format!("SET {started}{how}"))
+            .update_expression(format!("SET {started}{upload}{how}"))
             .expression_attribute_names("#status", "status")
             .expression_attribute_names("#owner", "owner")
             .expression_attribute_names("#template", "template")
@@ -211,6 +214,11 @@ impl DynamoStore {
             .expression_attribute_values(":open", text(OPEN))
             .expression_attribute_values(":overdue", number(claim.terms.overdue_at.timestamp_millis()))
             .expression_attribute_values(":expires", number(claim.terms.expires_at.timestamp()));
+        // What has no upload has no such attribute.
+        let update = match &job.input {
+            Some(upload) => update.expression_attribute_values(":upload", text(upload)),
+            None => update,
+        };
         Ok(match claim.purpose {
             Purpose::Run => update.expression_attribute_values(":started", json(&claim.now)?),
             Purpose::Settle => update,
@@ -274,6 +282,10 @@ impl JobStore for DynamoStore {
             .item("overdue_at", number(terms.overdue_at.timestamp_millis()))
             .item("expires_at", number(terms.expires_at.timestamp()))
             .condition_expression("attribute_not_exists(id)");
+        let put = match &job.input {
+            Some(upload) => put.item("upload", text(upload)),
+            None => put,
+        };
         if put_if("put the job on record", put).await? {
             return Ok(());
         }
@@ -593,7 +605,13 @@ fn read_job(item: &Item) -> Result<Job, Unavailable> {
         retries: read_number(item, "retries").unwrap_or(0),
         options: read_json(item, "options")?.unwrap_or_default(),
         notify: read_json(item, "notify")?.unwrap_or_default(),
+        input: read_upload(item)?,
     })
+}
+
+fn read_upload(item: &Item) -> Result<Option<UploadId>, Unavailable> {
+    let id = item.get("upload").and_then(|value| value.as_s().ok());
+    id.map(|id| id.parse()).transpose().map_err(Unavailable::when("read the job's upload"))
 }
 
 fn read_string<'a>(item: &'a Item, name: &str) -> Result<&'a str, Unavailable> {

@@ -2,10 +2,10 @@
 //!
 //! ```text
 //! DIR/pressrun.db    the queue and the job record (SQLite, write-ahead log)
-//! DIR/objects/       reports and parked data
+//! DIR/objects/       reports, parked data and uploads
 //! DIR/outbox/        announcements, one .eml file each
 //! DIR/link.key       what signs the links in announcements
-//! DIR/work/          files of runs in progress
+//! DIR/work/          files of runs and uploads in progress
 //! DIR/lock           held while a process works here
 //! ```
 
@@ -31,6 +31,8 @@ pub use outbox::Outbox;
 pub use queue::SqliteQueue;
 pub use store::SqliteStore;
 
+use crate::upload::UPLOADS;
+
 /// A data folder, opened for this process alone.
 #[derive(Debug)]
 pub struct Local {
@@ -38,7 +40,7 @@ pub struct Local {
     pub queue: SqliteQueue,
     /// The record of jobs.
     pub jobs: SqliteStore,
-    /// Reports and parked data.
+    /// Reports, parked data and uploads.
     pub objects: Folder,
     /// Announcements.
     pub outbox: Outbox,
@@ -110,14 +112,14 @@ impl Local {
         if work.exists() {
             fs::remove_dir_all(&work).map_err(io_error(&work))?;
         }
-        for folder in [&objects.join("reports"), &objects.join("inputs"), &outbox, &work] {
+        for folder in [&objects.join("reports"), &objects.join("inputs"), &objects.join(UPLOADS), &outbox, &work] {
             fs::create_dir_all(folder).map_err(io_error(folder))?;
         }
         Ok(Self {
             queue: SqliteQueue::new(pool.clone(), max_receives),
             jobs: SqliteStore::new(pool.clone()),
             expiry: Expiry { pool, objects: objects.clone(), outbox: outbox.clone() },
-            objects: Folder::new(objects),
+            objects: Folder::new(objects, work.clone()),
             outbox: Outbox::new(outbox),
             work,
             link_key,
