@@ -91,7 +91,7 @@ async fn run(options: Serve) -> Result<(), ServeError> {
     let closing = closing(&options, &local, &url)?;
     let mut tasks = start_workers(&options, &local, &closing, &stopped)?;
     let sweeper = Sweeper { queue: Arc::new(local.queue.clone()), closing };
-    tasks.spawn(upkeep(Arc::new(sweeper), local.expiry.clone(), stopped.clone()));
+    tasks.spawn(upkeep(Arc::new(sweeper), local.expiry.clone(), retention(&options), stopped.clone()));
     announce_start(&options, &url, &names);
     let router = listener(&options, catalogue, token, &local).router();
     let server = axum::serve(socket, router).with_graceful_shutdown(told_to_stop(stop));
