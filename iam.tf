@@ -50,6 +50,13 @@ data "aws_iam_policy_document" "listener" {
     resources = ["${aws_s3_bucket.reports.arn}/inputs/*"]
   }
 
+  # A signed URL may do what its signer may.
+  statement {
+    sid       = "SignUploads"
+    actions   = ["s3:GetObject", "s3:PutObject"]
+    resources = ["${aws_s3_bucket.reports.arn}/uploads/*"]
+  }
+
   statement {
     sid       = "SignReportLinks"
     actions   = ["s3:GetObject"]
@@ -104,7 +111,7 @@ data "aws_iam_policy_document" "processor" {
   statement {
     sid       = "ReadLargeInputs"
     actions   = ["s3:GetObject"]
-    resources = ["${aws_s3_bucket.reports.arn}/inputs/*"]
+    resources = ["${aws_s3_bucket.reports.arn}/inputs/*", "${aws_s3_bucket.reports.arn}/uploads/*"]
   }
 
   # As for the listener: a missing input fails its job at once, a forbidden one is tried again.

@@ -121,6 +121,24 @@ resource "aws_s3_bucket_lifecycle_configuration" "reports" {
     }
   }
 
+  # A day longer than jobs: whatever was queued with an upload in its last hour still finds it.
+  rule {
+    id     = "expire-uploads"
+    status = "Enabled"
+
+    filter {
+      prefix = "uploads/"
+    }
+
+    expiration {
+      days = var.retention_days + 1
+    }
+
+    noncurrent_version_expiration {
+      noncurrent_days = 1
+    }
+  }
+
   rule {
     id     = "abort-unfinished-uploads"
     status = "Enabled"

@@ -191,7 +191,7 @@ variable "processor_timeout_seconds" {
 }
 
 variable "processor_storage_mb" {
-  description = "Ephemeral storage (/tmp) of the processor in MB."
+  description = "Ephemeral storage (/tmp) of the processor in MB. An upload must fit into it together with its rows, written once more: twice the largest upload and 256 MB is safe."
   type        = number
   default     = 512
   nullable    = false

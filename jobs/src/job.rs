@@ -7,6 +7,7 @@ use chrono::{DateTime, SubsecRound, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::upload::UploadId;
 use crate::webhook::Webhook;
 
 /// A job's identity: a UUIDv7, so that ids sort by the time they were made.
@@ -142,6 +143,9 @@ pub struct Job {
     /// What became of telling the caller's server of its end.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub webhook: Option<Webhook>,
+    /// The upload that its data is in, or the rows of it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub input: Option<UploadId>,
     /// How its report is to be made.
     #[serde(skip)]
     pub options: Options,
@@ -172,6 +176,7 @@ impl Job {
             error: None,
             notified_at: None,
             retries: 0,
+            input: None,
             webhook: None,
             options: Options::default(),
             notify: Notify::default(),
@@ -226,6 +231,37 @@ pub struct Failure {
     /// Where in the template, for failures that have a place.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub diagnostics: Vec<Diagnostic>,
+    /// Where in the upload, for data that was uploaded and does not fit.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub errors: Vec<Violation>,
+}
+
+/// One place where an upload is not as its template wants it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Violation {
+    /// The line of the upload, from 1, where it is in the upload.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub line: Option<u64>,
+    /// The column in bytes, from 1, where it is known.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub column: Option<u64>,
+    /// Where in the data, as a JSON Pointer (RFC 6901).
+    pub pointer: String,
+    /// What is wrong there.
+    pub detail: String,
+}
+
+impl fmt::Display for Violation {
+    /// `line 3, column 14, at /entries/1/amount: -1 is less than the minimum of 0`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.line, self.column) {
+            (Some(line), Some(column)) => write!(f, "line {line}, column {column}, ")?,
+            (Some(line), None) => write!(f, "line {line}, ")?,
+            (None, _) => {}
+        }
+        let pointer = if self.pointer.is_empty() { "/" } else { &self.pointer };
+        write!(f, "at {pointer}: {}", self.detail)
+    }
 }
 
 impl Failure {
@@ -252,6 +288,7 @@ impl Failure {
             title: title.into(),
             detail: detail.into(),
             diagnostics: Vec::new(),
+            errors: Vec::new(),
         }
     }
 }

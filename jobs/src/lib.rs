@@ -14,6 +14,7 @@ pub mod link;
 pub mod message;
 mod patience;
 pub mod ports;
+pub mod upload;
 pub mod webhook;
 
 #[cfg(feature = "aws")]
@@ -25,12 +26,13 @@ pub use announcement::Announcement;
 pub use closing::Closing;
 pub use destination::{Destinations, Hosts};
 pub use event::{Event, EventId};
-pub use job::{Diagnostic, Failure, Job, JobId, Notify, Options, Progress, Status};
+pub use job::{Diagnostic, Failure, Job, JobId, Notify, Options, Progress, Status, Violation};
 pub use link::LinkSigner;
 pub use message::Message;
 pub use patience::Patience;
 pub use ports::{
-    Claim, Claimed, Content, Delivery, Failed, Held, JobStore, Listed, Listing, Notifier, ObjectStore, Opened, Purpose,
-    Queue, Reservation, Reserved, Terms, Ticket, Unavailable,
+    Accepts, Claim, Claimed, Content, Delivery, Failed, Held, JobStore, Listed, Listing, Notifier, ObjectStore, Opened,
+    Purpose, Queue, Reservation, Reserved, Terms, Ticket, Unavailable,
 };
+pub use upload::{UploadFormat, UploadId};
 pub use webhook::{Webhook, WebhookAttempt, WebhookMessage, WebhookStatus};

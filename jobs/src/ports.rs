@@ -308,6 +308,15 @@ pub trait ObjectStore: Send + Sync {
     /// The object's bytes, if it is there.
     async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, Unavailable>;
 
+    /// The object's size in bytes, if it is there.
+    async fn size(&self, key: &str) -> Result<Option<u64>, Unavailable>;
+
+    /// Writes the object's bytes to a file, piece by piece; answers whether it is there.
+    async fn fetch(&self, key: &str, file: &Path) -> Result<bool, Unavailable>;
+
+    /// How a caller gets an object of this type and size in, within `time`.
+    async fn accept(&self, key: &str, content_type: &str, bytes: u64, time: Duration) -> Result<Accepts, Unavailable>;
+
     /// Where a reader gets the object, to be saved as `file_name`; nothing if it is not there.
     async fn open(&self, key: &str, file_name: &str) -> Result<Option<Opened>, Unavailable>;
 }
@@ -319,6 +328,17 @@ pub enum Content<'a> {
     Bytes(&'a [u8]),
     /// The bytes of this file.
     File(&'a Path),
+    /// This [draft](Accepts::Draft), which becomes the object.
+    Draft(&'a Path),
+}
+
+/// How a caller gets an object in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Accepts {
+    /// By a PUT to this signed URL, of exactly the type and size that was asked for.
+    Url(String),
+    /// Through the listener, which writes to this file, not there yet, and then [puts](ObjectStore::put) it.
+    Draft(PathBuf),
 }
 
 /// Where a reader gets an object.

@@ -18,6 +18,7 @@ use crate::body::read_json;
 use crate::idempotency::{Key, Seen};
 use crate::request::{Invalid, Request};
 use crate::templates::known;
+use crate::uploaded::check;
 use crate::{Listener, Problem};
 
 pub(crate) async fn append_queue(
@@ -36,14 +37,22 @@ pub(crate) async fn append_queue(
 pub(crate) async fn submit(listener: &Listener, body: Value, key: Option<Key>) -> Result<Job, Problem> {
     let request = Request::from_json(body, &listener.webhooks)?;
     let template = known(&listener.catalogue, &request.template)?;
-    let violations = template.violations(&request.data, "/data");
-    if !violations.is_empty() {
-        return Err(Invalid::Data.problem(&violations));
+    let Request { template: name, data, input, options, notify } = request;
+    let data = match input {
+        Some(upload) => check(listener, &template, upload, data).await?,
+        None => {
+            let data = data.unwrap_or_default();
+            let violations = template.violations(&data, "/data");
+            if !violations.is_empty() {
+                return Err(Invalid::Data.problem(&violations));
+            }
+            Some(data)
+        }
+    };
+    if let Some(data) = &data {
+        check_size(listener, data)?;
     }
-    check_size(listener, &request.data)?;
-
-    let Request { template, data, options, notify } = request;
-    let job = Job { options, notify, ..Job::queued(JobId::new(), template, now()) };
+    let job = Job { input, options, notify, ..Job::queued(JobId::new(), name, now()) };
     let Some(key) = key else {
         accept(listener, &job, data).await?;
         return Ok(job);
@@ -84,8 +93,8 @@ pub(crate) fn acceptance(job: &Job, base_url: &str) -> Value {
 }
 
 /// Returns once the data is parked, if it must be, and both the message and the record are durable.
-async fn accept(listener: &Listener, job: &Job, data: Value) -> Result<(), Unavailable> {
-    let (message, terms) = (Message::new(job, Some(data)), listener.terms(job));
+async fn accept(listener: &Listener, job: &Job, data: Option<Value>) -> Result<(), Unavailable> {
+    let (message, terms) = (Message::new(job, data), listener.terms(job));
     let (pushed, recorded) = tokio::join!(push(listener, message), listener.jobs.record(job, terms));
     pushed.and(recorded)?;
     tracing::info!(job_id = %job.id, template = job.template, "accepted");
@@ -94,13 +103,13 @@ async fn accept(listener: &Listener, job: &Job, data: Value) -> Result<(), Unava
 
 /// The same for a job that a request before this one may have left half accepted: on record without a message, perhaps
 /// even failed for that.
-async fn accept_again(listener: &Listener, job: &Job, data: Value) -> Result<(), Unavailable> {
+async fn accept_again(listener: &Listener, job: &Job, data: Option<Value>) -> Result<(), Unavailable> {
     let terms = listener.terms(job);
     listener.jobs.record(job, terms).await?;
     let recorded = listener.jobs.get(job.id).await?;
     let never_ran = recorded.is_some_and(|job| job.status == Status::Failed && job.attempts == 0);
     let reopened = if never_ran { listener.jobs.reopen(job.id, terms.overdue_at).await? } else { None };
-    push(listener, Message::new(reopened.as_ref().unwrap_or(job), Some(data))).await?;
+    push(listener, Message::new(reopened.as_ref().unwrap_or(job), data)).await?;
     tracing::info!(job_id = %job.id, template = job.template, "accepted again");
     Ok(())
 }
@@ -121,7 +130,11 @@ fn check_size(listener: &Listener, data: &Value) -> Result<(), Problem> {
     if limit >= crate::MAX_BODY_BYTES as u64 {
         return Ok(());
     }
-    let bytes = data.to_string().len() as u64;
+    within(limit, data.to_string().len() as u64)
+}
+
+/// Data of so many bytes is taken, or refused for its size.
+pub(crate) fn within(limit: u64, bytes: u64) -> Result<(), Problem> {
     if bytes <= limit {
         return Ok(());
     }

@@ -1,7 +1,7 @@
 //! HTTP in: checks a request, queues it, answers with a job.
 //!
 //! [`Listener::router`] is the whole of it, and the same on AWS Lambda (`main.rs`) and on one machine (the
-//! `pressrun` package). One file an endpoint: `append_queue`, `job`, `events`, `list`, `page`, `report`, `retry`, `socket`, `templates`; whatever goes
+//! `pressrun` package). One file an endpoint: `append_queue`, `job`, `events`, `list`, `page`, `report`, `retry`, `socket`, `templates`, `uploads`; whatever goes
 //! wrong is a [`Problem`].
 
 mod access;
@@ -20,6 +20,8 @@ mod request;
 mod retry;
 mod socket;
 mod templates;
+mod uploaded;
+mod uploads;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +29,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use chrono::TimeDelta;
 use jobs::job::now;
 use jobs::{Destinations, Job, JobStore, LinkSigner, ObjectStore, Queue, Terms};
@@ -49,7 +51,7 @@ pub struct Listener {
     pub catalogue: Catalogue,
     /// The bearer token callers must show; where there is none, everybody is let in.
     pub token: Option<String>,
-    /// Checks the links in mails.
+    /// Signs and checks links: those in mails, and those that uploads are put to.
     pub links: LinkSigner,
     /// How long jobs and reports are kept.
     pub retention: TimeDelta,
@@ -89,6 +91,7 @@ impl Listener {
             .route("/jobs/{id}/retry", post(retry::retry))
             .route("/templates", get(templates::list))
             .route("/templates/{name}", get(templates::one))
+            .route("/uploads", post(uploads::begin))
             .fallback(unknown_path)
             .method_not_allowed_fallback(wrong_method)
             .layer(from_fn_with_state(listener.clone(), access::require_token));
@@ -98,6 +101,7 @@ impl Listener {
             .route("/page.js", get(page::script))
             .route("/healthz", get(healthz))
             .route("/r/{id}", get(report::by_link))
+            .route("/uploads/{id}", put(uploads::put))
             .method_not_allowed_fallback(wrong_method);
         guarded.merge(open).layer(CatchPanicLayer::custom(problem::from_panic)).with_state(listener)
     }
@@ -109,7 +113,7 @@ async fn healthz() -> &'static str {
 
 async fn unknown_path() -> Problem {
     let calls = "POST /append_queue, GET /jobs, GET /jobs/{id}, GET /jobs/{id}/events, GET /ws, GET /jobs/{id}/report, POST /jobs/{id}/retry, GET /templates, \
-                 GET /templates/{name}, GET /healthz";
+                 GET /templates/{name}, POST /uploads, GET /healthz";
     Problem::new(
         StatusCode::NOT_FOUND,
         "unknown-path",

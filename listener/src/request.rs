@@ -6,9 +6,9 @@ use axum::http::StatusCode;
 use jobs::announcement::MAX_SUBJECT_CHARS;
 use jobs::destination::MAX_URL_CHARS;
 use jobs::job::PDF_STANDARDS;
-use jobs::{Destinations, Notify, Options};
+use jobs::{Destinations, Notify, Options, UploadId};
 use jsonschema::Validator;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
 use crate::Problem;
@@ -20,14 +20,23 @@ use crate::catalogue::{self, Violation};
 pub(crate) struct Request {
     /// The template's name.
     pub(crate) template: String,
-    /// What goes into it.
-    pub(crate) data: Value,
+    /// What goes into it, or what an upload leaves of that.
+    #[serde(default, deserialize_with = "present")]
+    pub(crate) data: Option<Value>,
+    /// The upload that the data is in, or its rows.
+    #[serde(default)]
+    pub(crate) input: Option<UploadId>,
     /// How the report is to be made.
     #[serde(default)]
     pub(crate) options: Options,
     /// How its end is to be announced.
     #[serde(default)]
     pub(crate) notify: Notify,
+}
+
+/// JSON's `null` is data like any other.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
 }
 
 static SHAPE: LazyLock<Validator> = LazyLock::new(|| {
@@ -38,11 +47,12 @@ fn schema() -> Value {
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "type": "object",
-        "required": ["template", "data"],
+        "required": ["template"],
         "additionalProperties": false,
         "properties": {
             "template": {"type": "string"},
             "data": true,
+            "input": {"type": "string"},
             "options": {
                 "type": "object",
                 "additionalProperties": false,
@@ -78,17 +88,32 @@ impl Request {
     pub(crate) fn from_json(body: Value, webhooks: &Destinations) -> Result<Self, Problem> {
         let mut violations = catalogue::violations(&SHAPE, &body, "");
         if violations.is_empty() {
+            violations.extend(misnamed_input(&body));
+        }
+        if violations.is_empty() {
             let request: Self = serde_json::from_value(body).map_err(|error| {
                 Invalid::Request.problem(&[Violation { pointer: String::new(), detail: error.to_string() }])
             })?;
             violations.extend(contradiction(&request.options));
             violations.extend(refused(&request.notify, webhooks));
+            violations.extend(missing_data(&request));
             if violations.is_empty() {
                 return Ok(request);
             }
         }
         Err(Invalid::Request.problem(&violations))
     }
+}
+
+fn misnamed_input(body: &Value) -> Option<Violation> {
+    let error = body.get("input")?.as_str()?.parse::<UploadId>().err()?;
+    Some(Violation { pointer: "/input".into(), detail: error.to_string() })
+}
+
+fn missing_data(request: &Request) -> Option<Violation> {
+    let detail = "\"data\" is a required property, unless \"input\" names an upload";
+    (request.data.is_none() && request.input.is_none())
+        .then(|| Violation { pointer: String::new(), detail: detail.into() })
 }
 
 /// Accessible standards are made of tags.

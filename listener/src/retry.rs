@@ -6,7 +6,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
-use jobs::{Job, Message, Status, Unavailable};
+use jobs::{Job, Message, Status, Unavailable, UploadFormat};
 use serde_json::Value;
 
 use crate::append_queue::{accepted, push};
@@ -20,6 +20,8 @@ enum Input {
     Kept(Value),
     /// Parked in the object store.
     Parked,
+    /// All in an upload.
+    Uploaded,
     /// Nowhere any more.
     Gone,
 }
@@ -35,7 +37,7 @@ pub(crate) async fn retry(
     }
     let data = match input(&listener, &job).await? {
         Input::Kept(data) => Some(data),
-        Input::Parked => None,
+        Input::Parked | Input::Uploaded => None,
         Input::Gone if job.status == Status::Failed => return Err(input_not_kept()),
         Input::Gone => return Err(not_failed(&job)),
     };
@@ -48,6 +50,14 @@ pub(crate) async fn retry(
 }
 
 async fn input(listener: &Listener, job: &Job) -> Result<Input, Unavailable> {
+    if let Some(upload) = job.input {
+        if listener.objects.size(&upload.key()).await?.is_none() {
+            return Ok(Input::Gone);
+        }
+        if upload.format() == UploadFormat::Json {
+            return Ok(Input::Uploaded);
+        }
+    }
     if let Some(data) = listener.jobs.kept_input(job.id).await? {
         return Ok(Input::Kept(data));
     }
@@ -62,6 +72,6 @@ fn not_failed(job: &Job) -> Problem {
 }
 
 fn input_not_kept() -> Problem {
-    let detail = "Its message was lost before it could be kept. Queue the report anew with POST /append_queue.";
+    let detail = "Its message was lost before it could be kept, or its upload is kept no longer. Queue the report anew with POST /append_queue.";
     Problem::new(StatusCode::CONFLICT, "input-not-kept", "The job's data was not kept.", detail)
 }

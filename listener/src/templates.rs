@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use input::Rows;
 use serde_json::{Value, json};
 
 use crate::catalogue::{Catalogue, Template, Unusable};
@@ -22,7 +23,8 @@ pub(crate) async fn one(
 ) -> Result<Json<Value>, Problem> {
     let name = name.map(|Path(name)| name).unwrap_or_default();
     let template = known(&listener.catalogue, &name)?;
-    Ok(Json(json!({ "name": template.name, "schema": template.schema, "sample": template.sample })))
+    let rows = template.rows.as_ref().map(Rows::declaration);
+    Ok(Json(json!({ "name": template.name, "schema": template.schema, "sample": template.sample, "rows": rows })))
 }
 
 /// The template of this name, or the answer that names those there are.

@@ -53,6 +53,7 @@ Examples:
   pressrun render invoice
       The sample of the template `invoice`, as invoice.pdf.
   pressrun render invoice --data order.json -o order.pdf
+  pressrun render statement --data transactions.csv --head account.json
   jq .order big.json | pressrun render invoice --data - -o - > order.pdf
   pressrun render ./my-template --format png -o page.png
 
@@ -72,6 +73,8 @@ Examples:
       Queue the sample of the template `invoice`; print the job's id and where to ask for it.
   pressrun send invoice --data order.json -o order.pdf
       Wait for the report and write it.
+  pressrun send statement --data transactions.csv --head account.json -o statement.pdf
+      Upload the rows first.
   jq .order big.json | pressrun send invoice --data - -o - > order.pdf
   PRESSRUN_TOKEN=\"$SECRET\" pressrun send letter --url https://reports.example.org --wait
       Wait for the report and print a link to it.
@@ -186,9 +189,13 @@ pub(crate) struct MailOptions {
 pub(crate) struct Render {
     /// A template's name, or the path of its folder
     pub(crate) template: String,
-    /// JSON file with the data, `-` for standard input; the template's sample unless said otherwise
+    /// JSON file with the data, `-` for standard input; the template's sample unless said otherwise. A .ndjson or .csv
+    /// file has the rows of the data
     #[arg(long, short, value_name = "FILE|-")]
     pub(crate) data: Option<PathBuf>,
+    /// JSON file with the data beside the rows, where --data has the rows
+    #[arg(long, value_name = "FILE", requires = "data")]
+    pub(crate) head: Option<PathBuf>,
     /// File to write, `-` for standard output; TEMPLATE.FORMAT unless said otherwise. Several pages of images get
     /// their number before the extension
     #[arg(long, short, value_name = "FILE|-")]
@@ -220,9 +227,13 @@ pub(crate) struct SendJob {
     /// A template's name
     #[arg(value_parser = template_name)]
     pub(crate) template: String,
-    /// JSON file with the data, `-` for standard input; the template's sample unless said otherwise
+    /// JSON file with the data, `-` for standard input; the template's sample unless said otherwise. A .ndjson or .csv
+    /// file has the rows of the data. Such a file, and a large one, is uploaded first
     #[arg(long, short, value_name = "FILE|-")]
     pub(crate) data: Option<PathBuf>,
+    /// JSON file with the data beside the rows, where --data has the rows
+    #[arg(long, value_name = "FILE", requires = "data")]
+    pub(crate) head: Option<PathBuf>,
     /// Subject of the mail that announces the report
     #[arg(long, value_name = "TEXT")]
     pub(crate) subject: Option<String>,

@@ -10,7 +10,7 @@ const TICK: Duration = Duration::from_millis(100);
 
 const WAITING: &str = "{spinner} {msg} [{elapsed}]";
 const SECTIONS: &str = "{spinner} {msg} [{bar:30}] {pos} of {len} sections [{elapsed}]";
-const DOWNLOAD: &str = "{spinner} {msg} [{bar:30}] {bytes} of {total_bytes}";
+const TRANSFER: &str = "{spinner} {msg} [{bar:30}] {bytes} of {total_bytes}";
 
 /// Tells on standard error how far things are.
 #[derive(Clone)]
@@ -51,10 +51,24 @@ impl Progress {
         self.bar.enable_steady_tick(TICK);
     }
 
+    /// Tells how much of an upload is there, in bytes.
+    pub(crate) fn uploaded(&self, bytes: u64, total: u64) {
+        if bytes == 0 {
+            self.bar.set_message("uploading");
+            self.bar.set_style(style(TRANSFER));
+            self.bar.set_length(total);
+        }
+        self.bar.set_position(bytes);
+        if bytes == total {
+            self.bar.set_style(style(WAITING));
+            self.bar.unset_length();
+        }
+    }
+
     /// Tells how much of a report is here, in bytes.
     pub(crate) fn downloaded(&self, bytes: u64, of: Option<u64>) {
         if let Some(total) = of.filter(|_| self.bar.length() != of) {
-            self.bar.set_style(style(DOWNLOAD));
+            self.bar.set_style(style(TRANSFER));
             self.bar.set_length(total);
         }
         self.bar.set_position(bytes);

@@ -109,7 +109,7 @@ async fn run(options: Serve) -> Result<(), ServeError> {
     let courier = Arc::new(courier(&options, &local)?);
     let interrupt = interrupt_after(Duration::from_secs(options.stop_timeout), stopped.clone());
     tasks.spawn(courier::work(courier, Arc::new(local.webhooks.clone()), stopped.clone(), interrupt));
-    tasks.spawn(upkeep(Arc::new(sweeper), local.expiry.clone(), stopped.clone()));
+    tasks.spawn(upkeep(Arc::new(sweeper), local.expiry.clone(), retention(&options), stopped.clone()));
     announce_start(&options, &url, &names);
     let router = listener(&options, catalogue, token, &local).router();
     let server = axum::serve(socket, router).with_graceful_shutdown(told_to_stop(stop));

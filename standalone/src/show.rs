@@ -73,6 +73,9 @@ fn described(record: &Record) -> String {
     ];
     let known = lines.into_iter().filter_map(|(name, value)| Some((name, value?)));
     let mut text: String = known.map(|(name, value)| format!("{name:<10} {value}\n")).collect();
+    for violation in job.error.iter().flat_map(|error| &error.errors) {
+        _ = writeln!(text, "  {violation}");
+    }
     for diagnostic in job.error.iter().flat_map(|error| &error.diagnostics) {
         // A String takes whatever is written to it.
         _ = write!(text, "\n{}\n", diagnostic.rendered);

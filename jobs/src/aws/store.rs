@@ -20,6 +20,7 @@ use crate::job::{Job, JobId, Progress, Status};
 use crate::ports::{
     Claim, Claimed, Failed, Held, JobStore, Listed, Listing, Purpose, Reservation, Reserved, Terms, Unavailable,
 };
+use crate::upload::UploadId;
 use crate::webhook::{Webhook, WebhookMessage, WebhookStatus};
 
 type Item = HashMap<String, AttributeValue>;
@@ -40,7 +41,7 @@ const MOST_LOOKED_AT: usize = 1_000;
 const MOST_ROUNDS: u32 = 5;
 
 /// What a job is read from: all but its data, which may be large.
-const COLUMNS: [&str; 15] = [
+const COLUMNS: [&str; 17] = [
     "id",
     "template",
     "status",
@@ -57,6 +58,7 @@ const COLUMNS: [&str; 15] = [
     "options",
     "notify",
     "webhook",
+    "upload",
 ];
 
 /// The names of [`COLUMNS`] behind placeholders, since some are reserved words.
@@ -190,9 +192,10 @@ impl DynamoStore {
             Purpose::Run => ("started_at = :started, ", 1),
             Purpose::Settle => ("", 0),
         };
+        let upload = if job.input.is_some() { "upload = if_not_exists(upload, :upload), " } else { "" };
         let update = self
             .update(job.id)
-            .update_expression(format!("SET {started}{how}"))
+            .update_expression(format!("SET {started}{upload}{how}"))
             .expression_attribute_names("#status", "status")
             .expression_attribute_names("#owner", "owner")
             .expression_attribute_names("#template", "template")
@@ -214,6 +217,11 @@ impl DynamoStore {
             .expression_attribute_values(":open", text(OPEN))
             .expression_attribute_values(":overdue", number(claim.terms.overdue_at.timestamp_millis()))
             .expression_attribute_values(":expires", number(claim.terms.expires_at.timestamp()));
+        // What has no upload has no such attribute.
+        let update = match &job.input {
+            Some(upload) => update.expression_attribute_values(":upload", text(upload)),
+            None => update,
+        };
         Ok(match claim.purpose {
             Purpose::Run => update.expression_attribute_values(":started", json(&claim.now)?),
             Purpose::Settle => update,
@@ -277,6 +285,10 @@ impl JobStore for DynamoStore {
             .item("overdue_at", number(terms.overdue_at.timestamp_millis()))
             .item("expires_at", number(terms.expires_at.timestamp()))
             .condition_expression("attribute_not_exists(id)");
+        let put = match &job.input {
+            Some(upload) => put.item("upload", text(upload)),
+            None => put,
+        };
         if put_if("put the job on record", put).await? {
             return Ok(());
         }
@@ -628,7 +640,13 @@ fn read_job(item: &Item) -> Result<Job, Unavailable> {
         options: read_json(item, "options")?.unwrap_or_default(),
         notify: read_json(item, "notify")?.unwrap_or_default(),
         webhook: read_json(item, "webhook")?,
+        input: read_upload(item)?,
     })
+}
+
+fn read_upload(item: &Item) -> Result<Option<UploadId>, Unavailable> {
+    let id = item.get("upload").and_then(|value| value.as_s().ok());
+    id.map(|id| id.parse()).transpose().map_err(Unavailable::when("read the job's upload"))
 }
 
 fn read_string<'a>(item: &'a Item, name: &str) -> Result<&'a str, Unavailable> {

@@ -79,6 +79,7 @@ const STEPS: [&str; 4] = [
     CREATE INDEX messages_by_visibility ON messages (queue, visible_at) WHERE dead_at IS NULL;
     DROP INDEX messages_by_job;
     CREATE INDEX messages_by_job ON messages (iif(json_valid(body), body ->> '$.id', NULL)) WHERE queue = 'jobs';
+    ALTER TABLE jobs ADD COLUMN upload TEXT;
     ",
 ];
 

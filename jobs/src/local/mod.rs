@@ -2,11 +2,11 @@
 //!
 //! ```text
 //! DIR/pressrun.db    the queue and the job record (SQLite, write-ahead log)
-//! DIR/objects/       reports and parked data
+//! DIR/objects/       reports, parked data and uploads
 //! DIR/outbox/        announcements, one .eml file each
 //! DIR/link.key       what signs the links in announcements
 //! DIR/webhook.secret what signs webhooks, for receivers to check them with
-//! DIR/work/          files of runs in progress
+//! DIR/work/          files of runs and uploads in progress
 //! DIR/lock           held while a process works here
 //! ```
 
@@ -32,6 +32,7 @@ pub use outbox::Outbox;
 pub use queue::SqliteQueue;
 pub use store::SqliteStore;
 
+use crate::upload::UPLOADS;
 /// After how many deliveries a webhook is set aside: many more than a courier makes attempts in a day.
 const MAX_WEBHOOK_RECEIVES: u32 = 100;
 
@@ -44,7 +45,7 @@ pub struct Local {
     pub webhooks: SqliteQueue,
     /// The record of jobs.
     pub jobs: SqliteStore,
-    /// Reports and parked data.
+    /// Reports, parked data and uploads.
     pub objects: Folder,
     /// Announcements.
     pub outbox: Outbox,
@@ -119,7 +120,7 @@ impl Local {
         if work.exists() {
             fs::remove_dir_all(&work).map_err(io_error(&work))?;
         }
-        for folder in [&objects.join("reports"), &objects.join("inputs"), &outbox, &work] {
+        for folder in [&objects.join("reports"), &objects.join("inputs"), &objects.join(UPLOADS), &outbox, &work] {
             fs::create_dir_all(folder).map_err(io_error(folder))?;
         }
         Ok(Self {
@@ -127,7 +128,7 @@ impl Local {
             webhooks: SqliteQueue::new(pool.clone(), "webhooks", MAX_WEBHOOK_RECEIVES),
             jobs: SqliteStore::new(pool.clone()),
             expiry: Expiry { pool, objects: objects.clone(), outbox: outbox.clone() },
-            objects: Folder::new(objects),
+            objects: Folder::new(objects, work.clone()),
             outbox: Outbox::new(outbox),
             work,
             link_key,

@@ -19,6 +19,7 @@ use crate::job::{Job, JobId, Progress, Status};
 use crate::ports::{
     Claim, Claimed, Failed, Held, JobStore, Listed, Listing, Purpose, Reservation, Reserved, Terms, Unavailable,
 };
+use crate::upload::{NoUploadId, UploadId};
 use crate::webhook::{Webhook, WebhookMessage};
 
 /// A job store in SQLite.
@@ -34,7 +35,7 @@ type Query = sqlx::query::Query<'static, Sqlite, SqliteArguments>;
 macro_rules! columns {
     () => {
         "id, template, status, attempts, enqueued_at, started_at, finished_at, pages, bytes, progress, error, notified_at, \
-         retries, options, notify, webhook, lease_until"
+         retries, options, notify, webhook, upload, lease_until"
     };
 }
 
@@ -44,8 +45,8 @@ const GET: &str = concat!("SELECT ", columns!(), " FROM jobs WHERE id = ?1");
 const CLAIM: &str = concat!(
     "
     INSERT INTO jobs (id, template, enqueued_at, retries, options, notify, overdue_at, expires_at,
-                      status, owner, lease_until, started_at, attempts)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 'running', ?9, ?10, iif(?12, ?11, NULL), ?12)
+                      status, owner, lease_until, started_at, attempts, upload)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 'running', ?9, ?10, iif(?12, ?11, NULL), ?12, ?13)
     ON CONFLICT (id) DO UPDATE SET
         status      = 'running',
         owner       = excluded.owner,
@@ -54,6 +55,7 @@ const CLAIM: &str = concat!(
         attempts    = iif(set_aside, 0, attempts) + ?12,
         options     = coalesce(options, excluded.options),
         notify      = coalesce(notify, excluded.notify),
+        upload      = coalesce(upload, excluded.upload),
         overdue_at  = excluded.overdue_at,
         finished_at = NULL,
         progress    = NULL,
@@ -116,7 +118,8 @@ impl SqliteStore {
             .bind(claim.owner.to_string())
             .bind(claim.lease_until.timestamp_millis())
             .bind(claim.now.timestamp_millis())
-            .bind(i32::from(claim.purpose == Purpose::Run));
+            .bind(i32::from(claim.purpose == Purpose::Run))
+            .bind(job.input.map(|input| input.to_string()));
         database::write_one(query, &self.pool).await
     }
 
@@ -145,8 +148,8 @@ impl JobStore for SqliteStore {
     async fn record(&self, job: &Job, terms: Terms) -> Result<(), Unavailable> {
         let attempted = "put the job on record";
         sqlx::query(
-            "INSERT INTO jobs (id, template, status, enqueued_at, retries, options, notify, overdue_at, expires_at)
-             VALUES (?1, ?2, 'queued', ?3, ?4, ?5, ?6, ?7, ?8)
+            "INSERT INTO jobs (id, template, status, enqueued_at, retries, options, notify, overdue_at, expires_at, upload)
+             VALUES (?1, ?2, 'queued', ?3, ?4, ?5, ?6, ?7, ?8, ?9)
              ON CONFLICT (id) DO UPDATE SET overdue_at = excluded.overdue_at WHERE status = 'queued'",
         )
         .bind(job.id.to_string())
@@ -157,6 +160,7 @@ impl JobStore for SqliteStore {
         .bind(to_json(&job.notify).map_err(Unavailable::when(attempted))?)
         .bind(terms.overdue_at.timestamp_millis())
         .bind(terms.expires_at.timestamp_millis())
+        .bind(job.input.map(|input| input.to_string()))
         .execute(&self.pool)
         .await
         .map_err(Unavailable::when(attempted))?;
@@ -351,11 +355,17 @@ fn read_job(row: &SqliteRow) -> Result<Job, sqlx::Error> {
         options: from_json(row, "options")?.unwrap_or_default(),
         notify: from_json(row, "notify")?.unwrap_or_default(),
         webhook: from_json(row, "webhook")?,
+        input: read_upload(row)?,
     })
 }
 
 pub(super) fn read_id(row: &SqliteRow, column: &str) -> Result<JobId, sqlx::Error> {
     row.try_get::<String, _>(column)?.parse().map_err(|error: uuid::Error| decode(error))
+}
+
+fn read_upload(row: &SqliteRow) -> Result<Option<UploadId>, sqlx::Error> {
+    let id: Option<String> = row.try_get("upload")?;
+    id.map(|id| id.parse()).transpose().map_err(|error: NoUploadId| decode(error))
 }
 
 pub(super) fn read_time(row: &SqliteRow, column: &str) -> Result<Option<DateTime<Utc>>, sqlx::Error> {

@@ -1,14 +1,15 @@
 //! The four ports with a gate before and after each call. Times that the store compares are the world's.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use jobs::{
-    Announcement, Claim, Claimed, Content, Delivery, Failed, Held, Job, JobId, JobStore, Listed, Listing, Message,
-    Notifier, ObjectStore, Opened, Progress, Queue, Reservation, Reserved, Terms, Ticket, Unavailable, Webhook,
-    WebhookMessage,
+    Accepts, Announcement, Claim, Claimed, Content, Delivery, Failed, Held, Job, JobId, JobStore, Listed, Listing,
+    Message, Notifier, ObjectStore, Opened, Progress, Queue, Reservation, Reserved, Terms, Ticket, Unavailable,
+    Webhook, WebhookMessage,
 };
 use serde_json::Value;
 use uuid::Uuid;
@@ -116,7 +117,9 @@ impl ObjectStore for Ports {
         let put = async {
             let bytes = match content {
                 Content::Bytes(bytes) => bytes.to_vec(),
-                Content::File(path) => std::fs::read(path).map_err(Unavailable::when("read the file"))?,
+                Content::File(path) | Content::Draft(path) => {
+                    std::fs::read(path).map_err(Unavailable::when("read the file"))?
+                }
             };
             self.world.store(key, bytes);
             self.world.local.objects.put(key, content_type, content).await
@@ -126,6 +129,18 @@ impl ObjectStore for Ports {
 
     async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, Unavailable> {
         self.faults.call("load", self.world.local.objects.get(key)).await
+    }
+
+    async fn size(&self, key: &str) -> Result<Option<u64>, Unavailable> {
+        self.faults.call("size", self.world.local.objects.size(key)).await
+    }
+
+    async fn fetch(&self, key: &str, file: &Path) -> Result<bool, Unavailable> {
+        self.faults.call("fetch", self.world.local.objects.fetch(key, file)).await
+    }
+
+    async fn accept(&self, key: &str, content_type: &str, bytes: u64, time: Duration) -> Result<Accepts, Unavailable> {
+        self.faults.call("accept", self.world.local.objects.accept(key, content_type, bytes, time)).await
     }
 
     async fn open(&self, key: &str, file_name: &str) -> Result<Option<Opened>, Unavailable> {
