@@ -136,7 +136,7 @@ def test_an_upload_that_does_not_fit_fails_its_job_with_the_line(deployment):
     job = deployment.ended(answer.json())
     [violation] = job["error"]["errors"]
     row = len(statement()["transactions"])
-    assert (violation["line"], violation["column"], violation["pointer"]) == (row + 1, 40, f"/transactions/{row}/description")
+    assert (violation["line"], violation["column"], violation["pointer"]) == (row + 1, 39, f"/transactions/{row}/description")
 
 
 def statement() -> dict:
