@@ -2,7 +2,7 @@
 //! it is in memory at once. Pure and synchronous: no network, no clock, no Typst.
 //!
 //! Read in this order: [`Manifest`] (what a template declares about its rows), [`Template`] (that and its schema, ready to
-//! check), [`spool`] (from an upload to a file of rows), [`Spooled`] (what is known of that file). One file a format:
+//! check), [`spool()`] (from an upload to a file of rows), [`Spooled`] (what is known of that file). One file a format:
 //! `json`, `ndjson`, `csv`.
 
 mod csv;

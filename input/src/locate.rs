@@ -73,11 +73,12 @@ impl<R: Read> Read for Counted<R> {
     }
 }
 
-type Parts<'a> = [(&'a [String], &'a mut Option<(u64, u64)>)];
+/// A part that is wanted: the way to it, and where it was found.
+type Sought<'a> = (&'a [String], &'a mut Option<(u64, u64)>);
 
 /// Looks for parts of the value that comes next.
 struct Look<'a, 'b> {
-    wanted: &'a mut Parts<'b>,
+    wanted: &'a mut [Sought<'b>],
     place: Rc<Cell<Place>>,
 }
 
@@ -90,7 +91,7 @@ impl<'b> Look<'_, 'b> {
     }
 
     /// Those parts that are below the member `name`.
-    fn below<'c>(&'c mut self, name: &str) -> Vec<(&'c [String], &'c mut Option<(u64, u64)>)> {
+    fn below<'c>(&'c mut self, name: &str) -> Vec<Sought<'c>> {
         let below = self.wanted.iter_mut().filter_map(|(path, found)| {
             let (first, deeper) = path.split_first()?;
             (first == name).then_some((deeper, &mut **found))

@@ -13,7 +13,7 @@ pub(crate) fn read<W: Write>(mut source: impl BufRead, sink: &mut Sink<'_, W>) -
     for line in 1.. {
         text.clear();
         // One byte more, for the line break.
-        let read = source.by_ref().take(sink.limits.row_bytes + 1).read_until(b'\n', &mut text);
+        let read = source.by_ref().take(sink.limits.row_bytes.saturating_add(1)).read_until(b'\n', &mut text);
         match read {
             Err(error) => return sink.fail(InputError::Read(error)),
             Ok(0) => break,

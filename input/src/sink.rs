@@ -120,7 +120,7 @@ impl<'a, W: Write> Sink<'a, W> {
 
     /// Makes a mark, if the next row is to have one.
     fn mark(&mut self) {
-        if self.rows % MARK_EVERY == 0 {
+        if self.rows.is_multiple_of(MARK_EVERY) {
             self.marks.push(Mark { row: self.rows, offset: self.bytes, totals: self.sums.values.clone() });
         }
     }

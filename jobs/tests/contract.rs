@@ -10,9 +10,9 @@ use bench::{Bench, MAX_RECEIVES};
 use chrono::{DateTime, Utc};
 use jobs::job::now;
 use jobs::{
-    Announcement, Claim, Claimed, Content, Delivery, Diagnostic, Failed, Failure, Held, Job, JobId, Listing, Notify,
-    Opened, Options, Progress, Purpose, Reservation, Reserved, Status, Terms, Webhook, WebhookAttempt, WebhookMessage,
-    WebhookStatus,
+    Accepts, Announcement, Claim, Claimed, Content, Delivery, Diagnostic, Failed, Failure, Held, Job, JobId, Listing,
+    Notify, Opened, Options, Progress, Purpose, Reservation, Reserved, Status, Terms, UploadFormat, UploadId,
+    Violation, Webhook, WebhookAttempt, WebhookMessage, WebhookStatus,
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -71,6 +71,8 @@ contract! {
     an_object_is_read_as_it_was_put,
     an_object_is_replaced_whole,
     a_missing_object_is_nothing,
+    an_object_is_fetched_to_a_file,
+    an_upload_is_taken_as_it_was_announced,
     an_announcement_arrives,
 }
 
@@ -177,6 +179,7 @@ async fn a_job_is_read_as_it_was_recorded(bench: &Bench) {
             tags: vec!["a".into(), "b".into()],
             webhook: Some("https://example.org/hook".into()),
         },
+        input: Some(UploadId::new(UploadFormat::Csv)),
         ..job()
     };
     assert_eq!(bench.jobs.get(job.id).await.expect("the store answers"), None);
@@ -192,7 +195,7 @@ async fn a_record_never_overwrites_a_run(bench: &Bench) {
 }
 
 async fn a_claim_puts_an_unrecorded_job_on_record(bench: &Bench) {
-    let (job, claim) = (job(), claim(0));
+    let (job, claim) = (Job { input: Some(UploadId::new(UploadFormat::Ndjson)), ..job() }, claim(0));
     assert_eq!(run(bench, &job, &claim).await, 1);
     let recorded = get(bench, job.id).await;
     let expected = Job { status: Status::Running, attempts: 1, started_at: Some(claim.now), ..job };
@@ -272,6 +275,12 @@ async fn a_failure_is_kept_whole(bench: &Bench) {
         column: Some(7),
         hints: vec!["did you mean total?".into()],
         rendered: "error: unknown variable\n --> main.typ:3:7".into(),
+    });
+    failure.errors.push(Violation {
+        line: Some(1_000_000),
+        column: None,
+        pointer: "/entries/999999/ämount".into(),
+        detail: "-1 is less than the minimum of 0".into(),
     });
     for _ in ["once", "again, as after a lost answer"] {
         assert_eq!(bench.jobs.fail(job.id, claim.owner, &failed(&failure)).await.expect("answers"), Held::Yes);
@@ -617,6 +626,38 @@ async fn a_missing_object_is_nothing(bench: &Bench) {
     let key = JobId::new().report_key();
     assert_eq!(bench.objects.get(&key).await.expect("answers"), None);
     assert_eq!(bench.objects.open(&key, "x.pdf").await.expect("answers"), None);
+}
+
+async fn an_object_is_fetched_to_a_file(bench: &Bench) {
+    let (key, folder) = (UploadId::new(UploadFormat::Json).key(), tempfile::TempDir::new().expect("a folder"));
+    let file = folder.path().join("fetched");
+    assert!(!bench.objects.fetch(&key, &file).await.expect("answers"), "it is not there");
+    assert_eq!(bench.objects.size(&key).await.expect("answers"), None);
+    for content in ["a long first text", "short"] {
+        bench.objects.put(&key, "application/json", Content::Bytes(content.as_bytes())).await.expect("put");
+        assert_eq!(bench.objects.size(&key).await.expect("answers"), Some(content.len() as u64));
+        assert!(bench.objects.fetch(&key, &file).await.expect("answers"));
+        assert_eq!(std::fs::read_to_string(&file).expect("a file"), content, "also in place of an earlier one");
+    }
+    bench.objects.put(&key, "application/json", Content::Bytes(b"another")).await.expect("put");
+    assert_eq!(std::fs::read_to_string(&file).expect("a file"), "short", "what was fetched stays as it is");
+}
+
+async fn an_upload_is_taken_as_it_was_announced(bench: &Bench) {
+    let id = UploadId::new(UploadFormat::Csv);
+    let accepts = bench.objects.accept(&id.key(), id.format().content_type(), 5, LONG).await.expect("answers");
+    let draft = match accepts {
+        Accepts::Url(url) => {
+            assert!(url.contains(&id.key()) && url.contains("X-Amz-Signature="), "{url}");
+            assert!(url.contains("X-Amz-SignedHeaders=content-length%3Bcontent-type%3Bhost"), "{url}");
+            return;
+        }
+        Accepts::Draft(draft) => draft,
+    };
+    std::fs::write(&draft, "qty\n1").expect("a draft");
+    bench.objects.put(&id.key(), id.format().content_type(), Content::Draft(&draft)).await.expect("put");
+    assert_eq!(bench.objects.get(&id.key()).await.expect("answers").as_deref(), Some(&b"qty\n1"[..]));
+    assert!(!draft.exists(), "a draft becomes the object");
 }
 
 async fn an_announcement_arrives(bench: &Bench) {

@@ -87,16 +87,13 @@ impl Request {
     /// Reads a request, or names everything that is wrong with its shape.
     pub(crate) fn from_json(body: Value, webhooks: &Destinations) -> Result<Self, Problem> {
         let mut violations = catalogue::violations(&SHAPE, &body, "");
-        if violations.is_empty() {
-            violations.extend(misnamed_input(&body));
-        }
+        violations.extend(violations_of_input(&body));
         if violations.is_empty() {
             let request: Self = serde_json::from_value(body).map_err(|error| {
                 Invalid::Request.problem(&[Violation { pointer: String::new(), detail: error.to_string() }])
             })?;
             violations.extend(contradiction(&request.options));
             violations.extend(refused(&request.notify, webhooks));
-            violations.extend(missing_data(&request));
             if violations.is_empty() {
                 return Ok(request);
             }
@@ -105,15 +102,16 @@ impl Request {
     }
 }
 
-fn misnamed_input(body: &Value) -> Option<Violation> {
-    let error = body.get("input")?.as_str()?.parse::<UploadId>().err()?;
-    Some(Violation { pointer: "/input".into(), detail: error.to_string() })
-}
-
-fn missing_data(request: &Request) -> Option<Violation> {
-    let detail = "\"data\" is a required property, unless \"input\" names an upload";
-    (request.data.is_none() && request.input.is_none())
-        .then(|| Violation { pointer: String::new(), detail: detail.into() })
+/// What the shape of a request does not say: it has data or names an upload, and names it as it is called.
+fn violations_of_input(body: &Value) -> Option<Violation> {
+    let violation = |pointer: &str, detail: String| Some(Violation { pointer: pointer.into(), detail });
+    match body.get("input") {
+        None if body.is_object() && body.get("data").is_none() => {
+            violation("", "\"data\" is a required property, unless \"input\" names an upload".into())
+        }
+        None => None,
+        Some(input) => violation("/input", input.as_str()?.parse::<UploadId>().err()?.to_string()),
+    }
 }
 
 /// Accessible standards are made of tags.

@@ -15,7 +15,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
 use jobs::job::now;
-use jobs::upload::MAX_UPLOAD_BYTES;
+use jobs::upload::{MAX_UPLOAD_BYTES, UPLOADS};
 use jobs::{Accepts, Content, Unavailable, UploadFormat, UploadId};
 use mime::Mime;
 use serde::Deserialize;
@@ -112,7 +112,7 @@ pub(crate) async fn put(
         _ => None,
     };
     // Nothing is put through a listener whose callers put it into a bucket.
-    let key = asked.as_ref().map(|(id, _)| id.key()).unwrap_or_default();
+    let key = asked.as_ref().map_or_else(|| UPLOADS.to_owned(), |(id, _)| id.key());
     let Accepts::Draft(draft) = listener.objects.accept(&key, "", 0, LIFE).await? else {
         return Err(unknown_path().await);
     };

@@ -83,7 +83,8 @@ impl ObjectStore for Bucket {
         Ok(true)
     }
 
-    /// The signature covers the headers Content-Type and Content-Length: S3 refuses any other.
+    /// The signature covers the headers Content-Type and Content-Length: S3 refuses any other. It is good for no longer
+    /// than the session of the role that signs.
     async fn accept(&self, key: &str, content_type: &str, bytes: u64, time: Duration) -> Result<Accepts, Unavailable> {
         let attempted = "sign the upload's URL";
         let life = PresigningConfig::expires_in(time).map_err(Unavailable::when(attempted))?;

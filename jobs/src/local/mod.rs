@@ -33,6 +33,7 @@ pub use queue::SqliteQueue;
 pub use store::SqliteStore;
 
 use crate::upload::UPLOADS;
+
 /// After how many deliveries a webhook is set aside: many more than a courier makes attempts in a day.
 const MAX_WEBHOOK_RECEIVES: u32 = 100;
 
