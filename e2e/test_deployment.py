@@ -228,6 +228,7 @@ def test_settings_that_cannot_work_are_refused_each_with_its_reason(deployment):
         "max_receive_count=3": "from 5 to 1000",
         "processor_reserved_concurrency=1": "at least maximum_concurrency (10)",
         "listener_reserved_concurrency=1": "at least 2",
+        "stream_seconds=31": "30 less than listener_timeout_seconds (60) at most",
         "time_limit_seconds=60": "less than processor_timeout_seconds (60)",
         "memory_limit_mb=2000": "leave 192 of processor_memory_mb (2048)",
         "page_limit=0": "page_limit must be null or a whole number",

@@ -7,23 +7,25 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use jobs::LinkSigner;
 use jobs::aws::environment::{
-    self, BUCKET, DATA_LIMIT, LINK_KEY, QUEUE_URL, REPORTS_ORIGIN, RETENTION_DAYS, TABLE, TOKEN,
+    self, BUCKET, DATA_LIMIT, LINK_KEY, QUEUE_URL, REPORTS_ORIGIN, RETENTION_DAYS, STREAM_SECONDS, TABLE, TOKEN,
 };
 use jobs::aws::{Bucket, DynamoStore, SqsQueue, sdk_config};
 use jobs::job::{DEFAULT_MAX_DATA_BYTES, MEBIBYTE};
 use lambda_http::Error;
 use listener::{Catalogue, Listener};
 
-/// How long one call to a queue or store may take. What is queued takes six at the most, within the function's 30 seconds.
+/// How long one call to a queue or store may take. What is queued takes six at the most, within 30 seconds.
 const PATIENCE: Duration = Duration::from_secs(4);
 
-/// How long a caller may wait for a change: the function's timeout is 30 seconds unless set otherwise.
-const LONGEST_WAIT: Duration = Duration::from_secs(15);
+/// How long a caller may wait for a change, or a stream may last, where nothing else is set. The function's timeout must
+/// leave what is queued its time besides.
+const STREAM: u64 = 25;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     lambda_http::tracing::init_default_subscriber();
     let config = sdk_config(PATIENCE).await;
+    let stream = Duration::from_secs(environment::parsed(STREAM_SECONDS)?.unwrap_or(STREAM));
     let listener = Listener {
         queue: Arc::new(SqsQueue::new(&config, environment::required(QUEUE_URL)?)),
         jobs: Arc::new(DynamoStore::new(&config, environment::required(TABLE)?)),
@@ -35,9 +37,9 @@ async fn main() -> Result<(), Error> {
         queue_life: environment::queue_life()?,
         max_data_bytes: environment::parsed(DATA_LIMIT)?.map_or(DEFAULT_MAX_DATA_BYTES, |limit: u64| limit * MEBIBYTE),
         reports_origin: environment::optional(REPORTS_ORIGIN),
-        longest_wait: LONGEST_WAIT,
-        longest_stream: Some(LONGEST_WAIT),
+        longest_wait: stream,
+        longest_stream: Some(stream),
         public_url: None,
     };
-    lambda_http::run(listener.router()).await
+    lambda_http::run_with_streaming_response(listener.router()).await
 }

@@ -14,6 +14,7 @@
 //! | [`PUBLIC_URL`] | processor, sweeper | where callers reach the listener |
 //! | [`TOKEN`] | listener | bearer token callers must show; none is asked for where absent or empty |
 //! | [`REPORTS_ORIGIN`] | listener | origin of signed URLs, from which the page fetches reports; none where absent |
+//! | [`STREAM_SECONDS`] | listener | how long one stream of events or one long poll may last; 25 where absent |
 //! | [`DEAD_LETTERS_URL`] | sweeper | URL of the SQS queue of dead letters |
 //! | [`MAX_ATTEMPTS`] | processor | after how many deliveries a job fails for good, less than the queue's `maxReceiveCount`; 4 where absent |
 //! | [`TIME_LIMIT`] | processor | wall time of typesetting in seconds; the function's own limit where absent |
@@ -63,6 +64,8 @@ pub const DATA_LIMIT: &str = "PRESSRUN_DATA_LIMIT_MB";
 pub const QUEUE_RETENTION: &str = "PRESSRUN_QUEUE_RETENTION_SECONDS";
 /// See the [table](self).
 pub const REPORTS_ORIGIN: &str = "PRESSRUN_REPORTS_ORIGIN";
+/// See the [table](self).
+pub const STREAM_SECONDS: &str = "PRESSRUN_STREAM_SECONDS";
 /// See the [table](self).
 pub const DEAD_LETTERS_URL: &str = "PRESSRUN_DEAD_LETTERS_URL";
 

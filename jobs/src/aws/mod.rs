@@ -10,9 +10,10 @@ use std::error::Error;
 use std::time::Duration;
 
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, SdkConfig};
+use aws_config::BehaviorVersion;
 use aws_sdk_sqs::error::DisplayErrorContext;
 
+pub use aws_config::SdkConfig;
 pub use objects::Bucket;
 pub use queue::SqsQueue;
 pub use store::DynamoStore;
