@@ -15,6 +15,7 @@ mod job;
 mod list;
 mod page;
 mod problem;
+mod protocol;
 mod report;
 mod request;
 mod retry;
