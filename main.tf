@@ -4,7 +4,7 @@ locals {
   listener_zip  = "${path.module}/dist/listener.zip"
   processor_zip = "${path.module}/dist/processor.zip"
 
-  # What all three functions are told.
+  # What all functions are told.
   environment = {
     PRESSRUN_TABLE          = aws_dynamodb_table.jobs.name
     PRESSRUN_QUEUE_URL      = aws_sqs_queue.jobs.url

@@ -96,7 +96,7 @@ variable "notification_emails" {
 # --- Functions ----------------------------------------------------------------------------------------------------
 
 variable "architecture" {
-  description = "Processor architecture of the three functions. Must be the one that the zips in dist/ were built for."
+  description = "Processor architecture of the functions. Must be the one that the zips in dist/ were built for."
   type        = string
   default     = "x86_64"
   nullable    = false
@@ -152,6 +152,13 @@ variable "listener_reserved_concurrency" {
     condition     = var.listener_reserved_concurrency == null || try(var.listener_reserved_concurrency >= 2, false)
     error_message = "listener_reserved_concurrency must be null or at least 2."
   }
+}
+
+variable "websocket" {
+  description = "Whether there is a WebSocket API besides the function URL, for requests and their events over one connection: `terraform output websocket_url`. It costs a function, a table and the stream of the jobs' table, each paid for by use."
+  type        = bool
+  default     = false
+  nullable    = false
 }
 
 variable "processor_memory_mb" {

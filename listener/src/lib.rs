@@ -10,6 +10,8 @@ mod base_url;
 mod body;
 pub mod catalogue;
 mod events;
+#[cfg(feature = "lambda")]
+pub mod gateway;
 mod idempotency;
 mod job;
 mod list;

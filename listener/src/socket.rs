@@ -49,7 +49,7 @@ pub(crate) async fn socket(
 ) -> Result<Response, Problem> {
     let upgrade = upgrade.map_err(|error| {
         let detail = format!(
-            "{}. Use a WebSocket client, and `pressrun serve`.",
+            "{}. Use a WebSocket client; on AWS, with the address that `terraform output websocket_url` names.",
             error.body_text()
         );
         Problem::new(StatusCode::BAD_REQUEST, "websocket-expected", "This path speaks WebSocket only.", detail)
