@@ -46,8 +46,8 @@ locals {
 
 resource "aws_lambda_function_url" "listener" {
   function_name      = aws_lambda_function.listener.function_name
-  authorization_type = "NONE" # The listener checks the bearer token itself.
-  invoke_mode        = "BUFFERED"
+  authorization_type = "NONE"            # The listener checks the bearer token itself.
+  invoke_mode        = "RESPONSE_STREAM" # As the listener answers: a buffered answer would arrive as raw JSON.
 }
 
 # A public function URL needs both permissions below since October 2025. The provider grants the first by itself when
@@ -91,7 +91,10 @@ resource "aws_lambda_function" "listener" {
       local.pipeline,
       local.data_limit,
       local.webhook_hosts,
-      { PRESSRUN_REPORTS_ORIGIN = "https://${aws_s3_bucket.reports.bucket_regional_domain_name}" },
+      {
+        PRESSRUN_REPORTS_ORIGIN = "https://${aws_s3_bucket.reports.bucket_regional_domain_name}"
+        PRESSRUN_STREAM_SECONDS = var.stream_seconds
+      },
       var.auth_enabled ? { PRESSRUN_TOKEN = local.api_token } : {},
     )
   }

@@ -9,6 +9,11 @@ output "listener_url" {
   value       = local.listener_url
 }
 
+output "websocket_url" {
+  description = "Address of the WebSocket API; null unless `websocket` is true."
+  value       = one(aws_apigatewayv2_stage.websocket[*].invoke_url)
+}
+
 output "api_token" {
   description = "Bearer token for the HTTP API: `terraform output -raw api_token`. Null when auth_enabled is false."
   value       = var.auth_enabled ? local.api_token : null
@@ -73,10 +78,10 @@ output "courier_function" {
 
 output "log_groups" {
   description = "CloudWatch log group of each function."
-  value = {
+  value = merge({
     listener  = aws_cloudwatch_log_group.listener.name
     processor = aws_cloudwatch_log_group.processor.name
     sweeper   = aws_cloudwatch_log_group.sweeper.name
     courier   = aws_cloudwatch_log_group.courier.name
-  }
+  }, { for group in aws_cloudwatch_log_group.websocket : "websocket" => group.name })
 }

@@ -52,6 +52,10 @@ resource "aws_dynamodb_table" "jobs" {
     enabled        = true
   }
 
+  # What changes, for those who follow jobs over WebSockets.
+  stream_enabled   = var.websocket
+  stream_view_type = var.websocket ? "NEW_IMAGE" : null
+
   point_in_time_recovery {
     enabled = true
   }

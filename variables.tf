@@ -144,14 +144,26 @@ variable "listener_memory_mb" {
 }
 
 variable "listener_timeout_seconds" {
-  description = "Longest time the listener may take for one request."
+  description = "Longest time the listener may take for one request, a stream of events included."
   type        = number
-  default     = 30
+  default     = 60
   nullable    = false
 
   validation {
-    condition     = var.listener_timeout_seconds >= 25 && var.listener_timeout_seconds <= 900 && floor(var.listener_timeout_seconds) == var.listener_timeout_seconds
-    error_message = "listener_timeout_seconds must be a whole number from 25 to 900: callers who wait for a change are answered after 15 seconds."
+    condition     = var.listener_timeout_seconds >= 45 && var.listener_timeout_seconds <= 900 && floor(var.listener_timeout_seconds) == var.listener_timeout_seconds
+    error_message = "listener_timeout_seconds must be a whole number from 45 to 900."
+  }
+}
+
+variable "stream_seconds" {
+  description = "Longest time one stream of events or one long poll may last; the caller then takes it up again. The listener is busy and billed for as long as it lasts, also after the caller has gone: longer streams are taken up less often, shorter ones are sooner rid of callers who left."
+  type        = number
+  default     = 25
+  nullable    = false
+
+  validation {
+    condition     = var.stream_seconds >= 1 && var.stream_seconds <= var.listener_timeout_seconds - 30 && floor(var.stream_seconds) == var.stream_seconds
+    error_message = "stream_seconds must be a whole number of at least 1, and 30 less than listener_timeout_seconds (${var.listener_timeout_seconds}) at most: the calls before and after a stream take their time too."
   }
 }
 
@@ -164,6 +176,13 @@ variable "listener_reserved_concurrency" {
     condition     = var.listener_reserved_concurrency == null || try(var.listener_reserved_concurrency >= 2, false)
     error_message = "listener_reserved_concurrency must be null or at least 2."
   }
+}
+
+variable "websocket" {
+  description = "Whether there is a WebSocket API besides the function URL, for requests and their events over one connection: `terraform output websocket_url`. It costs a function, a table and the stream of the jobs' table, each paid for by use."
+  type        = bool
+  default     = false
+  nullable    = false
 }
 
 variable "processor_memory_mb" {

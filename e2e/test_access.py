@@ -4,6 +4,7 @@ What the roles must be able to do is proved by the other tests, because the emul
 """
 
 import json
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -75,6 +76,20 @@ FORBIDDEN = {
         ("logs:PutLogEvents", "{processor_log}:log-stream:x"),
         ("iam:PassRole", "*"),
     ],
+    "websocket": [
+        ("execute-api:ManageConnections", "{other_api}"),
+        ("sqs:ReceiveMessage", "{queue}"),
+        ("dynamodb:Scan", "{followers}"),
+        ("dynamodb:Scan", "{table}"),
+        ("dynamodb:DeleteItem", "{table}"),
+        ("dynamodb:Query", "{jobs_by_month}"),
+        ("s3:GetObject", "{bucket}/reports/x.pdf"),
+        ("s3:GetObject", "{bucket}/inputs/x.json"),
+        ("s3:PutObject", "{bucket}/reports/x.pdf"),
+        ("sns:Publish", "{topic}"),
+        ("logs:PutLogEvents", "{listener_log}:log-stream:x"),
+        ("iam:PassRole", "*"),
+    ],
 }
 ALLOWED = {
     "listener": [
@@ -94,6 +109,13 @@ ALLOWED = {
         ("dynamodb:GetItem", "{table}"),
         ("dynamodb:UpdateItem", "{table}"),
         ("logs:PutLogEvents", "{courier_log}:log-stream:x"),
+    ],
+    "websocket": [
+        ("execute-api:ManageConnections", "{api}"),
+        ("sqs:SendMessage", "{queue}"),
+        ("dynamodb:Query", "{followers}"),
+        ("dynamodb:DeleteItem", "{followers}"),
+        ("dynamodb:GetRecords", "{stream}"),
     ],
     "sweeper": [
         ("sqs:ReceiveMessage", "{dead_letters}"),
@@ -125,6 +147,10 @@ def arns(deployment) -> dict[str, str]:
         "table": arn("dynamodb", f"table/{outputs['table']}"),
         "open_jobs": arn("dynamodb", f"table/{outputs['table']}/index/open-jobs"),
         "jobs_by_month": arn("dynamodb", f"table/{outputs['table']}/index/jobs-by-month"),
+        "stream": aws("dynamodb").describe_table(TableName=outputs["table"])["Table"]["LatestStreamArn"],
+        "followers": arn("dynamodb", "table/pressrun-e2e-followers"),
+        "api": arn("execute-api", f"{urlsplit(outputs['websocket_url']).netloc.split('.')[0]}/live/POST/@connections/x"),
+        "other_api": arn("execute-api", "0000000000/live/POST/@connections/x"),
         "topic": outputs["topic_arn"],
         "listener_log": arn("logs", f"log-group:{outputs['log_groups']['listener']}"),
         "processor_log": arn("logs", f"log-group:{outputs['log_groups']['processor']}"),
@@ -157,6 +183,14 @@ def test_only_its_rule_may_start_the_sweeper(deployment):
     rule = aws("events").describe_rule(Name="pressrun-e2e-sweep")
     assert statement["Condition"] == {"ArnLike": {"AWS:SourceArn": rule["Arn"]}}
     assert (rule["State"], rule["ScheduleExpression"]) == ("ENABLED", "rate(1 minute)")
+
+
+def test_only_the_websocket_api_may_call_its_function(deployment):
+    policy = json.loads(aws("lambda").get_policy(FunctionName="pressrun-e2e-websocket")["Policy"])
+    (statement,) = policy["Statement"]
+    assert statement["Principal"] == {"Service": "apigateway.amazonaws.com"}
+    api = urlsplit(deployment.outputs["websocket_url"]).netloc.split(".")[0]
+    assert statement["Condition"]["ArnLike"]["AWS:SourceArn"].endswith(f":{api}/live/*")
 
 
 def test_plain_http_is_refused_by_queues_and_bucket(deployment):

@@ -9,6 +9,8 @@ pub mod announcement;
 mod closing;
 pub mod destination;
 pub mod event;
+#[cfg(feature = "aws")]
+pub mod followers;
 pub mod job;
 pub mod link;
 pub mod message;

@@ -14,6 +14,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt, stream};
 use jobs::event::{Event, EventId, events};
 use jobs::{Job, Unavailable};
+use tokio::time::Instant;
 
 use crate::base_url::base_url;
 use crate::job::{Answer, find};
@@ -34,8 +35,8 @@ pub(crate) struct Follower {
     job: Job,
     last: Option<EventId>,
     untold: VecDeque<Event>,
-    /// Whether this answer has told anything.
-    told: bool,
+    /// When the caller must come back for more.
+    ends_at: Option<Instant>,
 }
 
 pub(crate) async fn job_events(
@@ -65,7 +66,8 @@ impl Follower {
     /// Follows `job` from the event after `last`, or from its beginning.
     pub(crate) fn new(listener: Arc<Listener>, job: Job, last: Option<EventId>) -> Self {
         let untold = events(&job, last).into();
-        Self { listener, job, last, untold, told: false }
+        let ends_at = listener.longest_stream.map(|longest| Instant::now() + longest);
+        Self { listener, job, last, untold, ends_at }
     }
 
     /// Whether there is nothing to tell, and never will be.
@@ -75,29 +77,28 @@ impl Follower {
 
     /// The next event; nothing once the last was told, or when the caller must come back for more.
     pub(crate) async fn next(&mut self) -> Option<Event> {
-        if self.untold.is_empty() {
-            // Where answers are collected, one tells what there is and ends.
-            if self.is_done() || (self.told && self.listener.longest_stream.is_some()) {
-                return None;
-            }
-            if let Err(error) = self.wait().await {
-                tracing::error!(%error, job_id = %self.job.id, "broke off a stream of events");
-                return None;
-            }
+        if !self.job.status.is_final()
+            && let Err(error) = self.wait().await
+        {
+            tracing::error!(%error, job_id = %self.job.id, "broke off a stream of events");
+            return None;
         }
         let event = self.untold.pop_front()?;
-        (self.last, self.told) = (Some(event.id), true);
+        self.last = Some(event.id);
         Some(event)
     }
 
     /// Waits for events; there are none if the job is gone or the stream's time is over.
     async fn wait(&mut self) -> Result<(), Unavailable> {
         while self.untold.is_empty() {
-            let look = self.listener.longest_stream.unwrap_or(LOOK);
-            let Some(job) = self.listener.jobs.changed(&self.job, look).await? else { break };
+            let left = self.ends_at.map_or(LOOK, |end| end.saturating_duration_since(Instant::now()));
+            if left.is_zero() {
+                break;
+            }
+            let Some(job) = self.listener.jobs.changed(&self.job, left.min(LOOK)).await? else { break };
             self.untold = events(&job, self.last).into();
             self.job = job;
-            if self.listener.longest_stream.is_some() || self.job.status.is_final() {
+            if self.job.status.is_final() {
                 break;
             }
         }

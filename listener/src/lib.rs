@@ -10,11 +10,14 @@ mod base_url;
 mod body;
 pub mod catalogue;
 mod events;
+#[cfg(feature = "lambda")]
+pub mod gateway;
 mod idempotency;
 mod job;
 mod list;
 mod page;
 mod problem;
+mod protocol;
 mod report;
 mod request;
 mod retry;
@@ -61,8 +64,8 @@ pub struct Listener {
     pub max_data_bytes: u64,
     /// How long a caller may wait for a change.
     pub longest_wait: Duration,
-    /// How long a stream of events may go on before the caller must take it up again: for a host that passes answers on
-    /// only when they are whole. As long as the job where absent.
+    /// How long a stream of events may go on before the caller must take it up again: for a host that stops long answers.
+    /// As long as the job where absent.
     pub longest_stream: Option<Duration>,
     /// Where reports are fetched from if not from here, such as `https://bucket.s3.eu-central-1.amazonaws.com`.
     pub reports_origin: Option<String>,
