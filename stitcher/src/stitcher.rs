@@ -83,6 +83,9 @@ impl<W: Write> Stitcher<W> {
 
     /// Adds the pages of a section, a whole PDF, without its first `skip` pages.
     ///
+    /// A page to skip can set the same characters in every section. The sections' font subsets are then equal, and
+    /// stored once. What leads to a skipped page is left out of the outline and the names, and a link there does nothing.
+    ///
     /// # Errors
     ///
     /// [`Error::Section`] if it cannot become part of the report, [`Error::Write`] if the output fails. After an error
