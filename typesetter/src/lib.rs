@@ -12,6 +12,8 @@
 //! | `error`, `diagnostic` | why there is no report, and what is wrong with the template |
 //! | `engine` | from a request to a report; what stays warm |
 //! | `world`, `files`, `fonts` | all that a template can reach |
+//! | `section`, `plan` | one run of a long report's rows; which rows go on which page |
+//! | `reading` | the order of text in a page of rows |
 //! | `export` | from a laid-out document to files |
 //! | `worker` | an engine in a child process |
 
@@ -22,7 +24,10 @@ mod export;
 mod files;
 mod fonts;
 mod options;
+mod plan;
+mod reading;
 mod request;
+mod section;
 pub mod worker;
 mod world;
 
@@ -30,4 +35,6 @@ pub use diagnostic::{Caret, Diagnostic, Severity, TracePoint};
 pub use engine::Engine;
 pub use error::Error;
 pub use options::{Format, Options, PdfStandard, UnknownName};
+pub use plan::{Cut, Geometry, Plan, RowHeight, plan};
 pub use request::{OutputLimits, Report, Request};
+pub use section::Section;
