@@ -11,6 +11,7 @@ use typst::utils::{LazyHash, PicoStr};
 use typst::{Library, LibraryExt, World};
 use typst_layout::PagedDocument;
 
+use crate::cells;
 use crate::diagnostic::Diagnostic;
 use crate::error::Error;
 use crate::export::{self, Refusal};
@@ -42,7 +43,9 @@ pub struct Engine {
 impl Engine {
     /// An engine with the embedded fonts.
     pub fn new() -> Self {
-        Self { library: LazyHash::new(<Library as LibraryExt>::default()), fonts: FontCache::new(), spent: false }
+        let mut library = <Library as LibraryExt>::default();
+        library.global.scope_mut().define("pressrun", cells::module());
+        Self { library: LazyHash::new(library), fonts: FontCache::new(), spent: false }
     }
 
     /// Typesets one report and writes its files; on an error nothing is written.

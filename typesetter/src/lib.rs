@@ -12,11 +12,13 @@
 //! | `error`, `diagnostic` | why there is no report, and what is wrong with the template |
 //! | `engine` | from a request to a report; what stays warm |
 //! | `world`, `files`, `fonts` | all that a template can reach |
+//! | `cells` | what is done once for every cell of a page of rows |
 //! | `section`, `plan` | one run of a long report's rows; which rows go on which page |
 //! | `reading` | the order of text in a page of rows |
 //! | `export` | from a laid-out document to files |
 //! | `worker` | an engine in a child process |
 
+mod cells;
 mod diagnostic;
 mod engine;
 mod error;
