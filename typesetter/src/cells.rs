@@ -1,7 +1,7 @@
 //! What the kit's `rows` does once for every cell, in Rust: as Typst code it takes longer than the typesetting.
 //!
-//! The kit calls these functions as `pressrun.write-cells`, `pressrun.doubtful` and `pressrun.carry`. They know nothing
-//! of locales; the kit tells them what to write.
+//! The kit calls these functions as `pressrun.write-cells` and `pressrun.carry`. They know nothing of locales; the
+//! kit tells them what to write.
 
 use std::fmt::Write;
 use std::str::FromStr;
@@ -10,6 +10,8 @@ use typst::diag::{StrResult, bail};
 use typst::ecow::{EcoString, eco_format};
 use typst::foundations::{Array, Decimal, Dict, FromValue, Module, Repr, Scope, Str, Value, func};
 
+use crate::sheet;
+
 /// The most decimal places of a number that is written.
 const MAX_DIGITS: usize = 20;
 
@@ -17,8 +19,10 @@ const MAX_DIGITS: usize = 20;
 pub(crate) fn module() -> Module {
     let mut scope = Scope::new();
     scope.define_func::<write_cells>();
-    scope.define_func::<doubtful>();
     scope.define_func::<carry>();
+    scope.define_func::<sheet::fit>();
+    scope.define_func::<sheet::sheet>();
+    scope.define_func::<sheet::too_wide>();
     Module::new("pressrun", scope)
 }
 
@@ -54,25 +58,6 @@ fn write_cells(
         cells.push(Value::Str(cell.into()));
     }
     Ok(cells)
-}
-
-/// The indices of the cells that may be too wide for their column: those with more characters than surely fit if all
-/// are narrow, or more than surely fit if not all are.
-#[func]
-fn doubtful(
-    /// Strings.
-    cells: Array,
-    /// How many narrow characters are sure to fit.
-    narrow: i64,
-    /// How many characters are sure to fit, whichever.
-    wide: i64,
-) -> Array {
-    let certain = |text: &str| {
-        let length = text.len() as i64;
-        length <= wide || (length <= narrow && text.bytes().all(is_narrow))
-    };
-    let doubtful = |cell: &Value| matches!(cell, Value::Str(text) if !certain(text.as_str()));
-    (0..).zip(&cells).filter(|(_, cell)| doubtful(cell)).map(|(index, _)| Value::Int(index)).collect()
 }
 
 /// The sum of a field of all entries, on top of `start`.
@@ -141,11 +126,6 @@ impl<'a> Field<'a> {
             number => sum.checked_add(number).ok_or_else(|| "makes a sum of too many digits".into()),
         }
     }
-}
-
-/// Whether a byte is a character no wider than a figure or an n, as `narrow-characters` in the kit.
-fn is_narrow(byte: u8) -> bool {
-    matches!(byte, b'a'..=b'l' | b'n'..=b'v' | b'x'..=b'z' | b'0'..=b'9' | b' ' | b'.' | b',' | b':' | b';' | b'\'' | b'/' | b'(' | b')' | b'-')
 }
 
 /// How a column's values are written.

@@ -18,8 +18,8 @@ use crate::export::{self, Refusal};
 use crate::files::Files;
 use crate::fonts::FontCache;
 use crate::plan::Geometry;
-use crate::reading;
 use crate::request::{Report, Request};
+use crate::ruler;
 use crate::section::Section;
 use crate::world::Sandbox;
 
@@ -76,6 +76,7 @@ impl Engine {
         });
         // After every job, failed ones too: memoized results would grow without end and hold the job's data.
         comemo::evict(0);
+        ruler::forget();
         result.unwrap_or_else(|panicked| {
             self.spent = true;
             Err(panicked)
@@ -112,7 +113,6 @@ impl Engine {
         if let Some(section) = &request.section {
             check_pages(section, pages)?;
         }
-        let document = if request.options.tagged { document } else { reading::in_order(document) };
         let encoded = export::encode(&document, &request.options, request.limits.max_output_bytes);
         let encoded = encoded.map_err(|refusal| match refusal {
             Refusal::Document(errors) => template_error(&world, &errors),

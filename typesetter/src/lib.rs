@@ -14,7 +14,7 @@
 //! | `world`, `files`, `fonts` | all that a template can reach |
 //! | `cells` | what is done once for every cell of a page of rows |
 //! | `section`, `plan` | one run of a long report's rows; which rows go on which page |
-//! | `reading` | the order of text in a page of rows |
+//! | `ruler`, `sheet` | how wide a cell is, and where it goes |
 //! | `export` | from a laid-out document to files |
 //! | `worker` | an engine in a child process |
 
@@ -27,9 +27,10 @@ mod files;
 mod fonts;
 mod options;
 mod plan;
-mod reading;
 mod request;
+mod ruler;
 mod section;
+mod sheet;
 pub mod worker;
 mod world;
 
