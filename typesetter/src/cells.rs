@@ -131,9 +131,13 @@ impl<'a> Field<'a> {
 /// How a column's values are written.
 enum Form {
     /// As they are; over several lines, or with blanks for line ends.
-    Text { lines: bool },
+    Text {
+        lines: bool,
+    },
     /// By a pattern of `{yyyy}`, `{mm}` and `{dd}`.
-    Date { pattern: EcoString },
+    Date {
+        pattern: EcoString,
+    },
     Number(NumberForm),
 }
 
@@ -185,16 +189,18 @@ fn text(value: &Value, lines: bool) -> StrResult<EcoString> {
     if !text.contains(|c: char| c.is_control() || is_line_end(c)) {
         return Ok(text.into());
     }
-    let words = |line: &str| line.split(|c: char| c.is_control() || c == ' ').filter(|word| !word.is_empty()).fold(
-        EcoString::new(),
-        |mut joined, word| {
-            if !joined.is_empty() {
-                joined.push(' ');
-            }
-            joined.push_str(word);
-            joined
-        },
-    );
+    let words = |line: &str| {
+        line.split(|c: char| c.is_control() || c == ' ').filter(|word| !word.is_empty()).fold(
+            EcoString::new(),
+            |mut joined, word| {
+                if !joined.is_empty() {
+                    joined.push(' ');
+                }
+                joined.push_str(word);
+                joined
+            },
+        )
+    };
     let whole = text.replace("\r\n", "\n");
     let mut rows: Vec<EcoString> = whole.split(is_line_end).map(words).collect();
     if !lines {

@@ -137,7 +137,9 @@ fn geometry(document: &PagedDocument) -> Result<Geometry, Error> {
     let found = document.introspector().query(&Selector::Label(label));
     let value = match found.as_slice() {
         [only] => only.field_by_name("value").map_err(|error| refused(error.to_string()))?,
-        [] => return Err(refused("the template has rows in its manifest, but does not call the kit's rows".to_owned())),
+        [] => {
+            return Err(refused("the template has rows in its manifest, but does not call the kit's rows".to_owned()));
+        }
         _ => return Err(refused("the template calls the kit's rows more than once".to_owned())),
     };
     let value = serde_json::to_value(&value).map_err(|error| refused(error.to_string()))?;

@@ -14,8 +14,8 @@ use typst::engine::Engine;
 use typst::foundations::{Content, Context, Func, StyleChain};
 use typst::introspection::Locator;
 use typst::layout::{Abs, Axes, Em, Frame, FrameItem, Region, Size};
-use typst::text::{FontInstance, Glyph, TextElem, TextItem};
 use typst::syntax::Span;
+use typst::text::{FontInstance, Glyph, TextElem, TextItem};
 use typst::utils::hash128;
 
 /// What stands around a character when its glyph is learnt, so that it is at no line's end.
@@ -90,7 +90,10 @@ impl<'a> Ruler<'a> {
                 items.push(TextItem { glyphs: Vec::with_capacity(text.len()), ..item.clone() });
             }
             let last = items.last_mut()?;
-            if self.kerned && same && let (Some(before), Some(glyph)) = (before, last.glyphs.last_mut()) {
+            if self.kerned
+                && same
+                && let (Some(before), Some(glyph)) = (before, last.glyphs.last_mut())
+            {
                 glyph.x_advance += (*self.pairs.get(&(before, c))?)?;
             }
             let start = u16::try_from(last.text.len()).ok()?;
@@ -234,4 +237,3 @@ fn is_simple(c: char) -> bool {
         | '\u{48a}'..='\u{52f}' | '\u{2010}'..='\u{2027}' | '\u{202f}'..='\u{205e}' | '\u{20a0}'..='\u{20c0}'
         | '\u{2116}' | '\u{2122}' | '\u{2190}'..='\u{2193}' | '\u{2212}')
 }
-

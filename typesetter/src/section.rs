@@ -51,7 +51,8 @@ impl Default for Section {
 
 impl Section {
     /// A section that only measures. With no rows in the data it tells how pages are made up, and the height of a row
-    /// if it is the same for all; otherwise also the height of each row.
+    /// if it is the same for all; otherwise it tells the height of each row in the data. The template should be told
+    /// [`rows`](Self::rows) and [`totals`](Self::totals) as in the report: what stands above the rows may show them.
     pub fn measuring() -> Self {
         Self { last: false, measure: true, ..Self::default() }
     }

@@ -8,7 +8,9 @@ use typst::foundations::{
     Array, Content, Context, Dict, FromValue, Func, NativeElement, Packed, Smart, StyleChain, Value, func,
 };
 use typst::introspection::{Locator, MetadataElem};
-use typst::layout::{Abs, Axes, BlockElem, Em, Frame, FrameItem, Length, Point, Ratio, Region, Size, Sizing, Transform};
+use typst::layout::{
+    Abs, Axes, BlockElem, Em, Frame, FrameItem, Length, Point, Ratio, Region, Size, Sizing, Transform,
+};
 use typst::syntax::Span;
 use typst::text::TextItem;
 
@@ -32,13 +34,15 @@ pub(crate) fn fit(
     set: Func,
     /// The width.
     width: Length,
-    /// Whether the cells are figures, which the style does not kern.
+    /// Whether the text is kerned.
+    kerned: bool,
+    /// Whether the cells are figures.
     figures: bool,
 ) -> SourceResult<Array> {
     let styles = context.styles().at(span)?;
     let width = width.abs + SLACK;
     let strings = || cells.iter().filter_map(string);
-    let ruler = Ruler::new(engine, styles, &set, !figures, strings().chain(["…"]))?;
+    let ruler = Ruler::new(engine, styles, &set, kerned, strings().chain(["…"]))?;
     let mut fitted = Array::with_capacity(cells.len());
     for cell in &cells {
         let Some(text) = string(cell) else {
@@ -70,10 +74,12 @@ pub(crate) fn too_wide(
     set: Func,
     /// The width.
     width: Length,
+    /// Whether the text is kerned.
+    kerned: bool,
 ) -> SourceResult<Array> {
     let styles = context.styles().at(span)?;
     let strings = || cells.iter().filter_map(string).filter(|text| !text.contains('\n'));
-    let ruler = Ruler::new(engine, styles, &set, true, strings())?;
+    let ruler = Ruler::new(engine, styles, &set, kerned, strings())?;
     let mut found = Array::new();
     for (index, cell) in (0..).zip(&cells) {
         let Some(text) = string(cell) else { continue };
@@ -145,7 +151,8 @@ impl Sheet {
     fn new(value: &Value) -> StrResult<Self> {
         let Value::Dict(sheet) = value else { bail!("expected a dictionary") };
         let lengths: Array = part(sheet, "heights")?;
-        let heights = lengths.into_iter().map(|height| Ok(height.cast::<Length>().map_err(|error| error.message().clone())?.abs));
+        let heights =
+            lengths.into_iter().map(|height| Ok(height.cast::<Length>().map_err(|error| error.message().clone())?.abs));
         let columns: Array = part(sheet, "columns")?;
         Ok(Self {
             columns: columns.into_iter().map(Column::new).collect::<StrResult<_>>()?,
