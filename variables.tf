@@ -293,7 +293,7 @@ variable "output_limit_mb" {
 }
 
 variable "page_limit" {
-  description = "Most pages of one report. Null: 20000."
+  description = "Most pages of one report. Null: 100000."
   type        = number
   default     = null
 

@@ -183,6 +183,10 @@ impl ObjectStore for Memory {
         Ok(Accepts::Url(format!("https://objects.test/{key}")))
     }
 
+    async fn remove_under(&self, _: &str) -> Result<(), Unavailable> {
+        not_here()
+    }
+
     async fn open(&self, key: &str, _: &str) -> Result<Option<Opened>, Unavailable> {
         Ok(self.contents().objects.contains_key(key).then(|| Opened::Url(format!("https://objects.test/{key}"))))
     }

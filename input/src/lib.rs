@@ -13,6 +13,7 @@ mod manifest;
 mod meter;
 mod ndjson;
 mod schema;
+mod section;
 mod sink;
 mod spool;
 mod template;

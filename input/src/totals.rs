@@ -38,16 +38,31 @@ impl Sums {
     /// exactly, is a fault. Answers with the name of that field.
     pub(crate) fn add(&mut self, row: &Map<String, Value>) -> Result<(), (String, &'static str)> {
         for (name, sum) in self.names.iter().zip(&mut self.values) {
-            let value = match row.get(name) {
+            let (field, counts) = summand(name);
+            let value = match row.get(field) {
                 None | Some(Value::Null) => continue,
                 Some(value) => decimal(value, &mut self.digits),
             };
-            let value = value.ok_or_else(|| (name.clone(), "it is summed, so it must be a decimal number"))?;
-            let inexact = || (name.clone(), "the total has more digits than can be reckoned exactly");
+            let value = value.ok_or_else(|| (field.to_owned(), "it is summed, so it must be a decimal number"))?;
+            if !counts(&value) {
+                continue;
+            }
+            let inexact = || (field.to_owned(), "the total has more digits than can be reckoned exactly");
             let exact = sum.checked_add(value).filter(|total| total.scale() == sum.scale().max(value.scale()));
             *sum = exact.ok_or_else(inexact)?;
         }
         Ok(())
+    }
+}
+
+/// The field that a total is of, and which of its values count: `amount`, `amount>=0` or `amount<0`.
+fn summand(name: &str) -> (&str, fn(&Decimal) -> bool) {
+    if let Some(field) = name.strip_suffix(">=0") {
+        (field, |value| *value >= Decimal::ZERO)
+    } else if let Some(field) = name.strip_suffix("<0") {
+        (field, |value| *value < Decimal::ZERO)
+    } else {
+        (name, |_| true)
     }
 }
 

@@ -33,6 +33,11 @@ impl JobId {
         format!("reports/{self}.pdf")
     }
 
+    /// Where the sections of its report are kept until it is whole: `sections/{id}/`.
+    pub fn sections_prefix(&self) -> String {
+        format!("sections/{self}/")
+    }
+
     /// Where the job's data is parked when it is too large for a message: `inputs/{id}.json`.
     pub fn input_key(&self) -> String {
         format!("inputs/{self}.json")

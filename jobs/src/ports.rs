@@ -317,6 +317,9 @@ pub trait ObjectStore: Send + Sync {
     /// How a caller gets an object of this type and size in, within `time`.
     async fn accept(&self, key: &str, content_type: &str, bytes: u64, time: Duration) -> Result<Accepts, Unavailable>;
 
+    /// Removes every object whose key starts with `prefix`, which ends with a slash.
+    async fn remove_under(&self, prefix: &str) -> Result<(), Unavailable>;
+
     /// Where a reader gets the object, to be saved as `file_name`; nothing if it is not there.
     async fn open(&self, key: &str, file_name: &str) -> Result<Option<Opened>, Unavailable>;
 }

@@ -1,4 +1,4 @@
-//! A job's upload, from the object store to the file that its template reads.
+//! A job's data, from the file it came in to what its template reads: all of it at once, or row by row.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
@@ -7,69 +7,118 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use input::{Fault, Format, InputError, Spooled, Template, Unusable};
-use jobs::{Failure, UploadFormat, UploadId, Violation};
+use jobs::{Failure, UploadFormat, Violation};
 use serde_json::{Map, Value};
 
 use crate::failure::failure;
+use crate::sections::Rows;
 use crate::trouble::Trouble;
 
 /// How much of all violations is told, in bytes: beside the job's data in a record of 400 KB.
 const MAX_VIOLATIONS_BYTES: usize = 64 * 1024;
 
-/// An upload that was fetched, and what belongs to it.
-pub(crate) struct Upload {
-    /// Its id.
-    pub(crate) id: UploadId,
-    /// The file it was fetched to.
+/// Data in a file, and what belongs to it.
+pub(crate) struct Source {
+    /// What it is written in.
+    pub(crate) format: Format,
+    /// The file.
     pub(crate) file: PathBuf,
     /// The data beside its rows, where it holds rows only.
     pub(crate) head: Option<Value>,
 }
 
-/// Checks an upload against the template in `template`, and writes the data to `data` as one JSON text of at most
-/// `most_bytes`. The rows lie in `spool` meanwhile. Blocks; ends early once what it came with is dropped.
+/// Which data is typeset in sections.
+#[derive(Debug, Clone, Copy)]
+pub struct Cutting {
+    /// That with more rows than this; none if 0.
+    pub section_rows: u64,
+    /// Not that of a report with tags, or of an archival standard: sections can have neither.
+    pub whole: bool,
+    /// The most data that is typeset whole, in bytes of JSON.
+    pub most_bytes: u64,
+}
+
+/// Data that was checked.
+pub(crate) enum Data {
+    /// In a file, for a report that is typeset whole.
+    Whole,
+    /// Row by row, for one that is typeset in sections.
+    Rows(Rows),
+}
+
+/// The most rows of a report that must be typeset whole: its tags take more memory than anything else.
+const MOST_WHOLE_ROWS: u64 = 5_000;
+
+/// Checks data against the template in `template`. The rows lie in `spool`; data that is typeset whole is written to `data`
+/// as one JSON text. Blocks; ends early once what it came with is dropped.
 pub(crate) async fn unpack(
-    upload: Upload,
+    source: Source,
     template: PathBuf,
     spool: PathBuf,
     data: PathBuf,
-    most_bytes: u64,
-) -> Result<(), Trouble> {
+    cutting: Cutting,
+) -> Result<Data, Trouble> {
     let stop = StopOnDrop(Arc::default());
     let stopped = stop.0.clone();
     let unpacked = tokio::task::spawn_blocking(move || {
         let template = Template::read(&template).map_err(unusable)?;
-        let spooled = to_spool(upload, &template, &spool, most_bytes, stopped)?;
-        // A template that is typeset in sections would take the spool as it is.
-        to_data(&spooled, &template, &spool, &data, most_bytes)
+        let spooled = to_spool(source, &template, &spool, cutting.most_bytes, stopped)?;
+        if cutting.cuts(spooled.rows).map_err(Trouble::Permanent)? {
+            return Ok(Data::Rows(Rows { template, spooled, spool }));
+        }
+        to_data(&spooled, &template, &spool, &data, cutting.most_bytes)?;
+        Ok(Data::Whole)
     });
     unpacked.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }
 
-/// Reads and checks the upload; its rows go to `spool`.
+impl Cutting {
+    /// Whether so many rows are typeset in sections.
+    ///
+    /// # Errors
+    ///
+    /// They would have to be, and may not be.
+    pub fn cuts(self, rows: u64) -> Result<bool, Failure> {
+        let cuts = self.section_rows > 0 && rows > self.section_rows;
+        if cuts && self.whole && rows > MOST_WHOLE_ROWS {
+            let detail = format!(
+                "A report of {rows} rows is typeset in sections, which have no tags and are neither PDF/A nor PDF/UA nor \
+                 PDF 1.4. Ask for none of these, or send {MOST_WHOLE_ROWS} rows at most."
+            );
+            return Err(failure("options-refused", detail));
+        }
+        Ok(cuts && !self.whole)
+    }
+}
+
+/// The format of an upload.
+pub(crate) fn format_of(upload: UploadFormat) -> Format {
+    match upload {
+        UploadFormat::Json => Format::Json,
+        UploadFormat::Ndjson => Format::Ndjson,
+        UploadFormat::Csv => Format::Csv,
+    }
+}
+
+/// Reads and checks the data; its rows go to `spool`.
 fn to_spool(
-    upload: Upload,
+    from: Source,
     template: &Template,
     spool: &Path,
     rest_bytes: u64,
     stopped: Arc<AtomicBool>,
 ) -> Result<Spooled, Trouble> {
-    let head = match upload.head {
+    let head = match from.head {
         Some(Value::Object(head)) => head,
         _ => Map::new(),
     };
-    let format = match upload.id.format() {
-        UploadFormat::Json => Format::Json,
-        UploadFormat::Ndjson => Format::Ndjson,
-        UploadFormat::Csv => Format::Csv,
-    };
-    let source = Stoppable { source: File::open(&upload.file)?, stopped };
+    let source = Stoppable { source: File::open(&from.file)?, stopped };
     let limits = input::Limits { rest_bytes, ..input::Limits::default() };
     let mut rows = BufWriter::new(File::create(spool)?);
-    let spooled = input::spool(source, format, head, template, &limits, &mut rows).map_err(trouble)?;
+    let spooled = input::spool(source, from.format, head, template, &limits, &mut rows).map_err(trouble)?;
     rows.flush()?;
     // What was read is of no more use, and the disk may be small.
-    std::fs::remove_file(&upload.file)?;
+    std::fs::remove_file(&from.file)?;
     Ok(spooled)
 }
 

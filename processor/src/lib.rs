@@ -4,16 +4,22 @@
 //! `pressrun` package). It leaves the typesetting to a [`Press`], which keeps it in child processes held to
 //! [`Limits`].
 
+mod checkpoints;
 mod failure;
 mod input;
 mod limits;
 mod pipeline;
 mod press;
+mod report;
+mod sections;
+mod stitching;
 mod trouble;
 mod worker;
 
 pub use failure::{failure_of, title_of};
+pub use input::Cutting;
 pub use limits::Limits;
 pub use pipeline::{Processor, RECORDING_MARGIN, Verdict};
 pub use press::{Press, PressError};
+pub use sections::{DEFAULT_SECTION_ROWS, LongError, LongReport, Rows, Watch};
 pub use worker::work;

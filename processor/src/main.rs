@@ -9,13 +9,13 @@ use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use chrono::TimeDelta;
 use jobs::aws::environment::{
     self, BUCKET, DATA_LIMIT, LINK_KEY, MAX_ATTEMPTS, MEMORY_LIMIT, OUTPUT_LIMIT, PAGE_LIMIT, PUBLIC_URL, QUEUE_URL,
-    RETENTION_DAYS, TABLE, TIME_LIMIT, TOPIC_ARN, WEBHOOKS_URL,
+    RETENTION_DAYS, SECTION_ROWS, TABLE, TIME_LIMIT, TOPIC_ARN, WEBHOOKS_URL,
 };
 use jobs::aws::{Bucket, DynamoStore, SqsQueue, Topic, sdk_config};
 use jobs::job::MEBIBYTE;
 use jobs::{Closing, LinkSigner, Patience, Queue, Ticket};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use processor::{Limits, Press, Processor, Verdict};
+use processor::{DEFAULT_SECTION_ROWS, Limits, Press, Processor, Verdict};
 use tokio::sync::watch;
 use typesetter::worker;
 
@@ -57,11 +57,12 @@ async fn serve() -> Result<(), Error> {
             patience: Patience::default(),
         },
         objects: Arc::new(Bucket::new(&config, environment::required(BUCKET)?)),
-        press: Press::of_this_program(1, limits()?)?,
+        press: Press::of_this_program(children()?, limits()?)?,
         templates: environment::templates(),
         work: std::env::temp_dir(),
         queue_life: environment::queue_life()?,
         max_attempts: environment::parsed(MAX_ATTEMPTS)?.unwrap_or(4),
+        section_rows: environment::parsed(SECTION_ROWS)?.unwrap_or(DEFAULT_SECTION_ROWS),
         // Lambda stops a function between runs, never in one.
         interrupt: watch::channel(false).1,
     };
@@ -77,6 +78,12 @@ async fn serve() -> Result<(), Error> {
         Ok::<_, Error>(response)
     }))
     .await
+}
+
+/// As many children as the function has cores, of which there is one for each 1,769 MiB of its memory.
+fn children() -> Result<usize, Error> {
+    let function_memory: usize = environment::parsed("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")?.unwrap_or(0);
+    Ok((function_memory / 1769).max(1))
 }
 
 fn limits() -> Result<Limits, Error> {
@@ -105,6 +112,13 @@ async fn process(processor: &Processor, queue: &SqsQueue, message: &SqsMessage, 
     let pause = match processor.process(body, receives, deadline).await {
         Verdict::Acknowledge => return None,
         Verdict::Release(pause) => pause,
+        Verdict::PassOn => match queue.push(body).await {
+            Ok(()) => return None,
+            Err(error) => {
+                lambda_runtime::tracing::warn!(%error, "the message itself is delivered again");
+                Duration::ZERO
+            }
+        },
         Verdict::Reject => Duration::ZERO,
     };
     if let Some(receipt) = &message.receipt_handle

@@ -2,25 +2,22 @@
 //! next run finds on record how far the job got.
 
 use std::panic::AssertUnwindSafe;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::FutureExt;
 use jobs::job::{now, shortened};
-use jobs::{
-    Claim, Claimed, Closing, Content, Failed, Failure, Held, Job, Message, ObjectStore, Purpose, Terms, Unavailable,
-    UploadFormat, UploadId,
-};
+use jobs::{Claim, Claimed, Closing, Failed, Failure, Held, Job, Message, ObjectStore, Purpose, Terms, Unavailable};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
-use typesetter::{Options, OutputLimits, Report, Request, UnknownName};
+use typesetter::Report;
 use uuid::Uuid;
 
-use crate::failure::{failure, failure_of_panic};
-use crate::input::{Upload, unpack};
-use crate::press::{Press, PressError};
+use crate::failure::failure_of_panic;
+use crate::press::Press;
 use crate::trouble::{Trouble, pause_after};
 
 /// How long before its deadline a run stops typesetting, so that it can still record how the job ended.
@@ -52,6 +49,8 @@ pub struct Processor {
     /// After how many attempts a job that meets transient trouble fails for good. The queue must deliver a message at
     /// least once more, so that a job whose every attempt was killed can be failed too.
     pub max_attempts: u32,
+    /// How many rows make a section, about; a report with more is typeset in sections. 0 to typeset all reports whole.
+    pub section_rows: u64,
     /// Turns true when runs are to give their jobs back rather than finish them.
     pub interrupt: watch::Receiver<bool>,
 }
@@ -63,20 +62,26 @@ pub enum Verdict {
     Acknowledge,
     /// Deliver it again after this pause.
     Release(Duration),
+    /// Put a copy of it in and remove it: the job goes on, and this was no attempt that the queue should count.
+    PassOn,
     /// It is not ours: leave it, and the queue sets it aside after a few deliveries.
     Reject,
 }
 
 /// One run's hold on one job.
-struct Run<'a> {
-    processor: &'a Processor,
-    message: Message,
-    job: Job,
-    owner: Uuid,
-    receives: u32,
-    deadline: Instant,
+pub(crate) struct Run<'a> {
+    pub(crate) processor: &'a Processor,
+    pub(crate) message: Message,
+    pub(crate) job: Job,
+    pub(crate) owner: Uuid,
+    pub(crate) receives: u32,
+    pub(crate) deadline: Instant,
     /// What the run had for typesetting when it began.
-    time: Duration,
+    pub(crate) time: Duration,
+    /// How many sections this run has made.
+    pub(crate) sections: AtomicU32,
+    /// Whether the report is typeset in sections.
+    pub(crate) is_long: AtomicBool,
 }
 
 impl Processor {
@@ -92,7 +97,17 @@ impl Processor {
         };
         let job = message.job();
         let time = self.typesetting_time(deadline);
-        let run = Run { processor: self, message, job, owner: Uuid::new_v4(), receives, deadline, time };
+        let run = Run {
+            processor: self,
+            message,
+            job,
+            owner: Uuid::new_v4(),
+            receives,
+            deadline,
+            time,
+            sections: AtomicU32::new(0),
+            is_long: AtomicBool::new(false),
+        };
         let ended = match AssertUnwindSafe(run.start()).catch_unwind().await {
             Ok(ended) => ended,
             Err(panic) => run.fail(&failure_of_panic(&*panic)).await,
@@ -104,7 +119,7 @@ impl Processor {
     }
 
     /// How long a report may take from this moment.
-    fn typesetting_time(&self, deadline: Instant) -> Duration {
+    pub(crate) fn typesetting_time(&self, deadline: Instant) -> Duration {
         let left = deadline.saturating_duration_since(Instant::now());
         self.press.limits().time.min(left.saturating_sub(RECORDING_MARGIN))
     }
@@ -113,8 +128,8 @@ impl Processor {
 /// A run could not go on, and another may.
 struct Interrupted {
     reason: String,
-    /// When another may.
-    pause: Duration,
+    /// What is to become of the message.
+    verdict: Verdict,
     /// Whether the job had no part in it, so that the attempt does not count.
     forgiven: bool,
 }
@@ -152,7 +167,7 @@ impl Run<'_> {
             made = timeout(time, self.make_report()) => made,
             trouble = self.hold() => Ok(Err(trouble)),
         };
-        match made.unwrap_or_else(|_| Err(Trouble::Transient("the run's time was over".into()))) {
+        match made.unwrap_or_else(|_| Err(self.out_of_time())) {
             Ok(report) => self.complete(&report).await,
             Err(Trouble::Permanent(failure)) => self.fail(&failure).await,
             Err(Trouble::Transient(reason)) if attempt >= self.processor.max_attempts => {
@@ -161,12 +176,25 @@ impl Run<'_> {
                 self.fail(&Failure::attempts_exhausted(detail)).await
             }
             Err(Trouble::Transient(reason)) => {
-                Err(Interrupted { reason, pause: pause_after(attempt), forgiven: false })
+                Err(Interrupted { reason, verdict: Verdict::Release(pause_after(attempt)), forgiven: false })
             }
             Err(Trouble::Stopped) => {
-                Err(Interrupted { reason: "the service is stopping".into(), pause: Duration::ZERO, forgiven: true })
+                let verdict = Verdict::Release(Duration::ZERO);
+                Err(Interrupted { reason: "the service is stopping".into(), verdict, forgiven: true })
+            }
+            Err(Trouble::HandedOver) => {
+                let reason = "the run's time was over, and the next goes on from its sections".into();
+                Err(Interrupted { reason, verdict: Verdict::PassOn, forgiven: true })
             }
             Err(Trouble::Overtaken) => Ok(self.verdict(Held::No)),
+        }
+    }
+
+    /// What it means that the run's time is over: a run that made sections has brought its job further.
+    fn out_of_time(&self) -> Trouble {
+        match self.sections.load(Ordering::Relaxed) {
+            0 => Trouble::Transient("the run's time was over".into()),
+            _ => Trouble::HandedOver,
         }
     }
 
@@ -195,7 +223,7 @@ impl Run<'_> {
         }
     }
 
-    async fn renew(&self) -> Result<Held, Unavailable> {
+    pub(crate) async fn renew(&self) -> Result<Held, Unavailable> {
         self.processor.closing.jobs.renew(self.job.id, self.owner, self.lease_until(now())).await
     }
 
@@ -213,18 +241,18 @@ impl Run<'_> {
 
     /// Gives the claim back, so that the next run need not wait for the lease to end.
     async fn give_back(&self, interrupted: Interrupted) -> Verdict {
-        let Interrupted { reason, pause, forgiven } = interrupted;
+        let Interrupted { reason, verdict, forgiven } = interrupted;
         tracing::warn!(job_id = %self.job.id, receives = self.receives, reason, "will try again");
         if let Err(error) = self.processor.closing.jobs.release(self.job.id, self.owner, forgiven).await {
             tracing::warn!(job_id = %self.job.id, %error, "the claim ends with its lease");
         }
-        Verdict::Release(pause)
+        verdict
     }
 
     /// What trouble outside of a report's making comes to.
     fn trouble(&self) -> impl FnOnce(Unavailable) -> Interrupted {
-        let pause = pause_after(self.receives);
-        move |error| Interrupted { reason: error.to_string(), pause, forgiven: false }
+        let verdict = Verdict::Release(pause_after(self.receives));
+        move |error| Interrupted { reason: error.to_string(), verdict, forgiven: false }
     }
 
     /// The time until the deadline.
@@ -232,100 +260,16 @@ impl Run<'_> {
         self.deadline.saturating_duration_since(Instant::now())
     }
 
-    /// Typesets the report and puts it in the object store.
-    async fn make_report(&self) -> Result<Report, Trouble> {
-        let folder = tempfile::Builder::new().prefix("pressrun-").tempdir_in(&self.processor.work)?;
-        let request = self.request(folder.path())?;
-        match self.message.input {
-            Some(upload) => self.unpack(upload, folder.path(), &request).await?,
-            None => self.load(&request.data).await?,
-        }
-        let time = self.processor.typesetting_time(self.deadline);
-        let report = match self.processor.press.typeset(&request, time).await {
-            // Waiting for a store ate the time; the next attempt has all of it.
-            Err(PressError::TimeLimit(_)) if time + RECORDING_MARGIN < self.time => {
-                return Err(Trouble::Transient(format!("only {} s were left for typesetting", time.as_secs())));
-            }
-            report => report?,
-        };
-        for warning in &report.warnings {
-            tracing::warn!(job_id = %self.job.id, template = self.job.template, "{}", warning.headline());
-        }
-        let [file] = report.files.as_slice() else {
-            return Err(Trouble::Transient(format!("the typesetter wrote {} files for one PDF", report.files.len())));
-        };
-        // The last look before an effect that no condition guards.
-        if self.processor.closing.patience.insist(|| self.renew()).await? == Held::No {
-            return Err(Trouble::Overtaken);
-        }
-        let (key, content) = (self.job.id.report_key(), Content::File(file));
-        let put = || self.processor.objects.put(&key, "application/pdf", content);
-        self.processor.closing.patience.insist(put).await?;
-        Ok(report)
-    }
-
-    fn request(&self, folder: &Path) -> Result<Request, Trouble> {
-        let refused = |error: UnknownName| Trouble::Permanent(failure("options-refused", format!("{error}.")));
-        let (asked, limits) = (&self.message.options, self.processor.press.limits());
-        let mut options = Options::new(self.message.enqueued_at, self.message.id.to_string());
-        options.pdf_standard = asked.pdf_standard.as_deref().map(str::parse).transpose().map_err(refused)?;
-        options.tagged = asked.tagged.unwrap_or(true);
-        Ok(Request {
-            template: self.processor.templates.join(&self.message.template),
-            kit: self.processor.templates.join("kit"),
-            data: folder.join("data.json"),
-            output: folder.to_owned(),
-            options,
-            limits: OutputLimits { max_output_bytes: limits.output_bytes, max_pages: limits.pages },
-        })
-    }
-
-    /// Writes the job's data, which was uploaded, to the request's file.
-    async fn unpack(&self, id: UploadId, folder: &Path, request: &Request) -> Result<(), Trouble> {
-        let head = match (&self.message.data, id.format()) {
-            (Some(head), _) => Some(head.clone()),
-            (None, UploadFormat::Json) => None,
-            (None, UploadFormat::Ndjson | UploadFormat::Csv) => Some(serde_json::from_slice(&self.parked().await?)?),
-        };
-        let (key, file) = (id.key(), folder.join("upload"));
-        if !self.processor.closing.patience.insist(|| self.processor.objects.fetch(&key, &file)).await? {
-            return Err(missing(&key));
-        }
-        let (spool, limit) = (folder.join("rows.ndjson"), self.processor.press.limits().data_bytes);
-        unpack(Upload { id, file, head }, request.template.clone(), spool, request.data.clone(), limit).await
-    }
-
-    /// Writes the job's data to `file`.
-    async fn load(&self, file: &Path) -> Result<(), Trouble> {
-        let bytes = match &self.message.data {
-            Some(data) => data.to_string().into_bytes(),
-            None => self.parked().await?,
-        };
-        let limit = self.processor.press.limits().data_bytes;
-        if bytes.len() as u64 > limit {
-            let detail = format!(
-                "The data has {} bytes and may have {limit}. Send less of it, or raise the data limit.",
-                bytes.len()
-            );
-            return Err(Trouble::Permanent(failure("data-limit-exceeded", detail)));
-        }
-        Ok(tokio::fs::write(file, bytes).await?)
-    }
-
-    async fn parked(&self) -> Result<Vec<u8>, Trouble> {
-        let key = self.job.id.input_key();
-        let found = self.processor.closing.patience.insist(|| self.processor.objects.get(&key)).await?;
-        found.ok_or_else(|| missing(&key))
-    }
-
     async fn complete(&self, report: &Report) -> Result<Verdict, Interrupted> {
         let held = self.processor.closing.complete(&self.job, self.owner, report.pages as u64, report.bytes).await;
+        self.clear(held.as_ref().ok()).await;
         held.map(|held| self.verdict(held)).map_err(self.trouble())
     }
 
     async fn fail(&self, failure: &Failure) -> Result<Verdict, Interrupted> {
         let failed = Failed { failure, input: self.message.data.as_ref(), set_aside: false, at: now() };
         let held = self.processor.closing.fail(&self.job, self.owner, &failed).await;
+        self.clear(held.as_ref().ok()).await;
         held.map(|held| self.verdict(held)).map_err(self.trouble())
     }
 
@@ -339,9 +283,4 @@ impl Run<'_> {
             }
         }
     }
-}
-
-fn missing(key: &str) -> Trouble {
-    let detail = format!("There is no {key} in the object store. Queue the job again with its data.");
-    Trouble::Permanent(failure("input-missing", detail))
 }

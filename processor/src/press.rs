@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use typesetter::worker::{self, Response};
-use typesetter::{Report, Request};
+use typesetter::{Geometry, Report, Request};
 
 use crate::limits::Limits;
 
@@ -34,6 +34,7 @@ const EXIT_PATIENCE: Duration = Duration::from_secs(5);
 pub struct Press {
     program: PathBuf,
     limits: Limits,
+    children: usize,
     slots: Semaphore,
     warm: Mutex<Vec<Typist>>,
 }
@@ -67,7 +68,8 @@ impl Press {
     /// A press of at most `slots` children at a time, each held to `limits`. `program` must call
     /// [`typesetter::worker::run`] when its first argument is [`worker::ARGUMENT`].
     pub fn new(program: impl Into<PathBuf>, slots: usize, limits: Limits) -> Self {
-        Self { program: program.into(), limits, slots: Semaphore::new(slots.max(1)), warm: Mutex::default() }
+        let (program, children) = (program.into(), slots.max(1));
+        Self { program, limits, children, slots: Semaphore::new(children), warm: Mutex::default() }
     }
 
     /// A press whose children are this very program, even if its file was replaced since it started.
@@ -81,6 +83,11 @@ impl Press {
         self.limits
     }
 
+    /// How many children there are at most.
+    pub fn slots(&self) -> usize {
+        self.children
+    }
+
     /// Starts a child ahead of the first report.
     pub fn warm_up(&self) -> io::Result<()> {
         let typist = Typist::start(self)?;
@@ -90,6 +97,21 @@ impl Press {
 
     /// Typesets one report, in `time` at most.
     pub async fn typeset(&self, request: &Request, time: Duration) -> Result<Report, PressError> {
+        match self.ask(request, time).await? {
+            Answer::Report(report) => Ok(report),
+            Answer::Geometry(_) => Err(unexpected("it measured")),
+        }
+    }
+
+    /// Measures what decides which rows go on which page, in `time` at most. The request's section must say `measure`.
+    pub async fn measure(&self, request: &Request, time: Duration) -> Result<Geometry, PressError> {
+        match self.ask(request, time).await? {
+            Answer::Geometry(geometry) => Ok(geometry),
+            Answer::Report(_) => Err(unexpected("it did not measure")),
+        }
+    }
+
+    async fn ask(&self, request: &Request, time: Duration) -> Result<Answer, PressError> {
         let _slot = self.slots.acquire().await.map_err(io::Error::other)?;
         let mut typist = self.take_warm().map_or_else(|| Typist::start(self), Ok)?;
         // Dropping the typist kills it.
@@ -100,7 +122,10 @@ impl Press {
             Ok(Ok(Some(answer))) => answer,
         };
         let (result, resident_bytes, spent) = match answer {
-            Response::Done { report, resident_bytes, spent } => (Ok(report), resident_bytes, spent),
+            Response::Done { report, resident_bytes, spent } => (Ok(Answer::Report(report)), resident_bytes, spent),
+            Response::Measured { geometry, resident_bytes, spent } => {
+                (Ok(Answer::Geometry(geometry)), resident_bytes, spent)
+            }
             Response::Failed { error, resident_bytes, spent } => (Err(error), resident_bytes, spent),
         };
         if !spent && resident_bytes <= self.limits.memory_bytes / KEPT_SHARE {
@@ -137,6 +162,16 @@ impl Press {
         }
         Ok(PressError::Crashed { status, complaint })
     }
+}
+
+/// What a child answers.
+enum Answer {
+    Report(Report),
+    Geometry(Geometry),
+}
+
+fn unexpected(what: &str) -> PressError {
+    io::Error::other(format!("the child answered another question: {what}")).into()
 }
 
 /// Rust aborts with this sentence when an allocation fails; the system's own out-of-memory killer says nothing and

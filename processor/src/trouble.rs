@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use jobs::{Failure, Unavailable};
 
+use crate::failure::failure;
 use crate::press::PressError;
+use crate::sections::LongError;
 
 /// Why a run has no report.
 #[derive(Debug)]
@@ -15,6 +17,8 @@ pub(crate) enum Trouble {
     Transient(String),
     /// The service stops: another process goes on.
     Stopped,
+    /// The run's time is over, and it brought its job further: the next goes on from there.
+    HandedOver,
     /// Another run has taken over: do nothing any more.
     Overtaken,
 }
@@ -40,6 +44,18 @@ impl From<serde_json::Error> for Trouble {
 impl From<PressError> for Trouble {
     fn from(error: PressError) -> Self {
         crate::failure_of(&error).map_or_else(|| Self::Transient(error.to_string()), Self::Permanent)
+    }
+}
+
+impl From<LongError> for Trouble {
+    fn from(error: LongError) -> Self {
+        match error {
+            LongError::Press(error) => error.into(),
+            LongError::Io(error) | LongError::Stitcher(stitcher::Error::Write(error)) => error.into(),
+            LongError::Stitcher(error) => Self::Permanent(failure("section-refused", format!("{error}."))),
+            LongError::Unavailable(error) => error.into(),
+            LongError::Overtaken => Self::Overtaken,
+        }
     }
 }
 

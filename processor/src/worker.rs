@@ -42,12 +42,16 @@ async fn deal_with(
     deadline: Instant,
 ) -> Result<(), Unavailable> {
     let Delivery { body, receives, ticket } = delivery;
-    let processor = processor.clone();
+    let (processor, passed_on) = (processor.clone(), body.clone());
     // In a task of its own, a panic is this job's trouble and nobody else's.
     let verdict = tokio::spawn(async move { processor.process(&body, receives, deadline).await }).await;
     let pause = match verdict {
         Ok(Verdict::Acknowledge) => return Patience::default().insist(|| queue.acknowledge(&ticket)).await,
         Ok(Verdict::Release(pause)) => pause,
+        Ok(Verdict::PassOn) => {
+            Patience::default().insist(|| queue.push(&passed_on)).await?;
+            return Patience::default().insist(|| queue.acknowledge(&ticket)).await;
+        }
         Ok(Verdict::Reject) => PAUSE,
         Err(error) => {
             tracing::error!(%error, "a run panicked");

@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use jobs::job::{MEBIBYTE, is_template_name};
 use jobs::{Hosts, JobId, Status};
 use lettre::message::{Mailbox, Mailboxes};
-use processor::Limits;
+use processor::{DEFAULT_SECTION_ROWS, Limits};
 use typesetter::{Format, PdfStandard};
 
 /// Queue a report, get a PDF.
@@ -323,9 +323,12 @@ pub(crate) struct LimitOptions {
           value_parser = clap::value_parser!(u64).range(1..=1_048_576))]
     output_limit: u64,
     /// Pages of the report
-    #[arg(long, env = "PRESSRUN_PAGE_LIMIT", value_name = "PAGES", default_value_t = 20_000,
+    #[arg(long, env = "PRESSRUN_PAGE_LIMIT", value_name = "PAGES", default_value_t = 100_000,
           value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     page_limit: u64,
+    /// Rows of a section, about: a report with more rows is typeset in sections; 0 to typeset every report whole
+    #[arg(long, env = "PRESSRUN_SECTION_ROWS", value_name = "ROWS", default_value_t = DEFAULT_SECTION_ROWS)]
+    pub(crate) section_rows: u64,
     /// Size of the data
     #[arg(long, env = "PRESSRUN_DATA_LIMIT_MB", value_name = "MIB", default_value_t = 64,
           value_parser = clap::value_parser!(u64).range(1..=1_048_576))]

@@ -39,16 +39,21 @@ impl Progress {
             words = "fetching the report".into();
         }
         match &job.progress {
-            Some(progress) => {
-                self.bar.set_style(style(SECTIONS));
-                self.bar.set_length(progress.sections.into());
-                self.bar.set_position(progress.sections_done.into());
-                words = format!("{} pages", progress.pages);
+            Some(progress) => self.sections(progress),
+            None => {
+                self.bar.set_style(style(WAITING));
+                self.bar.set_message(words);
             }
-            None => self.bar.set_style(style(WAITING)),
         }
-        self.bar.set_message(words);
         self.bar.enable_steady_tick(TICK);
+    }
+
+    /// Tells how far a report is that is typeset in sections.
+    pub(crate) fn sections(&self, progress: &jobs::Progress) {
+        self.bar.set_style(style(SECTIONS));
+        self.bar.set_length(progress.sections.into());
+        self.bar.set_position(progress.sections_done.into());
+        self.bar.set_message(format!("{} pages", progress.pages));
     }
 
     /// Tells how much of an upload is there, in bytes.

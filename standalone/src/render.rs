@@ -4,19 +4,22 @@ use std::fs;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread::available_parallelism;
 
 use chrono::{DateTime, NaiveTime, Utc};
 use jobs::UploadFormat;
 use jobs::job::is_template_name;
 use listener::catalogue::{Template, Unusable, Violation};
-use processor::{Limits, Press, PressError, failure_of};
+use processor::{Cutting, Limits, LongError, LongReport, Press, PressError, Rows, failure_of};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use typesetter::{Options, OutputLimits, Report, Request};
+use typesetter::{Format, Options, OutputLimits, PdfStandard, Report, Request};
 
 use crate::cli::Render;
 use crate::output::place;
-use crate::rows::{self, RowsError};
+use crate::progress::Progress;
+use crate::rows::{self, RowsError, Shown};
 use crate::send::format_of_rows;
 
 /// Why there is no file. Each kind has an exit status of its own.
@@ -37,8 +40,19 @@ enum RenderError {
     Template(#[from] Unusable),
     #[error(transparent)]
     Press(#[from] PressError),
+    #[error(transparent)]
+    Long(LongError),
     #[error("cannot {attempted}: {source}")]
     Io { attempted: String, source: io::Error },
+}
+
+impl From<LongError> for RenderError {
+    fn from(error: LongError) -> Self {
+        match error {
+            LongError::Press(error) => Self::Press(error),
+            error => Self::Long(error),
+        }
+    }
 }
 
 /// Renders one report and says how it went.
@@ -56,11 +70,13 @@ fn run(options: &Render) -> Result<(), RenderError> {
     let folder = template_folder(options)?;
     let work = TempDir::with_prefix("pressrun-").map_err(failed_to("make a temporary folder"))?;
     let request = request(options, &folder, work.path())?;
-    match options.data.as_deref().and_then(|path| Some((path, format_of_rows(path)?))) {
-        Some((path, format)) => put_together(options, path, format, &folder, &request.data)?,
-        None => copy_data(options, &folder, &request.data)?,
-    }
-    let report = typeset(options, &request)?;
+    let report = match read_rows(options, &folder, work.path())? {
+        Some(rows) => typeset_rows(options, request, rows)?,
+        None => {
+            copy_data(options, &folder, &request.data)?;
+            typeset(options, &request)?
+        }
+    };
     for warning in &report.warnings {
         eprintln!("{warning}\n");
     }
@@ -81,21 +97,47 @@ fn copy_data(options: &Render, folder: &Path, to: &Path) -> Result<(), RenderErr
     fs::write(to, data.json.to_string()).map_err(failed_to("write to the temporary folder"))
 }
 
-/// Does the same with data whose rows are in a file of their own.
-fn put_together(
-    options: &Render,
-    path: &Path,
-    format: UploadFormat,
-    folder: &Path,
-    to: &Path,
-) -> Result<(), RenderError> {
+/// Reads the data row by row, if the template declares rows and the data is in a file.
+fn read_rows(options: &Render, folder: &Path, work: &Path) -> Result<Option<Rows>, RenderError> {
+    let Some(path) = options.data.as_deref().filter(|path| path.as_os_str() != "-") else { return Ok(None) };
+    let format = match format_of_rows(path) {
+        Some(format) => format,
+        None if folder.join("template.json").is_file() && options.head.is_none() => UploadFormat::Json,
+        None => return Ok(None),
+    };
     let name = path.display().to_string();
     let head = options.head.as_deref().map(read_json).transpose()?.map_or_else(|| json!({}), |head| head.json);
-    rows::put_together(path, format, head, folder, to).map_err(|error| match error {
+    rows::read(path, format, head, folder, work).map(Some).map_err(|error| match error {
         RowsError::Invalid(violations) => RenderError::Rows { name, template: options.template.clone(), violations },
         RowsError::Unusable(reason) => RenderError::Unusable(reason),
         RowsError::Io(source) => failed_to(format!("read {name} into the temporary folder"))(source),
     })
+}
+
+fn typeset_rows(options: &Render, request: Request, rows: Rows) -> Result<Report, RenderError> {
+    let cutting = Cutting {
+        section_rows: if options.format == Format::Pdf { options.limits.section_rows } else { 0 },
+        whole: options.pdf_standard.is_some_and(PdfStandard::is_for_whole_documents),
+        most_bytes: u64::MAX,
+    };
+    if cutting.cuts(rows.spooled.rows).map_err(|failure| RenderError::Usage(failure.detail))? {
+        return typeset_long(options, request, rows);
+    }
+    rows::put_together(&rows, &request.data).map_err(failed_to("write to the temporary folder"))?;
+    typeset(options, &request)
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn typeset_long(options: &Render, mut request: Request, rows: Rows) -> Result<Report, RenderError> {
+    let limits = Limits::from(&options.limits);
+    let press = Press::of_this_program(cores(), limits).map_err(PressError::Unusable)?;
+    request.options.tagged = false;
+    let output = request.output.join("report.pdf");
+    let (section_rows, progress) = (options.limits.section_rows, Progress::new());
+    let long = LongReport { press: &press, request, rows: Arc::new(rows), section_rows, time: limits.time };
+    let made = long.make(&Shown(progress.clone()), &output).await;
+    progress.end();
+    Ok(made?)
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -103,6 +145,10 @@ async fn typeset(options: &Render, request: &Request) -> Result<Report, RenderEr
     let limits = Limits::from(&options.limits);
     let press = Press::of_this_program(1, limits).map_err(PressError::Unusable)?;
     Ok(press.typeset(request, limits.time).await?)
+}
+
+fn cores() -> usize {
+    available_parallelism().map_or(1, usize::from)
 }
 
 /// A name is a template's in the folder of templates; anything else, or a name that is not there, is a path.
@@ -170,6 +216,7 @@ fn request(options: &Render, template: &Path, work: &Path) -> Result<Request, Re
         output: work.to_owned(),
         options: chosen,
         limits: OutputLimits { max_output_bytes: limits.output_bytes, max_pages: limits.pages },
+        section: None,
     })
 }
 
@@ -268,6 +315,6 @@ fn status_of(error: &RenderError) -> u8 {
         RenderError::Io { .. }
         | RenderError::Template(Unusable::Io { .. })
         | RenderError::Press(PressError::Unusable(_) | PressError::Typesetter(Typesetter::Io { .. })) => 5,
-        RenderError::Template(_) | RenderError::Unusable(_) | RenderError::Press(_) => 1,
+        RenderError::Template(_) | RenderError::Unusable(_) | RenderError::Press(_) | RenderError::Long(_) => 1,
     }
 }

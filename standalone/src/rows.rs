@@ -1,12 +1,16 @@
-//! Data whose rows are in a file of their own, put together for `pressrun render` by what reads uploads for a server.
+//! Data row by row, read for `pressrun render` by what reads uploads for a server.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
+use async_trait::async_trait;
 use input::{Fault, Format, InputError, Limits, Template};
 use jobs::{UploadFormat, Violation};
+use processor::{LongError, Rows, Watch};
 use serde_json::Value;
+
+use crate::progress::Progress;
 
 /// Why rows were not put together.
 pub(crate) enum RowsError {
@@ -24,14 +28,14 @@ impl From<io::Error> for RowsError {
     }
 }
 
-/// Checks the rows in `source` and `head`, the data beside them, and writes all of it to `data`.
-pub(crate) fn put_together(
+/// Checks the rows in `source` and `head`, the data beside them, and spools them in the folder `work`.
+pub(crate) fn read(
     source: &Path,
     format: UploadFormat,
     head: Value,
     template: &Path,
-    data: &Path,
-) -> Result<(), RowsError> {
+    work: &Path,
+) -> Result<Rows, RowsError> {
     let Value::Object(head) = head else {
         return Err(RowsError::Unusable("what --head names is not a JSON object".into()));
     };
@@ -41,13 +45,37 @@ pub(crate) fn put_together(
         UploadFormat::Ndjson => Format::Ndjson,
         UploadFormat::Csv => Format::Csv,
     };
-    let spool = data.with_file_name("rows.ndjson");
+    let spool = work.join("rows.ndjson");
     let mut rows = BufWriter::new(File::create(&spool)?);
     let spooled = input::spool(File::open(source)?, format, head, &template, &Limits::default(), &mut rows)?;
     rows.flush()?;
+    Ok(Rows { template, spooled, spool })
+}
+
+/// Writes all the data to one file.
+pub(crate) fn put_together(rows: &Rows, data: &Path) -> io::Result<()> {
     let mut file = BufWriter::new(File::create(data)?);
-    spooled.write_whole(template.rows(), File::open(spool)?, &mut file)?;
-    Ok(file.flush()?)
+    rows.spooled.write_whole(rows.template.rows(), File::open(&rows.spool)?, &mut file)?;
+    file.flush()
+}
+
+/// Shows how far a report is that is typeset in sections.
+pub(crate) struct Shown(pub(crate) Progress);
+
+#[async_trait]
+impl Watch for Shown {
+    async fn recall(&self, _: usize, _: u64, _: &Path) -> Result<bool, LongError> {
+        Ok(false)
+    }
+
+    async fn keep(&self, _: usize, _: u64, _: &Path) -> Result<(), LongError> {
+        Ok(())
+    }
+
+    async fn hear(&self, progress: jobs::Progress) -> Result<(), LongError> {
+        self.0.sections(&progress);
+        Ok(())
+    }
 }
 
 impl From<InputError> for RowsError {

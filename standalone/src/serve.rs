@@ -198,6 +198,7 @@ fn start_workers(
         work: std::path::absolute(&local.work).map_err(ServeError::Typesetter)?,
         queue_life: OVERDUE_AFTER,
         max_attempts: MAX_ATTEMPTS,
+        section_rows: options.limits.section_rows,
         interrupt: interrupt_after(Duration::from_secs(options.stop_timeout), stopped.clone()),
     });
     let mut workers = JoinSet::new();

@@ -134,6 +134,12 @@ impl FromStr for Format {
 pub struct PdfStandard(Standard);
 
 impl PdfStandard {
+    /// Whether only a document that is typeset whole can conform: archives, accessible documents, and PDF 1.4, which has
+    /// no compressed structure.
+    pub fn is_for_whole_documents(self) -> bool {
+        !matches!(self.0, Standard::V_1_5 | Standard::V_1_6 | Standard::V_1_7 | Standard::V_2_0)
+    }
+
     /// Every standard.
     pub const ALL: [PdfStandard; 17] = [
         PdfStandard(Standard::V_1_4),

@@ -26,7 +26,8 @@
 //! | [`TIME_LIMIT`] | processor | wall time of typesetting in seconds; the function's own limit where absent |
 //! | [`MEMORY_LIMIT`] | processor | memory of typesetting in MiB; the function's less 192 where absent |
 //! | [`OUTPUT_LIMIT`] | processor | size of a report in MiB; 256 where absent |
-//! | [`PAGE_LIMIT`] | processor | pages of a report; 20,000 where absent |
+//! | [`PAGE_LIMIT`] | processor | pages of a report; 100,000 where absent |
+//! | [`SECTION_ROWS`] | processor | rows of a section, about; 0 to typeset every report whole; 1,000 where absent |
 
 use std::env;
 use std::fmt::Display;
@@ -64,6 +65,8 @@ pub const OUTPUT_LIMIT: &str = "PRESSRUN_OUTPUT_LIMIT_MB";
 
 /// See the [table](self).
 pub const PAGE_LIMIT: &str = "PRESSRUN_PAGE_LIMIT";
+/// See the [table](self).
+pub const SECTION_ROWS: &str = "PRESSRUN_SECTION_ROWS";
 /// See the [table](self).
 pub const DATA_LIMIT: &str = "PRESSRUN_DATA_LIMIT_MB";
 /// See the [table](self).

@@ -3,6 +3,7 @@
 mod connections;
 pub mod environment;
 mod followers;
+mod multipart;
 mod objects;
 mod queue;
 mod store;

@@ -8,10 +8,11 @@ use aws_config::SdkConfig;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::presigning::PresigningConfig;
 use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt;
 
-use super::refused;
+use super::{multipart, refused};
 use crate::ports::{Accepts, Content, ObjectStore, Opened, Unavailable};
 
 /// How long a signed URL works: long enough for a browser to follow a redirect on a bad connection.
@@ -34,6 +35,11 @@ impl Bucket {
 #[async_trait]
 impl ObjectStore for Bucket {
     async fn put(&self, key: &str, content_type: &str, content: Content<'_>) -> Result<(), Unavailable> {
+        if let Content::File(path) | Content::Draft(path) = content
+            && multipart::is_large(path).await
+        {
+            return multipart::upload(&self.client, &self.name, key, content_type, path).await;
+        }
         let body = match content {
             Content::Bytes(bytes) => ByteStream::from(bytes.to_vec()),
             Content::File(path) | Content::Draft(path) => {
@@ -92,6 +98,26 @@ impl ObjectStore for Bucket {
         let put = self.client.put_object().bucket(&self.name).key(key).content_type(content_type).content_length(bytes);
         let signed = put.presigned(life).await.map_err(refused(attempted))?;
         Ok(Accepts::Url(signed.uri().to_owned()))
+    }
+
+    async fn remove_under(&self, prefix: &str) -> Result<(), Unavailable> {
+        let attempted = "remove objects";
+        loop {
+            let listing = self.client.list_objects_v2().bucket(&self.name).prefix(prefix);
+            let found = listing.send().await.map_err(refused(attempted))?.contents.unwrap_or_default();
+            let keys = found.into_iter().filter_map(|object| ObjectIdentifier::builder().key(object.key?).build().ok());
+            let keys: Vec<_> = keys.collect();
+            if keys.is_empty() {
+                return Ok(());
+            }
+            let keys = Delete::builder().set_objects(Some(keys)).quiet(true).build();
+            let keys = keys.map_err(Unavailable::when(attempted))?;
+            let removed = self.client.delete_objects().bucket(&self.name).delete(keys).send().await;
+            let errors = removed.map_err(refused(attempted))?.errors.unwrap_or_default();
+            if let Some(error) = errors.first() {
+                return Err(Unavailable::when(attempted)(format!("{error:?}")));
+            }
+        }
     }
 
     /// Asks S3 whether the object is there, since a signed URL to nothing would show the reader S3's own XML.

@@ -69,6 +69,7 @@ impl Expiry {
     async fn remove_files(&self, id: JobId) -> io::Result<()> {
         remove(&self.objects.join(id.report_key())).await?;
         remove(&self.objects.join(id.input_key())).await?;
+        remove_folder(&self.objects.join(id.sections_prefix())).await?;
         for status in [Status::Completed, Status::Failed] {
             remove(&self.outbox.join(format!("{id}-{status}.eml"))).await?;
         }
@@ -86,6 +87,13 @@ impl Expiry {
 
 async fn remove(path: &Path) -> io::Result<()> {
     match tokio::fs::remove_file(path).await {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+async fn remove_folder(path: &Path) -> io::Result<()> {
+    match tokio::fs::remove_dir_all(path).await {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }

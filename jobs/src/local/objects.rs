@@ -68,6 +68,12 @@ impl ObjectStore for Folder {
         Ok(Accepts::Draft(self.drafts.join(format!("{}.draft", Uuid::new_v4().simple()))))
     }
 
+    async fn remove_under(&self, prefix: &str) -> Result<(), Unavailable> {
+        let path = self.root.join(prefix);
+        let attempted = format!("remove {prefix}");
+        blocking(attempted, move || present(fs::remove_dir_all(path)).map(|_| ())).await
+    }
+
     async fn open(&self, key: &str, _file_name: &str) -> Result<Option<Opened>, Unavailable> {
         let path = self.root.join(key);
         let attempted = format!("find {key}");
@@ -77,6 +83,9 @@ impl ObjectStore for Folder {
 
 /// Writes a file so that it is there whole and on disk, or not at all.
 pub(super) fn write_whole(path: &Path, bytes: &[u8], copied: Option<&Path>) -> io::Result<()> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
     let partial = path.with_extension(format!("{}.partial", Uuid::new_v4().simple()));
     let written = File::create(&partial).and_then(|mut file| {
         match copied {

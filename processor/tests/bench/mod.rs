@@ -12,7 +12,7 @@ use jobs::{
     Accepts, Closing, Content, Job, JobId, JobStore, LinkSigner, Message, ObjectStore, Opened, Patience, Status,
     Unavailable,
 };
-use processor::{Limits, Press, Processor, Verdict};
+use processor::{DEFAULT_SECTION_ROWS, Limits, Press, Processor, Verdict};
 use tempfile::TempDir;
 use tokio::sync::watch;
 
@@ -58,6 +58,7 @@ impl Bench {
             work: local.work.clone(),
             queue_life: TimeDelta::days(4),
             max_attempts: MAX_ATTEMPTS,
+            section_rows: DEFAULT_SECTION_ROWS,
             interrupt,
         };
         Self { processor, local, objects, interruption, folder }
@@ -168,6 +169,10 @@ impl ObjectStore for Breakable {
 
     async fn accept(&self, key: &str, content_type: &str, bytes: u64, time: Duration) -> Result<Accepts, Unavailable> {
         self.folder.accept(key, content_type, bytes, time).await
+    }
+
+    async fn remove_under(&self, prefix: &str) -> Result<(), Unavailable> {
+        self.folder.remove_under(prefix).await
     }
 
     async fn open(&self, key: &str, file_name: &str) -> Result<Option<Opened>, Unavailable> {

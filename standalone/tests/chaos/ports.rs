@@ -143,6 +143,10 @@ impl ObjectStore for Ports {
         self.faults.call("accept", self.world.local.objects.accept(key, content_type, bytes, time)).await
     }
 
+    async fn remove_under(&self, prefix: &str) -> Result<(), Unavailable> {
+        self.faults.call("remove", self.world.local.objects.remove_under(prefix)).await
+    }
+
     async fn open(&self, key: &str, file_name: &str) -> Result<Option<Opened>, Unavailable> {
         self.faults.call("open", self.world.local.objects.open(key, file_name)).await
     }

@@ -11,7 +11,7 @@ use jobs::job::now;
 use jobs::local::Local;
 use jobs::{Closing, Destinations, Job, JobId, JobStore, LinkSigner, Message, Notify, ObjectStore, Patience, Status};
 use listener::{Catalogue, Listener};
-use processor::{Limits, Press, Processor, Verdict};
+use processor::{DEFAULT_SECTION_ROWS, Limits, Press, Processor, Verdict};
 use sweeper::Sweeper;
 use tempfile::TempDir;
 use tokio::sync::watch;
@@ -157,6 +157,7 @@ impl World {
             work: self.local.work.clone(),
             queue_life: QUEUE_LIFE,
             max_attempts: MAX_ATTEMPTS,
+            section_rows: DEFAULT_SECTION_ROWS,
             interrupt: watch::channel(false).1,
         };
         Process { faults, processor, world: self.clone() }
@@ -280,6 +281,10 @@ impl Process {
             Verdict::Release(pause) => {
                 let visible_at = self.world.now() + TimeDelta::from_std(pause).expect("a short pause");
                 self.world.messages().release(entry.ticket, visible_at);
+            }
+            Verdict::PassOn => {
+                self.world.messages().push(&entry.body, self.world.now());
+                self.world.messages().acknowledge(entry.ticket);
             }
             Verdict::Reject => {}
         }

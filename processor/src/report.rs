@@ -1,0 +1,164 @@
+//! The part of a run that makes the report: from the job's data to a PDF in the object store.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use input::Format;
+use jobs::{Content, Held, UploadFormat, UploadId};
+use typesetter::{Options, OutputLimits, PdfStandard, Report, Request, UnknownName};
+
+use crate::checkpoints::Checkpoints;
+use crate::failure::failure;
+use crate::input::{Cutting, Data, Source, format_of, unpack};
+use crate::pipeline::{RECORDING_MARGIN, Run};
+use crate::press::PressError;
+use crate::sections::{LongReport, Rows};
+use crate::trouble::Trouble;
+
+impl Run<'_> {
+    /// Typesets the report and puts it in the object store.
+    pub(crate) async fn make_report(&self) -> Result<Report, Trouble> {
+        let folder = tempfile::Builder::new().prefix("pressrun-").tempdir_in(&self.processor.work)?;
+        let request = self.request(folder.path())?;
+        let report = match self.data(&request).await? {
+            Data::Whole => self.typeset_whole(&request).await?,
+            Data::Rows(rows) => self.typeset_long(request, rows).await?,
+        };
+        let [file] = report.files.as_slice() else {
+            return Err(Trouble::Transient(format!("the typesetter wrote {} files for one PDF", report.files.len())));
+        };
+        // The last look before an effect that no condition guards.
+        if self.processor.closing.patience.insist(|| self.renew()).await? == Held::No {
+            return Err(Trouble::Overtaken);
+        }
+        let (key, content) = (self.job.id.report_key(), Content::File(file));
+        let put = || self.processor.objects.put(&key, "application/pdf", content);
+        self.processor.closing.patience.insist(put).await?;
+        Ok(report)
+    }
+
+    async fn typeset_whole(&self, request: &Request) -> Result<Report, Trouble> {
+        let time = self.processor.typesetting_time(self.deadline);
+        let report = match self.processor.press.typeset(request, time).await {
+            // Waiting for a store ate the time; the next attempt has all of it.
+            Err(PressError::TimeLimit(_)) if time + RECORDING_MARGIN < self.time => {
+                return Err(Trouble::Transient(format!("only {} s were left for typesetting", time.as_secs())));
+            }
+            report => report?,
+        };
+        for warning in &report.warnings {
+            tracing::warn!(job_id = %self.job.id, template = self.job.template, "{}", warning.headline());
+        }
+        Ok(report)
+    }
+
+    async fn typeset_long(&self, mut request: Request, rows: Rows) -> Result<Report, Trouble> {
+        let output = request.output.join("report.pdf");
+        request.options.tagged = false;
+        let checkpoints = Checkpoints::of(self, &request).await?;
+        let long = LongReport {
+            press: &self.processor.press,
+            request,
+            rows: Arc::new(rows),
+            section_rows: self.processor.section_rows,
+            time: self.processor.press.limits().time,
+        };
+        Ok(long.make(&checkpoints, &output).await?)
+    }
+
+    fn request(&self, folder: &Path) -> Result<Request, Trouble> {
+        let refused = |error: UnknownName| Trouble::Permanent(failure("options-refused", format!("{error}.")));
+        let (asked, limits) = (&self.message.options, self.processor.press.limits());
+        let mut options = Options::new(self.message.enqueued_at, self.message.id.to_string());
+        options.pdf_standard = asked.pdf_standard.as_deref().map(str::parse).transpose().map_err(refused)?;
+        options.tagged = asked.tagged.unwrap_or(true);
+        Ok(Request {
+            template: self.processor.templates.join(&self.message.template),
+            kit: self.processor.templates.join("kit"),
+            data: folder.join("data.json"),
+            output: folder.to_owned(),
+            options,
+            limits: OutputLimits { max_output_bytes: limits.output_bytes, max_pages: limits.pages },
+            section: None,
+        })
+    }
+
+    /// Fetches the job's data, and checks what the listener could not.
+    async fn data(&self, request: &Request) -> Result<Data, Trouble> {
+        let source = match self.message.input {
+            Some(upload) => self.fetch(upload, &request.output).await?,
+            None => {
+                self.load(&request.data).await?;
+                if !tokio::fs::try_exists(request.template.join("template.json")).await? {
+                    return Ok(Data::Whole);
+                }
+                Source { format: Format::Json, file: request.data.clone(), head: None }
+            }
+        };
+        let spool = request.output.join("rows.ndjson");
+        unpack(source, request.template.clone(), spool, request.data.clone(), self.cutting()).await
+    }
+
+    fn cutting(&self) -> Cutting {
+        let asked = &self.message.options;
+        let standard = asked.pdf_standard.as_deref().and_then(|name| name.parse().ok());
+        Cutting {
+            section_rows: self.processor.section_rows,
+            whole: asked.tagged == Some(true) || standard.is_some_and(PdfStandard::is_for_whole_documents),
+            most_bytes: self.processor.press.limits().data_bytes,
+        }
+    }
+
+    /// Gets an upload, to a file in `folder`.
+    async fn fetch(&self, id: UploadId, folder: &Path) -> Result<Source, Trouble> {
+        let head = match (&self.message.data, id.format()) {
+            (Some(head), _) => Some(head.clone()),
+            (None, UploadFormat::Json) => None,
+            (None, UploadFormat::Ndjson | UploadFormat::Csv) => Some(serde_json::from_slice(&self.parked().await?)?),
+        };
+        let (key, file) = (id.key(), folder.join("upload"));
+        if !self.processor.closing.patience.insist(|| self.processor.objects.fetch(&key, &file)).await? {
+            return Err(missing(&key));
+        }
+        Ok(Source { format: format_of(id.format()), file, head })
+    }
+
+    /// Writes the job's data to `file`.
+    async fn load(&self, file: &Path) -> Result<(), Trouble> {
+        let bytes = match &self.message.data {
+            Some(data) => data.to_string().into_bytes(),
+            None => self.parked().await?,
+        };
+        let limit = self.processor.press.limits().data_bytes;
+        if bytes.len() as u64 > limit {
+            let detail = format!(
+                "The data has {} bytes and may have {limit}. Send less of it, or raise the data limit.",
+                bytes.len()
+            );
+            return Err(Trouble::Permanent(failure("data-limit-exceeded", detail)));
+        }
+        Ok(tokio::fs::write(file, bytes).await?)
+    }
+
+    async fn parked(&self) -> Result<Vec<u8>, Trouble> {
+        let key = self.job.id.input_key();
+        let found = self.processor.closing.patience.insist(|| self.processor.objects.get(&key)).await?;
+        found.ok_or_else(|| missing(&key))
+    }
+
+    /// Removes the sections of a job that has ended; what remains in spite of this ends with the job's record.
+    pub(crate) async fn clear(&self, ended: Option<&Held>) {
+        if ended != Some(&Held::Yes) || !self.is_long.load(Ordering::Relaxed) {
+            return;
+        }
+        if let Err(error) = self.processor.objects.remove_under(&self.job.id.sections_prefix()).await {
+            tracing::warn!(job_id = %self.job.id, %error, "the sections of the report were left");
+        }
+    }
+}
+
+fn missing(key: &str) -> Trouble {
+    let detail = format!("There is no {key} in the object store. Queue the job again with its data.");
+    Trouble::Permanent(failure("input-missing", detail))
+}
