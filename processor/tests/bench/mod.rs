@@ -1,7 +1,7 @@
 //! A processor over a fresh data folder, with templates of the test's own.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -64,6 +64,12 @@ impl Bench {
         Self { processor, local, objects, interruption, folder }
     }
 
+    /// The same, with runs that are not interrupted any more.
+    pub(crate) fn resumed(mut self) -> Self {
+        (self.interruption, self.processor.interrupt) = watch::channel(false);
+        self
+    }
+
     pub(crate) async fn process(&self, message: &Message) -> Verdict {
         self.process_delivery(message, 1).await
     }
@@ -78,6 +84,11 @@ impl Bench {
 
     pub(crate) async fn report(&self, id: JobId) -> Option<Vec<u8>> {
         self.local.objects.get(&id.report_key()).await.expect("the store answers")
+    }
+
+    /// The data folder.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
     }
 
     /// Takes the outbox away, or puts it back.
