@@ -5,7 +5,7 @@ use typst::diag::{At, SourceResult, StrResult, bail};
 use typst::ecow::{EcoString, eco_format};
 use typst::engine::Engine;
 use typst::foundations::{
-    Array, Content, Context, Dict, FromValue, Func, NativeElement, Packed, Smart, StyleChain, Value, func,
+    Array, Content, Context, Dict, FromValue, Func, NativeElement, Packed, Smart, StyleChain, Value, dict, func,
 };
 use typst::introspection::{Locator, MetadataElem};
 use typst::layout::{
@@ -62,9 +62,10 @@ pub(crate) fn fit(
     Ok(fitted)
 }
 
-/// The indices of the strings that are wider than a column, or have several lines.
+/// Breaks strings into lines of a width. Gives a dictionary: `cells`, with line ends where they break, and `lines`, how
+/// many lines each has, 0 for a text that is not so simple and is left to Typst.
 #[func(contextual)]
-pub(crate) fn too_wide(
+pub(crate) fn wrap(
     engine: &mut Engine,
     context: Tracked<Context>,
     span: Span,
@@ -76,18 +77,78 @@ pub(crate) fn too_wide(
     width: Length,
     /// Whether the text is kerned.
     kerned: bool,
-) -> SourceResult<Array> {
+    /// The most lines; what follows is replaced by an ellipsis.
+    most: i64,
+) -> SourceResult<Dict> {
     let styles = context.styles().at(span)?;
-    let strings = || cells.iter().filter_map(string).filter(|text| !text.contains('\n'));
-    let ruler = Ruler::new(engine, styles, &set, kerned, strings())?;
-    let mut found = Array::new();
-    for (index, cell) in (0..).zip(&cells) {
-        let Some(text) = string(cell) else { continue };
-        if text.contains('\n') || ruler.width(engine, text)? > width.abs + SLACK {
-            found.push(Value::Int(index));
-        }
+    let (width, most) = (width.abs + SLACK, usize::try_from(most).unwrap_or(1).max(1));
+    let strings = cells.iter().filter_map(string).flat_map(|text| text.split('\n')).chain(["…"]);
+    let ruler = Ruler::new(engine, styles, &set, kerned, strings)?;
+    let (mut broken, mut counts) = (Array::with_capacity(cells.len()), Array::with_capacity(cells.len()));
+    for cell in &cells {
+        let lines = string(cell).and_then(|text| lines_of(&ruler, text, width));
+        counts.push(Value::Int(lines.as_ref().map_or(0, |lines| lines.len().min(most) as i64)));
+        broken.push(match lines {
+            None => cell.clone(),
+            Some(mut lines) => {
+                if lines.len() > most {
+                    let rest = lines.split_off(most - 1).join(" ");
+                    lines.push(shortened(engine, &ruler, &rest, width)?);
+                }
+                Value::Str(lines.join("\n").into())
+            }
+        });
     }
-    Ok(found)
+    Ok(dict! { "cells" => broken, "lines" => counts })
+}
+
+/// The lines of a simple text: as many words on each as fit.
+fn lines_of(ruler: &Ruler, text: &str, width: Abs) -> Option<Vec<EcoString>> {
+    let mut lines = Vec::new();
+    for part in text.split('\n') {
+        let mut line = EcoString::new();
+        for word in words(part) {
+            let longer = eco_format!("{line}{word}");
+            if simple_width(ruler, longer.trim_end())? <= width {
+                line = longer;
+                continue;
+            }
+            if !line.is_empty() {
+                lines.push(line.trim_end().into());
+            }
+            line = word.into();
+            // A word that is wider than the column breaks anywhere.
+            while simple_width(ruler, line.trim_end())? > width {
+                let end = break_anywhere(ruler, &line, width)?;
+                lines.push(line[..end].into());
+                line = line[end..].into();
+            }
+        }
+        lines.push(line.trim_end().into());
+    }
+    Some(lines)
+}
+
+/// A text in pieces after which a line may end.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split_inclusive([' ', '-', '–', '—', '/', '…'])
+}
+
+fn simple_width(ruler: &Ruler, text: &str) -> Option<Abs> {
+    Some(ruler.line(text)?.iter().map(TextItem::width).sum())
+}
+
+/// The end of the longest start that fits, at least one character.
+fn break_anywhere(ruler: &Ruler, word: &str, width: Abs) -> Option<usize> {
+    let mut ends = word.char_indices().skip(1).map(|(at, _)| at).chain([word.len()]);
+    let mut end = ends.next()?;
+    for next in ends {
+        if simple_width(ruler, &word[..next])? > width {
+            break;
+        }
+        end = next;
+    }
+    Some(end)
 }
 
 fn string(cell: &Value) -> Option<&str> {
@@ -131,6 +192,8 @@ struct Sheet {
     padding: Abs,
     /// From the top of a line of text to its baseline.
     ascent: Abs,
+    /// From line to line within a cell.
+    pitch: Abs,
 }
 
 /// A column of a sheet.
@@ -159,6 +222,7 @@ impl Sheet {
             heights: heights.collect::<StrResult<_>>()?,
             padding: part::<Length>(sheet, "padding")?.abs,
             ascent: part::<Length>(sheet, "ascent")?.abs,
+            pitch: part::<Length>(sheet, "pitch")?.abs,
         })
     }
 }
@@ -191,7 +255,7 @@ fn lay_out(
     let sheet = Sheet::new(&captured.value).at(captured.span())?;
     let mut rulers = Vec::with_capacity(sheet.columns.len());
     for column in &sheet.columns {
-        let texts = column.cells.iter().filter_map(text_of).map(|(text, _)| text);
+        let texts = column.cells.iter().filter_map(text_of).flat_map(|(text, _)| text.split('\n'));
         rulers.push(Ruler::new(engine, styles, &column.set, column.kerned, texts)?);
     }
     let mut locator = locator.split();
@@ -201,7 +265,11 @@ fn lay_out(
         for (column, ruler) in sheet.columns.iter().zip(&rulers) {
             let Some(cell) = column.cells.as_slice().get(row) else { continue };
             if let Some((text, size)) = text_of(cell) {
-                draw_text(engine, &mut frame, column, ruler, text, size, Point::new(column.x, y), sheet.ascent)?;
+                let mut at = Point::new(column.x, y);
+                for line in text.split('\n') {
+                    draw_line(engine, &mut frame, column, ruler, (line, size), at, sheet.ascent)?;
+                    at.y += sheet.pitch;
+                }
             } else if let Value::Content(content) = cell {
                 let region = Region::new(Size::new(column.width, Abs::inf()), Axes::new(true, false));
                 let locator = locator.next(&(row, column.x.to_raw().to_bits()));
@@ -226,14 +294,12 @@ fn text_of(cell: &Value) -> Option<(&str, f64)> {
     }
 }
 
-#[allow(clippy::too_many_arguments)]
-fn draw_text(
+fn draw_line(
     engine: &mut Engine,
     frame: &mut Frame,
     column: &Column,
     ruler: &Ruler,
-    text: &str,
-    size: f64,
+    (text, size): (&str, f64),
     at: Point,
     ascent: Abs,
 ) -> SourceResult<()> {

@@ -114,7 +114,7 @@ fn a_text_is_as_wide_as_typst_sets_it() {
           let typeset = body => text(..style, body)
           for written in texts {
             let own = measure(typeset(written)).width
-            let wide(width) = pressrun.too-wide((written,), typeset, width, style.kerning) != ()
+            let wide(width) = pressrun.fit((written,), typeset, width, style.kerning, false) != (written,)
             assert(not wide(own), message: "narrower than measured: " + written)
             assert(own < 1pt or wide(own - 0.05pt), message: "wider than measured: " + written)
           }
@@ -141,6 +141,37 @@ fn what_is_cut_fits_and_what_fits_is_not_cut() {
           }
           let (figure, size) = pressrun.fit(("1,234,567.89",), typeset, 20pt, true, true).first()
           assert(figure == "1,234,567.89" and measure(typeset(text(size: size * 1em, figure))).width < 20pt)
+        }
+        "#,
+    );
+}
+
+#[test]
+fn lines_break_between_words_and_fit() {
+    holds(
+        r#"
+        #set text(font: "Inter", size: 8pt)
+        #let typeset = body => text(ligatures: false, features: (calt: 0), body)
+        #context {
+          let wrap(written, width, most: 99) = {
+            let (cells, lines) = pressrun.wrap((written,), typeset, width, true, most)
+            if lines.first() > 0 { assert.eq(cells.first().split("\n").len(), lines.first()) }
+            cells.first().split("\n")
+          }
+          let long = "Rent and service charge, Foundry Wharf Estates/Bristol - third quarter"
+          for width in (60pt, 90pt, 150pt) {
+            let lines = wrap(long, width)
+            assert(lines.len() > 1)
+            assert.eq(lines.join(" ").replace("/ ", "/"), long)
+            for line in lines { assert(measure(typeset(line)).width <= width + 0.01pt) }
+          }
+          assert.eq(wrap("one\ntwo", 60pt), ("one", "two"))
+          assert.eq(wrap("", 60pt), ("",))
+          let letters = wrap("Donaudampfschifffahrt", 30pt)
+          assert(letters.len() > 1 and letters.join() == "Donaudampfschifffahrt")
+          let cut = wrap(long, 60pt, most: 2)
+          assert(cut.len() == 2 and cut.last().ends-with("…"))
+          assert.eq(pressrun.wrap(("数据",), typeset, 60pt, true, 9).lines, (0,))
         }
         "#,
     );

@@ -39,9 +39,9 @@ fn sections_make_the_pages_of_the_whole() {
 #[test]
 #[ignore = "takes some seconds more"]
 fn many_rows_in_sections_make_the_pages_of_the_whole() {
-    Ledger::new(20_000, clipped(), None).check(&[1000, 7777]);
-    Ledger::new(3000, wrapped(), Some("5mm")).check(&[400]);
-    Ledger::new(2000, narrow(), Some("12mm")).check(&[333]);
+    Ledger::new(20_000, clipped(), None).check(&[1000]);
+    Ledger::new(1000, wrapped(), Some("5mm")).check(&[400]);
+    Ledger::new(300, narrow(), Some("12mm")).check(&[133]);
 }
 
 #[test]
