@@ -129,9 +129,22 @@ fn lines_of(ruler: &Ruler, text: &str, width: Abs) -> Option<Vec<EcoString>> {
     Some(lines)
 }
 
-/// A text in pieces after which a line may end.
+/// A text in pieces after which a line may end: after blanks, and between letters that a dash or slash joins.
 fn words(text: &str) -> impl Iterator<Item = &str> {
-    text.split_inclusive([' ', '-', '–', '—', '/', '…'])
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let mut around = rest.char_indices().zip(rest.chars().skip(1));
+        let end = around.find(|&((_, c), next)| match c {
+            ' ' => next != ' ',
+            '-' | '–' | '/' => next.is_alphabetic(),
+            '—' | '…' => next != c,
+            _ => false,
+        });
+        let end = end.map_or(rest.len(), |((at, c), _)| at + c.len_utf8());
+        let (word, left) = rest.split_at(end);
+        rest = left;
+        (!word.is_empty()).then_some(word)
+    })
 }
 
 fn simple_width(ruler: &Ruler, text: &str) -> Option<Abs> {

@@ -165,6 +165,7 @@ fn lines_break_between_words_and_fit() {
             assert.eq(lines.join(" ").replace("/ ", "/"), long)
             for line in lines { assert(measure(typeset(line)).width <= width + 0.01pt) }
           }
+          assert.eq(wrap("Invoice KV-2026-0389", 60pt), ("Invoice", "KV-2026-0389"))
           assert.eq(wrap("one\ntwo", 60pt), ("one", "two"))
           assert.eq(wrap("", 60pt), ("",))
           let letters = wrap("Donaudampfschifffahrt", 30pt)

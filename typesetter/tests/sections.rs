@@ -298,7 +298,7 @@ fn narrow() -> Value {
         {"field": "text", "label": "Text", "width": "11mm", "wrap": true},
         {"field": "text", "label": "Again", "width": "1fr"},
         {"field": "number", "label": "%", "width": "20mm", "format": "percent"},
-        {"field": "absent", "label": "Nothing", "width": "2cm", "format": "money"},
+        {"field": "debit", "label": "The same", "width": "2cm", "format": "money"},
         {"field": "debit", "label": "Debit", "width": "26mm", "format": "number"},
         {"field": "credit", "label": "Credit", "width": "26mm", "format": "number"},
     ])
