@@ -30,19 +30,13 @@ pub(crate) fn fit(
     span: Span,
     /// Strings, or content, which stays as it is.
     cells: Array,
-    /// Makes text of a string.
-    set: Func,
-    /// The width.
-    width: Length,
-    /// Whether the text is kerned.
-    kerned: bool,
-    /// Whether the cells are figures.
-    figures: bool,
+    /// The column; see [`Measure`].
+    column: Dict,
 ) -> SourceResult<Array> {
     let styles = context.styles().at(span)?;
-    let width = width.abs + SLACK;
+    let Measure { typeset, width, kerned, figures } = Measure::new(&column).at(span)?;
     let strings = || cells.iter().filter_map(string);
-    let ruler = Ruler::new(engine, styles, &set, kerned, strings().chain(["…"]))?;
+    let ruler = Ruler::new(engine, styles, &typeset, kerned, strings().chain(["…"]))?;
     let mut fitted = Array::with_capacity(cells.len());
     for cell in &cells {
         let Some(text) = string(cell) else {
@@ -62,6 +56,29 @@ pub(crate) fn fit(
     Ok(fitted)
 }
 
+/// What a cell has to fit.
+struct Measure {
+    /// Makes text of a string.
+    typeset: Func,
+    /// The column's width, and what rounding may add.
+    width: Abs,
+    /// Whether the text is kerned.
+    kerned: bool,
+    /// Whether the cells are figures.
+    figures: bool,
+}
+
+impl Measure {
+    fn new(column: &Dict) -> StrResult<Self> {
+        Ok(Self {
+            typeset: part(column, "typeset")?,
+            width: part::<Length>(column, "width")?.abs + SLACK,
+            kerned: part(column, "kerned")?,
+            figures: part(column, "figures")?,
+        })
+    }
+}
+
 /// Breaks strings into lines of a width. Gives a dictionary: `cells`, with line ends where they break, and `lines`, how
 /// many lines each has, 0 for a text that is not so simple and is left to Typst.
 #[func(contextual)]
@@ -71,19 +88,16 @@ pub(crate) fn wrap(
     span: Span,
     /// Strings.
     cells: Array,
-    /// Makes text of a string.
-    set: Func,
-    /// The width.
-    width: Length,
-    /// Whether the text is kerned.
-    kerned: bool,
+    /// The column; see [`Measure`].
+    column: Dict,
     /// The most lines; what follows is replaced by an ellipsis.
     most: i64,
 ) -> SourceResult<Dict> {
     let styles = context.styles().at(span)?;
-    let (width, most) = (width.abs + SLACK, usize::try_from(most).unwrap_or(1).max(1));
+    let most = usize::try_from(most).unwrap_or(1).max(1);
+    let Measure { typeset, width, kerned, .. } = Measure::new(&column).at(span)?;
     let strings = cells.iter().filter_map(string).flat_map(|text| text.split('\n')).chain(["…"]);
-    let ruler = Ruler::new(engine, styles, &set, kerned, strings)?;
+    let ruler = Ruler::new(engine, styles, &typeset, kerned, strings)?;
     let (mut broken, mut counts) = (Array::with_capacity(cells.len()), Array::with_capacity(cells.len()));
     for cell in &cells {
         let lines = string(cell).and_then(|text| lines_of(&ruler, text, width));

@@ -64,7 +64,7 @@ fn a_statement_in_sections_is_the_statement_in_one_piece() {
     let pages: Vec<String> = bench
         .sections(&mut data, "transactions", 40, &|count| totals(&amounts[..count]))
         .iter()
-        .flat_map(|pdf| texts(pdf))
+        .flat_map(texts)
         .collect();
     assert_eq!(pages, whole);
 }
@@ -190,8 +190,16 @@ struct Ledger {
 
 impl Ledger {
     fn new(rows: usize, columns: Value, row_height: Option<&str>) -> Self {
-        let words =
-            ["rent", "Über­weisung", "AVAT To. Wasser", "invoice 17", "Ωμέγα", "数据", "fee", "refund of the deposit"];
+        let words = [
+            "rent",
+            "Über\u{ad}weisung",
+            "AVAT To. Wasser",
+            "invoice 17",
+            "Ωμέγα",
+            "数据",
+            "fee",
+            "refund of the deposit",
+        ];
         let (mut entries, mut debits, mut credits) = (Vec::new(), Vec::new(), Vec::new());
         let mut state = 12_345_u64;
         let mut next = |most: u64| {
@@ -234,7 +242,7 @@ impl Ledger {
                 BTreeMap::from([("debit".to_owned(), sum(&debits)), ("credit".to_owned(), sum(&credits))])
             };
             let sections = bench.sections(&mut self.data, "entries", size, &totals);
-            let pages: Vec<String> = sections.iter().flat_map(|pdf| texts(pdf)).collect();
+            let pages: Vec<String> = sections.iter().flat_map(texts).collect();
             assert_eq!(pages.len(), whole.len(), "sections of {size}");
             for (number, (page, expected)) in (1..).zip(pages.iter().zip(&whole)) {
                 assert_eq!(page, expected, "page {number}, sections of {size}");
