@@ -22,7 +22,7 @@ pub(crate) fn module() -> Module {
     scope.define_func::<carry>();
     scope.define_func::<sheet::fit>();
     scope.define_func::<sheet::sheet>();
-    scope.define_func::<sheet::too_wide>();
+    scope.define_func::<sheet::wrap>();
     Module::new("pressrun", scope)
 }
 

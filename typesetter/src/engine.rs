@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::export::{self, Refusal};
 use crate::files::Files;
 use crate::fonts::FontCache;
+use crate::options::{Format, Options};
 use crate::plan::Geometry;
 use crate::request::{Report, Request};
 use crate::ruler;
@@ -54,6 +55,9 @@ impl Engine {
     /// can loop for ever or exhaust memory, which is why [`worker`](crate::worker) runs engines in a process apart.
     pub fn typeset(&mut self, request: &Request) -> Result<Report, Error> {
         request.options.check()?;
+        if let Some(section) = &request.section {
+            check_untagged(section, &request.options)?;
+        }
         self.guarded(request, Self::write)
     }
 
@@ -144,6 +148,14 @@ fn geometry(document: &PagedDocument) -> Result<Geometry, Error> {
     };
     let value = serde_json::to_value(&value).map_err(|error| refused(error.to_string()))?;
     serde_json::from_value(value).map_err(|error| refused(format!("the measures of the rows: {error}")))
+}
+
+/// Tags of sections cannot be made one structure, and a section with tags would not keep to its pages.
+fn check_untagged(section: &Section, options: &Options) -> Result<(), Error> {
+    if section.page_rows.is_none() || !options.tagged || options.format != Format::Pdf {
+        return Ok(());
+    }
+    Err(Error::Options { message: "a report in sections cannot be tagged: turn tags off".to_owned() })
 }
 
 /// A section that is not the last ends with its last row, or page numbers would be wrong from there on.

@@ -4,9 +4,11 @@
 //! line of Latin letters and figures, in which a glyph follows from its character and its place from the pair kerning,
 //! nothing else: the kit turns other features of the font off. What is not so simple is left to Typst.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::{LazyLock, Mutex, PoisonError};
 
+use typst::World;
 use typst::comemo::Track;
 use typst::diag::SourceResult;
 use typst::ecow::EcoString;
@@ -23,10 +25,15 @@ const GUARD: char = '0';
 /// The most pairs of glyphs that are remembered in a process's life.
 const MAX_PAIRS: usize = 1 << 18;
 
-/// Kerning by font and glyphs; `None` if the pair is more than two glyphs side by side. True for ever.
-static PAIRS: LazyLock<Mutex<HashMap<(u128, u16, u16), Option<Em>>>> = LazyLock::new(Mutex::default);
-/// The glyphs of the styles of the job at hand.
-static STYLES: LazyLock<Mutex<HashMap<u128, HashMap<char, Option<Learnt>>>>> = LazyLock::new(Mutex::default);
+/// Kerning by font and glyphs; `None` if the pair is more than two glyphs side by side.
+type Pairs = HashMap<(u128, u16, u16), Option<Em>>;
+/// The glyphs of a style by character; `None` for what is left to Typst.
+type Glyphs = HashMap<char, Option<Learnt>>;
+
+/// True for ever: the fonts are part of the key.
+static PAIRS: LazyLock<Mutex<Pairs>> = LazyLock::new(Mutex::default);
+/// The styles of the job at hand.
+static STYLES: LazyLock<Mutex<HashMap<u128, Glyphs>>> = LazyLock::new(Mutex::default);
 
 /// Forgets what may not hold for another job, which may have other fonts.
 pub(crate) fn forget() {
@@ -45,7 +52,7 @@ pub(crate) struct Ruler<'a> {
     styles: StyleChain<'a>,
     set: &'a Func,
     kerned: bool,
-    glyphs: HashMap<char, Option<Learnt>>,
+    glyphs: Glyphs,
     pairs: HashMap<(char, char), Option<Em>>,
     key: u128,
     fonts: HashMap<FontInstance, u128>,
@@ -60,7 +67,7 @@ impl<'a> Ruler<'a> {
         kerned: bool,
         texts: impl Iterator<Item = &'t str> + Clone,
     ) -> SourceResult<Self> {
-        let key = hash128(&(set, styles));
+        let key = hash128(&(set, styles, engine.world.book()));
         let known = STYLES.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned().unwrap_or_default();
         let (pairs, fonts) = (HashMap::new(), HashMap::new());
         let mut ruler = Self { styles, set, kerned, glyphs: known, pairs, key, fonts };
@@ -119,8 +126,8 @@ impl<'a> Ruler<'a> {
     fn learn_glyphs<'t>(&mut self, engine: &mut Engine, texts: impl Iterator<Item = &'t str>) -> SourceResult<()> {
         let mut new: Vec<char> = Vec::new();
         for c in texts.flat_map(str::chars) {
-            if !self.glyphs.contains_key(&c) {
-                self.glyphs.insert(c, None);
+            if let Entry::Vacant(place) = self.glyphs.entry(c) {
+                place.insert(None);
                 if is_simple(c) {
                     new.push(c);
                 }
@@ -155,7 +162,9 @@ impl<'a> Ruler<'a> {
             if one.item.font != other.item.font {
                 continue;
             }
-            let font = *self.fonts.entry(one.item.font.clone()).or_insert_with_key(|font| hash128(font));
+            let item = &one.item;
+            let font = self.fonts.entry(item.font.clone());
+            let font = *font.or_insert_with_key(|font| hash128(&(font, item.lang, item.region)));
             match known.get(&(font, one.glyph.id, other.glyph.id)) {
                 Some(&kern) => {
                     self.pairs.insert((a, b), kern);

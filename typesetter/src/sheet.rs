@@ -5,7 +5,7 @@ use typst::diag::{At, SourceResult, StrResult, bail};
 use typst::ecow::{EcoString, eco_format};
 use typst::engine::Engine;
 use typst::foundations::{
-    Array, Content, Context, Dict, FromValue, Func, NativeElement, Packed, Smart, StyleChain, Value, func,
+    Array, Content, Context, Dict, FromValue, Func, NativeElement, Packed, Smart, StyleChain, Value, dict, func,
 };
 use typst::introspection::{Locator, MetadataElem};
 use typst::layout::{
@@ -30,19 +30,13 @@ pub(crate) fn fit(
     span: Span,
     /// Strings, or content, which stays as it is.
     cells: Array,
-    /// Makes text of a string.
-    set: Func,
-    /// The width.
-    width: Length,
-    /// Whether the text is kerned.
-    kerned: bool,
-    /// Whether the cells are figures.
-    figures: bool,
+    /// The column; see [`Measure`].
+    column: Dict,
 ) -> SourceResult<Array> {
     let styles = context.styles().at(span)?;
-    let width = width.abs + SLACK;
+    let Measure { typeset, width, kerned, figures } = Measure::new(&column).at(span)?;
     let strings = || cells.iter().filter_map(string);
-    let ruler = Ruler::new(engine, styles, &set, kerned, strings().chain(["…"]))?;
+    let ruler = Ruler::new(engine, styles, &typeset, kerned, strings().chain(["…"]))?;
     let mut fitted = Array::with_capacity(cells.len());
     for cell in &cells {
         let Some(text) = string(cell) else {
@@ -62,32 +56,126 @@ pub(crate) fn fit(
     Ok(fitted)
 }
 
-/// The indices of the strings that are wider than a column, or have several lines.
+/// What a cell has to fit.
+struct Measure {
+    /// Makes text of a string.
+    typeset: Func,
+    /// The column's width, and what rounding may add.
+    width: Abs,
+    /// Whether the text is kerned.
+    kerned: bool,
+    /// Whether the cells are figures.
+    figures: bool,
+}
+
+impl Measure {
+    fn new(column: &Dict) -> StrResult<Self> {
+        Ok(Self {
+            typeset: part(column, "typeset")?,
+            width: part::<Length>(column, "width")?.abs + SLACK,
+            kerned: part(column, "kerned")?,
+            figures: part(column, "figures")?,
+        })
+    }
+}
+
+/// Breaks strings into lines of a width. Gives a dictionary: `cells`, with line ends where they break, and `lines`, how
+/// many lines each has, 0 for a text that is not so simple and is left to Typst.
 #[func(contextual)]
-pub(crate) fn too_wide(
+pub(crate) fn wrap(
     engine: &mut Engine,
     context: Tracked<Context>,
     span: Span,
     /// Strings.
     cells: Array,
-    /// Makes text of a string.
-    set: Func,
-    /// The width.
-    width: Length,
-    /// Whether the text is kerned.
-    kerned: bool,
-) -> SourceResult<Array> {
+    /// The column; see [`Measure`].
+    column: Dict,
+    /// The most lines; what follows is replaced by an ellipsis.
+    most: i64,
+) -> SourceResult<Dict> {
     let styles = context.styles().at(span)?;
-    let strings = || cells.iter().filter_map(string).filter(|text| !text.contains('\n'));
-    let ruler = Ruler::new(engine, styles, &set, kerned, strings())?;
-    let mut found = Array::new();
-    for (index, cell) in (0..).zip(&cells) {
-        let Some(text) = string(cell) else { continue };
-        if text.contains('\n') || ruler.width(engine, text)? > width.abs + SLACK {
-            found.push(Value::Int(index));
-        }
+    let most = usize::try_from(most).unwrap_or(1).max(1);
+    let Measure { typeset, width, kerned, .. } = Measure::new(&column).at(span)?;
+    let strings = cells.iter().filter_map(string).flat_map(|text| text.split('\n')).chain(["…"]);
+    let ruler = Ruler::new(engine, styles, &typeset, kerned, strings)?;
+    let (mut broken, mut counts) = (Array::with_capacity(cells.len()), Array::with_capacity(cells.len()));
+    for cell in &cells {
+        let lines = string(cell).and_then(|text| lines_of(&ruler, text, width));
+        counts.push(Value::Int(lines.as_ref().map_or(0, |lines| lines.len().min(most) as i64)));
+        broken.push(match lines {
+            None => cell.clone(),
+            Some(mut lines) => {
+                if lines.len() > most {
+                    let rest = lines.split_off(most - 1).join(" ");
+                    lines.push(shortened(engine, &ruler, &rest, width)?);
+                }
+                Value::Str(lines.join("\n").into())
+            }
+        });
     }
-    Ok(found)
+    Ok(dict! { "cells" => broken, "lines" => counts })
+}
+
+/// The lines of a simple text: as many words on each as fit.
+fn lines_of(ruler: &Ruler, text: &str, width: Abs) -> Option<Vec<EcoString>> {
+    let mut lines = Vec::new();
+    for part in text.split('\n') {
+        let mut line = EcoString::new();
+        for word in words(part) {
+            let longer = eco_format!("{line}{word}");
+            if simple_width(ruler, longer.trim_end())? <= width {
+                line = longer;
+                continue;
+            }
+            if !line.is_empty() {
+                lines.push(line.trim_end().into());
+            }
+            line = word.into();
+            // A word that is wider than the column breaks anywhere.
+            while simple_width(ruler, line.trim_end())? > width {
+                let end = break_anywhere(ruler, &line, width)?;
+                lines.push(line[..end].into());
+                line = line[end..].into();
+            }
+        }
+        lines.push(line.trim_end().into());
+    }
+    Some(lines)
+}
+
+/// A text in pieces after which a line may end: after blanks, and between letters that a dash or slash joins.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let mut around = rest.char_indices().zip(rest.chars().skip(1));
+        let end = around.find(|&((_, c), next)| match c {
+            ' ' => next != ' ',
+            '-' | '–' | '/' => next.is_alphabetic(),
+            '—' | '…' => next != c,
+            _ => false,
+        });
+        let end = end.map_or(rest.len(), |((at, c), _)| at + c.len_utf8());
+        let (word, left) = rest.split_at(end);
+        rest = left;
+        (!word.is_empty()).then_some(word)
+    })
+}
+
+fn simple_width(ruler: &Ruler, text: &str) -> Option<Abs> {
+    Some(ruler.line(text)?.iter().map(TextItem::width).sum())
+}
+
+/// The end of the longest start that fits, at least one character.
+fn break_anywhere(ruler: &Ruler, word: &str, width: Abs) -> Option<usize> {
+    let mut ends = word.char_indices().skip(1).map(|(at, _)| at).chain([word.len()]);
+    let mut end = ends.next()?;
+    for next in ends {
+        if simple_width(ruler, &word[..next])? > width {
+            break;
+        }
+        end = next;
+    }
+    Some(end)
 }
 
 fn string(cell: &Value) -> Option<&str> {
@@ -131,6 +219,8 @@ struct Sheet {
     padding: Abs,
     /// From the top of a line of text to its baseline.
     ascent: Abs,
+    /// From line to line within a cell.
+    pitch: Abs,
 }
 
 /// A column of a sheet.
@@ -159,6 +249,7 @@ impl Sheet {
             heights: heights.collect::<StrResult<_>>()?,
             padding: part::<Length>(sheet, "padding")?.abs,
             ascent: part::<Length>(sheet, "ascent")?.abs,
+            pitch: part::<Length>(sheet, "pitch")?.abs,
         })
     }
 }
@@ -191,7 +282,7 @@ fn lay_out(
     let sheet = Sheet::new(&captured.value).at(captured.span())?;
     let mut rulers = Vec::with_capacity(sheet.columns.len());
     for column in &sheet.columns {
-        let texts = column.cells.iter().filter_map(text_of).map(|(text, _)| text);
+        let texts = column.cells.iter().filter_map(text_of).flat_map(|(text, _)| text.split('\n'));
         rulers.push(Ruler::new(engine, styles, &column.set, column.kerned, texts)?);
     }
     let mut locator = locator.split();
@@ -201,7 +292,11 @@ fn lay_out(
         for (column, ruler) in sheet.columns.iter().zip(&rulers) {
             let Some(cell) = column.cells.as_slice().get(row) else { continue };
             if let Some((text, size)) = text_of(cell) {
-                draw_text(engine, &mut frame, column, ruler, text, size, Point::new(column.x, y), sheet.ascent)?;
+                let mut at = Point::new(column.x, y);
+                for line in text.split('\n') {
+                    draw_line(engine, &mut frame, column, ruler, (line, size), at, sheet.ascent)?;
+                    at.y += sheet.pitch;
+                }
             } else if let Value::Content(content) = cell {
                 let region = Region::new(Size::new(column.width, Abs::inf()), Axes::new(true, false));
                 let locator = locator.next(&(row, column.x.to_raw().to_bits()));
@@ -226,14 +321,12 @@ fn text_of(cell: &Value) -> Option<(&str, f64)> {
     }
 }
 
-#[allow(clippy::too_many_arguments)]
-fn draw_text(
+fn draw_line(
     engine: &mut Engine,
     frame: &mut Frame,
     column: &Column,
     ruler: &Ruler,
-    text: &str,
-    size: f64,
+    (text, size): (&str, f64),
     at: Point,
     ascent: Abs,
 ) -> SourceResult<()> {

@@ -114,7 +114,7 @@ fn a_text_is_as_wide_as_typst_sets_it() {
           let typeset = body => text(..style, body)
           for written in texts {
             let own = measure(typeset(written)).width
-            let wide(width) = pressrun.too-wide((written,), typeset, width, style.kerning) != ()
+            let wide(width) = pressrun.fit((written,), (typeset: typeset, width: width, kerned: style.kerning, figures: false)) != (written,)
             assert(not wide(own), message: "narrower than measured: " + written)
             assert(own < 1pt or wide(own - 0.05pt), message: "wider than measured: " + written)
           }
@@ -129,18 +129,52 @@ fn what_is_cut_fits_and_what_fits_is_not_cut() {
         r#"
         #set text(font: "Inter", size: 8pt)
         #let typeset = body => text(ligatures: false, features: (calt: 0), body)
+        #let column(width) = (typeset: typeset, width: width, kerned: true, figures: false)
         #context {
           let long = "A long text with Wörter, 数据 and AVATAR in it"
           let own = measure(typeset(long)).width
-          assert.eq(pressrun.fit((long, "", [content]), typeset, own, true, false), (long, "", [content]))
+          assert.eq(pressrun.fit((long, "", [content]), column(own)), (long, "", [content]))
           for width in (0pt, 3pt, 9pt, 40pt, 80pt, own - 0.1pt) {
-            let cut = pressrun.fit((long,), typeset, width, true, false).first()
+            let cut = pressrun.fit((long,), column(width)).first()
             assert(cut != long and (cut == "" or cut.ends-with("…")))
             assert(measure(typeset(cut)).width <= width + 0.01pt)
             assert(long.starts-with(cut.trim("…")))
           }
-          let (figure, size) = pressrun.fit(("1,234,567.89",), typeset, 20pt, true, true).first()
+          let (figure, size) = pressrun.fit(("1,234,567.89",), column(20pt) + (figures: true)).first()
           assert(figure == "1,234,567.89" and measure(typeset(text(size: size * 1em, figure))).width < 20pt)
+        }
+        "#,
+    );
+}
+
+#[test]
+fn lines_break_between_words_and_fit() {
+    holds(
+        r#"
+        #set text(font: "Inter", size: 8pt)
+        #let typeset = body => text(ligatures: false, features: (calt: 0), body)
+        #let column(width) = (typeset: typeset, width: width, kerned: true, figures: false)
+        #context {
+          let wrap(written, width, most: 99) = {
+            let (cells, lines) = pressrun.wrap((written,), column(width), most)
+            if lines.first() > 0 { assert.eq(cells.first().split("\n").len(), lines.first()) }
+            cells.first().split("\n")
+          }
+          let long = "Rent and service charge, Foundry Wharf Estates/Bristol - third quarter"
+          for width in (60pt, 90pt, 150pt) {
+            let lines = wrap(long, width)
+            assert(lines.len() > 1)
+            assert.eq(lines.join(" ").replace("/ ", "/"), long)
+            for line in lines { assert(measure(typeset(line)).width <= width + 0.01pt) }
+          }
+          assert.eq(wrap("Invoice KV-2026-0389", 60pt), ("Invoice", "KV-2026-0389"))
+          assert.eq(wrap("one\ntwo", 60pt), ("one", "two"))
+          assert.eq(wrap("", 60pt), ("",))
+          let letters = wrap("Donaudampfschifffahrt", 30pt)
+          assert(letters.len() > 1 and letters.join() == "Donaudampfschifffahrt")
+          let cut = wrap(long, 60pt, most: 2)
+          assert(cut.len() == 2 and cut.last().ends-with("…"))
+          assert.eq(pressrun.wrap(("数据",), column(60pt), 9).lines, (0,))
         }
         "#,
     );

@@ -39,9 +39,9 @@ fn sections_make_the_pages_of_the_whole() {
 #[test]
 #[ignore = "takes some seconds more"]
 fn many_rows_in_sections_make_the_pages_of_the_whole() {
-    Ledger::new(20_000, clipped(), None).check(&[1000, 7777]);
-    Ledger::new(3000, wrapped(), Some("5mm")).check(&[400]);
-    Ledger::new(2000, narrow(), Some("12mm")).check(&[333]);
+    Ledger::new(20_000, clipped(), None).check(&[1000]);
+    Ledger::new(1000, wrapped(), Some("5mm")).check(&[400]);
+    Ledger::new(300, narrow(), Some("12mm")).check(&[133]);
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn a_statement_in_sections_is_the_statement_in_one_piece() {
     let pages: Vec<String> = bench
         .sections(&mut data, "transactions", 40, &|count| totals(&amounts[..count]))
         .iter()
-        .flat_map(|pdf| texts(pdf))
+        .flat_map(texts)
         .collect();
     assert_eq!(pages, whole);
 }
@@ -190,8 +190,16 @@ struct Ledger {
 
 impl Ledger {
     fn new(rows: usize, columns: Value, row_height: Option<&str>) -> Self {
-        let words =
-            ["rent", "Über­weisung", "AVAT To. Wasser", "invoice 17", "Ωμέγα", "数据", "fee", "refund of the deposit"];
+        let words = [
+            "rent",
+            "Über\u{ad}weisung",
+            "AVAT To. Wasser",
+            "invoice 17",
+            "Ωμέγα",
+            "数据",
+            "fee",
+            "refund of the deposit",
+        ];
         let (mut entries, mut debits, mut credits) = (Vec::new(), Vec::new(), Vec::new());
         let mut state = 12_345_u64;
         let mut next = |most: u64| {
@@ -234,7 +242,7 @@ impl Ledger {
                 BTreeMap::from([("debit".to_owned(), sum(&debits)), ("credit".to_owned(), sum(&credits))])
             };
             let sections = bench.sections(&mut self.data, "entries", size, &totals);
-            let pages: Vec<String> = sections.iter().flat_map(|pdf| texts(pdf)).collect();
+            let pages: Vec<String> = sections.iter().flat_map(texts).collect();
             assert_eq!(pages.len(), whole.len(), "sections of {size}");
             for (number, (page, expected)) in (1..).zip(pages.iter().zip(&whole)) {
                 assert_eq!(page, expected, "page {number}, sections of {size}");
@@ -298,7 +306,7 @@ fn narrow() -> Value {
         {"field": "text", "label": "Text", "width": "11mm", "wrap": true},
         {"field": "text", "label": "Again", "width": "1fr"},
         {"field": "number", "label": "%", "width": "20mm", "format": "percent"},
-        {"field": "absent", "label": "Nothing", "width": "2cm", "format": "money"},
+        {"field": "debit", "label": "The same", "width": "2cm", "format": "money"},
         {"field": "debit", "label": "Debit", "width": "26mm", "format": "number"},
         {"field": "credit", "label": "Credit", "width": "26mm", "format": "number"},
     ])
