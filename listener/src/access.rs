@@ -11,15 +11,24 @@ use subtle::ConstantTimeEq;
 
 use crate::{Listener, Problem};
 
+/// The detail of a refusal of a call without a token.
+const NO_TOKEN: &str = "Send the token in the header `Authorization: Bearer <token>`.";
+
+/// How a call may be refused before it reaches its handler.
+pub(crate) fn refusals() -> [Problem; 2] {
+    [unauthorized(NO_TOKEN), foreign()]
+}
+
 /// Lets a request through if it shows the token, or if there is none to show.
 pub(crate) async fn require_token(State(listener): State<Arc<Listener>>, request: Request, next: Next) -> Response {
     let Some(token) = &listener.token else {
-        return if is_foreign(&listener, &request) { foreign() } else { next.run(request).await };
+        return if is_foreign(&listener, &request) { foreign().into_response() } else { next.run(request).await };
     };
     match shown_token(&request) {
         Some(shown) if bool::from(shown.as_bytes().ct_eq(token.as_bytes())) => next.run(request).await,
-        Some(_) => refusal("The token is not the right one. Check it for a missing or an extra character."),
-        None => refusal("Send the token in the header `Authorization: Bearer <token>`."),
+        Some(_) => unauthorized("The token is not the right one. Check it for a missing or an extra character.")
+            .into_response(),
+        None => unauthorized(NO_TOKEN).into_response(),
     }
 }
 
@@ -33,9 +42,9 @@ fn is_foreign(listener: &Listener, request: &Request) -> bool {
     !own && listener.public_url.as_deref() != Some(origin)
 }
 
-fn foreign() -> Response {
+fn foreign() -> Problem {
     let detail = "A browser sent it for a page of another site. Give the server a token, and show it from there.";
-    Problem::new(StatusCode::FORBIDDEN, "foreign-origin", "This call came from another site.", detail).into_response()
+    Problem::new(StatusCode::FORBIDDEN, "foreign-origin", "This call came from another site.", detail)
 }
 
 fn shown_token(request: &Request) -> Option<&str> {
@@ -43,8 +52,7 @@ fn shown_token(request: &Request) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-fn refusal(detail: &str) -> Response {
+fn unauthorized(detail: &str) -> Problem {
     Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", "This call needs a token.", detail)
         .with_header(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
-        .into_response()
 }

@@ -12,19 +12,21 @@ use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use jobs::event::{Event, EventId};
-use jobs::{Job, JobId, Status};
+use jobs::{Job, JobId};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
+use utoipa::IntoResponses;
 
-use crate::append_queue::{acceptance, submit};
+use crate::append_queue::{Acceptance, submit};
 use crate::base_url::base_url;
 use crate::body::{MAX_BODY_BYTES, malformed};
 use crate::catalogue::Violation;
 use crate::events::Follower;
 use crate::job::{Answer, find_by_id, unknown};
+use crate::openapi::{Responses, guarded_refusals};
 use crate::request::Invalid;
 use crate::{Listener, Problem};
 
@@ -57,17 +59,40 @@ struct Client {
     followers: JoinSet<()>,
 }
 
+/// Everything over one connection.
+///
+/// A WebSocket, which OpenAPI cannot describe; of `pressrun serve` only. Send what you would POST to `/append_queue`,
+/// and get the same answer and then frames like `{"event": "completed", "id": "0.1.2", "job": {…}, "link": "…"}`; send
+/// `{"subscribe": "<job id>"}`, with `"last_event_id"` if you like, for the events of a job that you know. Problems
+/// come as frames too.
+#[utoipa::path(
+    get,
+    path = "/ws",
+    operation_id = "socket",
+    tag = "jobs",
+    responses((status = 101, description = "The connection is a WebSocket from here on."), SocketRefusals)
+)]
 pub(crate) async fn socket(
     State(listener): State<Arc<Listener>>,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
-    let upgrade = upgrade.map_err(|error| {
-        let detail = format!("{}. Use a WebSocket client, and `pressrun serve`.", error.body_text());
-        Problem::new(StatusCode::BAD_REQUEST, "websocket-expected", "This path speaks WebSocket only.", detail)
-    })?;
+    let upgrade = upgrade.map_err(|error| no_websocket(&error.body_text()))?;
     let base_url = base_url(&listener, &headers);
     Ok(upgrade.max_message_size(MAX_BODY_BYTES).on_upgrade(async |socket| serve(listener, base_url, socket).await))
+}
+
+fn no_websocket(reason: &str) -> Problem {
+    let detail = format!("{reason}. Use a WebSocket client, and `pressrun serve`.");
+    Problem::new(StatusCode::BAD_REQUEST, "websocket-expected", "This path speaks WebSocket only.", detail)
+}
+
+struct SocketRefusals;
+
+impl IntoResponses for SocketRefusals {
+    fn responses() -> Responses {
+        guarded_refusals([no_websocket("Connection header did not include 'upgrade'")])
+    }
 }
 
 /// Serves a client until it leaves or is gone.
@@ -125,7 +150,7 @@ impl Client {
         let body: Value = serde_json::from_str(text).map_err(|error| malformed(&error))?;
         if body.get("subscribe").is_none() {
             let job = submit(&self.listener, body, None).await?;
-            let answer = acceptance(&job, &self.base_url);
+            let answer = json!(Acceptance::new(&job, &self.base_url));
             self.follow(job, None);
             return Ok(answer);
         }
@@ -161,10 +186,11 @@ impl Client {
 fn frame(listener: &Listener, event: Event, base_url: &str) -> Value {
     let Event { id, job } = event;
     let mut frame = json!({ "event": job.status, "id": id.to_string() });
-    if job.status == Status::Completed {
-        frame["link"] = listener.links.sign(base_url, job.id, job.enqueued_at + listener.retention).into();
+    let answer = Answer::new(listener, job, base_url);
+    if let Some(link) = answer.link() {
+        frame["link"] = link.into();
     }
-    frame["job"] = serde_json::to_value(Answer::new(job, base_url)).unwrap_or_default();
+    frame["job"] = serde_json::to_value(answer).unwrap_or_default();
     frame
 }
 
