@@ -45,7 +45,7 @@ tools: ## install what the tests need
 
 # --- On AWS ---
 
-build: ## make dist/listener.zip, processor.zip and sweeper.zip (ARCH=x86_64 or arm64)
+build: ## make the zips of the functions in dist/ (ARCH=x86_64 or arm64)
 	scripts/build
 
 tf: ## build, then create or update everything on AWS (TF_ARGS=-auto-approve)
@@ -58,7 +58,7 @@ tf: ## build, then create or update everything on AWS (TF_ARGS=-auto-approve)
 deploy: ## build, then update the code and templates of the functions only
 	scripts/check-deploy
 	scripts/build
-	terraform apply $(addprefix -target=aws_lambda_function.,listener processor sweeper) $(TF_ARGS)
+	terraform apply $(addprefix -target=aws_lambda_function.,listener processor sweeper courier websocket) $(TF_ARGS)
 
 destroy: ## remove everything from AWS
 	terraform destroy $(TF_ARGS)

@@ -50,6 +50,13 @@ data "aws_iam_policy_document" "listener" {
     resources = ["${aws_s3_bucket.reports.arn}/inputs/*"]
   }
 
+  # A signed URL may do what its signer may.
+  statement {
+    sid       = "SignUploads"
+    actions   = ["s3:GetObject", "s3:PutObject"]
+    resources = ["${aws_s3_bucket.reports.arn}/uploads/*"]
+  }
+
   statement {
     sid       = "SignReportLinks"
     actions   = ["s3:GetObject"]
@@ -104,7 +111,7 @@ data "aws_iam_policy_document" "processor" {
   statement {
     sid       = "ReadLargeInputs"
     actions   = ["s3:GetObject"]
-    resources = ["${aws_s3_bucket.reports.arn}/inputs/*"]
+    resources = ["${aws_s3_bucket.reports.arn}/inputs/*", "${aws_s3_bucket.reports.arn}/uploads/*"]
   }
 
   # As for the listener: a missing input fails its job at once, a forbidden one is tried again.
@@ -124,6 +131,12 @@ data "aws_iam_policy_document" "processor" {
     sid       = "AnnounceReports"
     actions   = ["sns:Publish"]
     resources = [aws_sns_topic.reports.arn]
+  }
+
+  statement {
+    sid       = "PushWebhooks"
+    actions   = ["sqs:SendMessage"]
+    resources = [aws_sqs_queue.webhooks.arn]
   }
 
   statement {
@@ -173,9 +186,53 @@ data "aws_iam_policy_document" "sweeper" {
   }
 
   statement {
+    sid       = "PushWebhooks"
+    actions   = ["sqs:SendMessage"]
+    resources = [aws_sqs_queue.webhooks.arn]
+  }
+
+  statement {
     sid       = "WriteOwnLog"
     actions   = ["logs:CreateLogStream", "logs:PutLogEvents"]
     resources = ["${aws_cloudwatch_log_group.sweeper.arn}:*"]
+  }
+}
+
+# --- Courier ------------------------------------------------------------------------------------------------------
+
+resource "aws_iam_role" "courier" {
+  name               = "${var.name}-courier"
+  assume_role_policy = data.aws_iam_policy_document.assume_lambda.json
+}
+
+resource "aws_iam_role_policy" "courier" {
+  name   = "courier"
+  role   = aws_iam_role.courier.id
+  policy = data.aws_iam_policy_document.courier.json
+}
+
+data "aws_iam_policy_document" "courier" {
+  statement {
+    sid = "TakeWebhooks"
+    actions = [
+      "sqs:ChangeMessageVisibility",
+      "sqs:DeleteMessage",
+      "sqs:GetQueueAttributes",
+      "sqs:ReceiveMessage",
+    ]
+    resources = [aws_sqs_queue.webhooks.arn]
+  }
+
+  statement {
+    sid       = "RecordAttempts"
+    actions   = ["dynamodb:GetItem", "dynamodb:UpdateItem"]
+    resources = [aws_dynamodb_table.jobs.arn]
+  }
+
+  statement {
+    sid       = "WriteOwnLog"
+    actions   = ["logs:CreateLogStream", "logs:PutLogEvents"]
+    resources = ["${aws_cloudwatch_log_group.courier.arn}:*"]
   }
 }
 
@@ -203,8 +260,10 @@ data "aws_iam_policy_document" "bucket_tls_only" {
 
 locals {
   queues = {
-    jobs         = aws_sqs_queue.jobs
-    dead_letters = aws_sqs_queue.dead_letters
+    jobs                 = aws_sqs_queue.jobs
+    dead_letters         = aws_sqs_queue.dead_letters
+    webhooks             = aws_sqs_queue.webhooks
+    webhook_dead_letters = aws_sqs_queue.webhook_dead_letters
   }
 }
 

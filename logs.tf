@@ -14,3 +14,8 @@ resource "aws_cloudwatch_log_group" "sweeper" {
   name              = "/aws/lambda/${var.name}-sweeper"
   retention_in_days = var.log_retention_days
 }
+
+resource "aws_cloudwatch_log_group" "courier" {
+  name              = "/aws/lambda/${var.name}-courier"
+  retention_in_days = var.log_retention_days
+}

@@ -4,7 +4,7 @@ locals {
   listener_zip  = "${path.module}/dist/listener.zip"
   processor_zip = "${path.module}/dist/processor.zip"
 
-  # What all three functions are told.
+  # What all functions but the courier are told.
   environment = {
     PRESSRUN_TABLE          = aws_dynamodb_table.jobs.name
     PRESSRUN_QUEUE_URL      = aws_sqs_queue.jobs.url
@@ -18,6 +18,16 @@ locals {
     PRESSRUN_BUCKET                  = aws_s3_bucket.reports.bucket
     PRESSRUN_QUEUE_RETENTION_SECONDS = aws_sqs_queue.jobs.message_retention_seconds
   }
+
+  # What those two are told besides that end jobs.
+  closing = {
+    PRESSRUN_TOPIC_ARN    = aws_sns_topic.reports.arn
+    PRESSRUN_WEBHOOKS_URL = aws_sqs_queue.webhooks.url
+    PRESSRUN_PUBLIC_URL   = local.listener_url
+  }
+
+  # What those two are told besides that check where a webhook goes.
+  webhook_hosts = length(var.webhook_hosts) > 0 ? { PRESSRUN_WEBHOOK_HOSTS = join(",", var.webhook_hosts) } : {}
 
   # An unset limit is left to the function's own default.
   data_limit = var.data_limit_mb != null ? { PRESSRUN_DATA_LIMIT_MB = var.data_limit_mb } : {}
@@ -36,8 +46,8 @@ locals {
 
 resource "aws_lambda_function_url" "listener" {
   function_name      = aws_lambda_function.listener.function_name
-  authorization_type = "NONE" # The listener checks the bearer token itself.
-  invoke_mode        = "BUFFERED"
+  authorization_type = "NONE"            # The listener checks the bearer token itself.
+  invoke_mode        = "RESPONSE_STREAM" # As the listener answers: a buffered answer would arrive as raw JSON.
 }
 
 # A public function URL needs both permissions below since October 2025. The provider grants the first by itself when
@@ -80,7 +90,11 @@ resource "aws_lambda_function" "listener" {
       local.environment,
       local.pipeline,
       local.data_limit,
-      { PRESSRUN_REPORTS_ORIGIN = "https://${aws_s3_bucket.reports.bucket_regional_domain_name}" },
+      local.webhook_hosts,
+      {
+        PRESSRUN_REPORTS_ORIGIN = "https://${aws_s3_bucket.reports.bucket_regional_domain_name}"
+        PRESSRUN_STREAM_SECONDS = var.stream_seconds
+      },
       var.auth_enabled ? { PRESSRUN_TOKEN = local.api_token } : {},
     )
   }
@@ -167,9 +181,7 @@ resource "aws_lambda_function" "processor" {
   }
 
   environment {
-    variables = merge(local.environment, local.pipeline, local.limits, {
-      PRESSRUN_TOPIC_ARN    = aws_sns_topic.reports.arn
-      PRESSRUN_PUBLIC_URL   = local.listener_url
+    variables = merge(local.environment, local.pipeline, local.closing, local.limits, {
       PRESSRUN_MAX_ATTEMPTS = var.max_receive_count - 1 # The last delivery fails a job whose every attempt was killed.
     })
   }

@@ -9,9 +9,20 @@ output "listener_url" {
   value       = local.listener_url
 }
 
+output "websocket_url" {
+  description = "Address of the WebSocket API; null unless `websocket` is true."
+  value       = one(aws_apigatewayv2_stage.websocket[*].invoke_url)
+}
+
 output "api_token" {
   description = "Bearer token for the HTTP API: `terraform output -raw api_token`. Null when auth_enabled is false."
   value       = var.auth_enabled ? local.api_token : null
+  sensitive   = true
+}
+
+output "webhook_secret" {
+  description = "Secret that webhooks are signed with, for receivers to check them: `terraform output -raw webhook_secret`."
+  value       = local.webhook_secret
   sensitive   = true
 }
 
@@ -40,6 +51,11 @@ output "dead_letter_queue_url" {
   value       = aws_sqs_queue.dead_letters.url
 }
 
+output "webhook_queue_url" {
+  description = "SQS queue of the webhooks that wait for the courier."
+  value       = aws_sqs_queue.webhooks.url
+}
+
 output "listener_function" {
   description = "Name of the listener's Lambda function."
   value       = aws_lambda_function.listener.function_name
@@ -55,11 +71,17 @@ output "sweeper_function" {
   value       = aws_lambda_function.sweeper.function_name
 }
 
+output "courier_function" {
+  description = "Name of the courier's Lambda function."
+  value       = aws_lambda_function.courier.function_name
+}
+
 output "log_groups" {
   description = "CloudWatch log group of each function."
-  value = {
+  value = merge({
     listener  = aws_cloudwatch_log_group.listener.name
     processor = aws_cloudwatch_log_group.processor.name
     sweeper   = aws_cloudwatch_log_group.sweeper.name
-  }
+    courier   = aws_cloudwatch_log_group.courier.name
+  }, { for group in aws_cloudwatch_log_group.websocket : "websocket" => group.name })
 }

@@ -52,6 +52,10 @@ resource "aws_dynamodb_table" "jobs" {
     enabled        = true
   }
 
+  # What changes, for those who follow jobs over WebSockets.
+  stream_enabled   = var.websocket
+  stream_view_type = var.websocket ? "NEW_IMAGE" : null
+
   point_in_time_recovery {
     enabled = true
   }
@@ -118,6 +122,24 @@ resource "aws_s3_bucket_lifecycle_configuration" "reports" {
       noncurrent_version_expiration {
         noncurrent_days = 1
       }
+    }
+  }
+
+  # A day longer than jobs: whatever was queued with an upload in its last hour still finds it.
+  rule {
+    id     = "expire-uploads"
+    status = "Enabled"
+
+    filter {
+      prefix = "uploads/"
+    }
+
+    expiration {
+      days = var.retention_days + 1
+    }
+
+    noncurrent_version_expiration {
+      noncurrent_days = 1
     }
   }
 

@@ -19,10 +19,8 @@ resource "aws_lambda_function" "sweeper" {
   source_code_hash = fileexists(local.sweeper_zip) ? filebase64sha256(local.sweeper_zip) : null
 
   environment {
-    variables = merge(local.environment, {
+    variables = merge(local.environment, local.closing, {
       PRESSRUN_DEAD_LETTERS_URL = aws_sqs_queue.dead_letters.url
-      PRESSRUN_TOPIC_ARN        = aws_sns_topic.reports.arn
-      PRESSRUN_PUBLIC_URL       = local.listener_url
     })
   }
 

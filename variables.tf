@@ -65,6 +65,30 @@ variable "link_key" {
   }
 }
 
+variable "webhook_secret" {
+  description = "Secret that signs webhooks, as whsec_ and 24 to 64 random bytes in base64. Null generates one: `terraform output -raw webhook_secret`. With several, separated by commas, each signs, so that receivers can go over from one to the next."
+  type        = string
+  default     = null
+  sensitive   = true
+
+  validation {
+    condition     = var.webhook_secret == null || can(regex("^whsec_[A-Za-z0-9+/]{32,86}={0,2}(,whsec_[A-Za-z0-9+/]{32,86}={0,2})*$", var.webhook_secret))
+    error_message = "webhook_secret must be like whsec_ followed by 24 to 64 bytes in base64, for example from `echo whsec_$(openssl rand -base64 32)`; several are separated by commas."
+  }
+}
+
+variable "webhook_hosts" {
+  description = "Hosts that webhooks may go to: example.com is that host alone, *.example.com every host below it. Empty admits any host with a public address."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for host in var.webhook_hosts : can(regex("^(\\*\\.)?[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$", host))])
+    error_message = "webhook_hosts must hold hosts such as example.com or *.example.com, without https:// and without a port."
+  }
+}
+
 variable "notification_emails" {
   description = "E-mail addresses, each with what it is told of: {} is every report, { status = [\"failed\"] } only failures. A filter names values of status, template, job_id and tags, the caller's own. Each address must be confirmed once by its owner."
   type        = map(map(list(string)))
@@ -96,7 +120,7 @@ variable "notification_emails" {
 # --- Functions ----------------------------------------------------------------------------------------------------
 
 variable "architecture" {
-  description = "Processor architecture of the three functions. Must be the one that the zips in dist/ were built for."
+  description = "Processor architecture of the functions. Must be the one that the zips in dist/ were built for."
   type        = string
   default     = "x86_64"
   nullable    = false
@@ -120,14 +144,26 @@ variable "listener_memory_mb" {
 }
 
 variable "listener_timeout_seconds" {
-  description = "Longest time the listener may take for one request."
+  description = "Longest time the listener may take for one request, a stream of events included."
   type        = number
-  default     = 30
+  default     = 60
   nullable    = false
 
   validation {
-    condition     = var.listener_timeout_seconds >= 25 && var.listener_timeout_seconds <= 900 && floor(var.listener_timeout_seconds) == var.listener_timeout_seconds
-    error_message = "listener_timeout_seconds must be a whole number from 25 to 900: callers who wait for a change are answered after 15 seconds."
+    condition     = var.listener_timeout_seconds >= 45 && var.listener_timeout_seconds <= 900 && floor(var.listener_timeout_seconds) == var.listener_timeout_seconds
+    error_message = "listener_timeout_seconds must be a whole number from 45 to 900."
+  }
+}
+
+variable "stream_seconds" {
+  description = "Longest time one stream of events or one long poll may last; the caller then takes it up again. The listener is busy and billed for as long as it lasts, also after the caller has gone: longer streams are taken up less often, shorter ones are sooner rid of callers who left."
+  type        = number
+  default     = 25
+  nullable    = false
+
+  validation {
+    condition     = var.stream_seconds >= 1 && var.stream_seconds <= var.listener_timeout_seconds - 30 && floor(var.stream_seconds) == var.stream_seconds
+    error_message = "stream_seconds must be a whole number of at least 1, and 30 less than listener_timeout_seconds (${var.listener_timeout_seconds}) at most: the calls before and after a stream take their time too."
   }
 }
 
@@ -140,6 +176,13 @@ variable "listener_reserved_concurrency" {
     condition     = var.listener_reserved_concurrency == null || try(var.listener_reserved_concurrency >= 2, false)
     error_message = "listener_reserved_concurrency must be null or at least 2."
   }
+}
+
+variable "websocket" {
+  description = "Whether there is a WebSocket API besides the function URL, for requests and their events over one connection: `terraform output websocket_url`. It costs a function, a table and the stream of the jobs' table, each paid for by use."
+  type        = bool
+  default     = false
+  nullable    = false
 }
 
 variable "processor_memory_mb" {
@@ -167,7 +210,7 @@ variable "processor_timeout_seconds" {
 }
 
 variable "processor_storage_mb" {
-  description = "Ephemeral storage (/tmp) of the processor in MB."
+  description = "Ephemeral storage (/tmp) of the processor in MB. An upload must fit into it together with its rows, written once more: twice the largest upload and 256 MB is safe."
   type        = number
   default     = 512
   nullable    = false

@@ -13,12 +13,13 @@ from urllib.parse import urlsplit, urlunsplit
 
 import boto3
 import requests
+from websockets.sync.client import ClientConnection, connect
 
 from polling import wait_for
 
 ROOT = Path(__file__).resolve().parent.parent
 DIST = ROOT / "dist"
-FUNCTIONS = ("listener", "processor", "sweeper")
+FUNCTIONS = ("listener", "processor", "sweeper", "courier")
 
 # Prints a quotient: data without a sensible divisor passes its schema and then breaks the template, on line 3. A
 # thousand `rounds` take about half a second.
@@ -31,6 +32,13 @@ Quotient: #(100 / data.divisor)
     "schema.json": json.dumps({"type": "object", "required": ["divisor"], "properties": {"divisor": {"type": "number"}}}),
     "sample.json": json.dumps({"divisor": 8}),
 }
+
+
+# The emulator has API Gateway's addresses below its own: no name leads to the ones that AWS would give.
+CONNECTIONS_ON_THE_EMULATOR = """locals {
+  connections_url = "%s/_aws/execute-api/${join("", aws_apigatewayv2_api.websocket[*].id)}/${local.websocket_stage}"
+}
+"""
 
 
 class Deployment:
@@ -53,9 +61,10 @@ class Deployment:
                 for file, text in PROBE.items():
                     archive.writestr(f"templates/probe/{file}", text)
         (self.folder / "terraform.tfvars").write_text(
-            'name = "pressrun-e2e"\nprocessor_timeout_seconds = 60\nforce_destroy = true\n'
+            'name = "pressrun-e2e"\nprocessor_timeout_seconds = 60\nforce_destroy = true\nwebsocket = true\n'
             'notification_emails = { "accounts@example.com" = {}, "support@example.com" = { status = ["failed"] } }\n'
         )
+        (self.folder / "emulator_override.tf").write_text(CONNECTIONS_ON_THE_EMULATOR % self.endpoint)
         self.terraform("init", "-input=false")
         self.terraform("apply", "-input=false", "-auto-approve")
         answer = self.terraform("output", "-json")
@@ -120,6 +129,14 @@ class Deployment:
         assert report.status_code == 200, report.text
         assert report.headers["Content-Type"] == "application/pdf"
         return report.content
+
+    def socket(self, token: str | None = "") -> ClientConnection:
+        """A connection to the WebSocket API. An empty token means the right one."""
+        parts = urlsplit(self.outputs["websocket_url"])
+        token = self.outputs["api_token"] if token == "" else token
+        headers = {"Authorization": f"Bearer {token}"} if token is not None else {}
+        address = f"wss://{urlsplit(self.endpoint).netloc}/_aws/execute-api/{parts.netloc.split('.')[0]}{parts.path}"
+        return connect(address, additional_headers=headers, open_timeout=60)
 
     def depth(self, queue_url: str) -> int:
         """Messages in a queue, those in flight included."""

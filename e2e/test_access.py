@@ -4,6 +4,7 @@ What the roles must be able to do is proved by the other tests, because the emul
 """
 
 import json
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -18,6 +19,7 @@ FORBIDDEN = {
         ("sqs:ReceiveMessage", "{queue}"),
         ("sqs:DeleteMessage", "{queue}"),
         ("sqs:SendMessage", "{dead_letters}"),
+        ("sqs:SendMessage", "{webhooks}"),
         ("dynamodb:Scan", "{table}"),
         ("dynamodb:DeleteItem", "{table}"),
         ("dynamodb:Query", "{open_jobs}"),
@@ -32,6 +34,7 @@ FORBIDDEN = {
         ("sqs:SendMessage", "{queue}"),
         ("sqs:PurgeQueue", "{queue}"),
         ("sqs:ReceiveMessage", "{dead_letters}"),
+        ("sqs:ReceiveMessage", "{webhooks}"),
         ("dynamodb:Scan", "{table}"),
         ("dynamodb:DeleteItem", "{table}"),
         ("dynamodb:Query", "{open_jobs}"),
@@ -57,6 +60,36 @@ FORBIDDEN = {
         ("logs:PutLogEvents", "{processor_log}:log-stream:x"),
         ("iam:PassRole", "*"),
     ],
+    "courier": [
+        ("sqs:SendMessage", "{webhooks}"),
+        ("sqs:PurgeQueue", "{webhooks}"),
+        ("sqs:ReceiveMessage", "{queue}"),
+        ("sqs:SendMessage", "{queue}"),
+        ("dynamodb:Scan", "{table}"),
+        ("dynamodb:PutItem", "{table}"),
+        ("dynamodb:DeleteItem", "{table}"),
+        ("dynamodb:Query", "{jobs_by_month}"),
+        ("s3:GetObject", "{bucket}/inputs/x.json"),
+        ("s3:GetObject", "{bucket}/reports/x.pdf"),
+        ("s3:PutObject", "{bucket}/reports/x.pdf"),
+        ("sns:Publish", "{topic}"),
+        ("logs:PutLogEvents", "{processor_log}:log-stream:x"),
+        ("iam:PassRole", "*"),
+    ],
+    "websocket": [
+        ("execute-api:ManageConnections", "{other_api}"),
+        ("sqs:ReceiveMessage", "{queue}"),
+        ("dynamodb:Scan", "{followers}"),
+        ("dynamodb:Scan", "{table}"),
+        ("dynamodb:DeleteItem", "{table}"),
+        ("dynamodb:Query", "{jobs_by_month}"),
+        ("s3:GetObject", "{bucket}/reports/x.pdf"),
+        ("s3:GetObject", "{bucket}/inputs/x.json"),
+        ("s3:PutObject", "{bucket}/reports/x.pdf"),
+        ("sns:Publish", "{topic}"),
+        ("logs:PutLogEvents", "{listener_log}:log-stream:x"),
+        ("iam:PassRole", "*"),
+    ],
 }
 ALLOWED = {
     "listener": [
@@ -65,7 +98,25 @@ ALLOWED = {
         ("s3:GetObject", "{bucket}/inputs/x.json"),
         ("dynamodb:Query", "{jobs_by_month}"),
     ],
-    "processor": [("sns:Publish", "{topic}"), ("s3:PutObject", "{bucket}/reports/x.pdf")],
+    "processor": [
+        ("sns:Publish", "{topic}"),
+        ("s3:PutObject", "{bucket}/reports/x.pdf"),
+        ("sqs:SendMessage", "{webhooks}"),
+    ],
+    "courier": [
+        ("sqs:ReceiveMessage", "{webhooks}"),
+        ("sqs:ChangeMessageVisibility", "{webhooks}"),
+        ("dynamodb:GetItem", "{table}"),
+        ("dynamodb:UpdateItem", "{table}"),
+        ("logs:PutLogEvents", "{courier_log}:log-stream:x"),
+    ],
+    "websocket": [
+        ("execute-api:ManageConnections", "{api}"),
+        ("sqs:SendMessage", "{queue}"),
+        ("dynamodb:Query", "{followers}"),
+        ("dynamodb:DeleteItem", "{followers}"),
+        ("dynamodb:GetRecords", "{stream}"),
+    ],
     "sweeper": [
         ("sqs:ReceiveMessage", "{dead_letters}"),
         ("sqs:ChangeMessageVisibility", "{dead_letters}"),
@@ -73,6 +124,7 @@ ALLOWED = {
         ("dynamodb:UpdateItem", "{table}"),
         ("dynamodb:Query", "{open_jobs}"),
         ("sns:Publish", "{topic}"),
+        ("sqs:SendMessage", "{webhooks}"),
         ("logs:PutLogEvents", "{sweeper_log}:log-stream:x"),
     ],
 }
@@ -90,14 +142,20 @@ def arns(deployment) -> dict[str, str]:
     return {
         "bucket": f"arn:aws:s3:::{outputs['bucket']}",
         "queue": arn("sqs", outputs["queue_url"].rpartition("/")[2]),
+        "webhooks": arn("sqs", outputs["webhook_queue_url"].rpartition("/")[2]),
         "dead_letters": arn("sqs", outputs["dead_letter_queue_url"].rpartition("/")[2]),
         "table": arn("dynamodb", f"table/{outputs['table']}"),
         "open_jobs": arn("dynamodb", f"table/{outputs['table']}/index/open-jobs"),
         "jobs_by_month": arn("dynamodb", f"table/{outputs['table']}/index/jobs-by-month"),
+        "stream": aws("dynamodb").describe_table(TableName=outputs["table"])["Table"]["LatestStreamArn"],
+        "followers": arn("dynamodb", "table/pressrun-e2e-followers"),
+        "api": arn("execute-api", f"{urlsplit(outputs['websocket_url']).netloc.split('.')[0]}/live/POST/@connections/x"),
+        "other_api": arn("execute-api", "0000000000/live/POST/@connections/x"),
         "topic": outputs["topic_arn"],
         "listener_log": arn("logs", f"log-group:{outputs['log_groups']['listener']}"),
         "processor_log": arn("logs", f"log-group:{outputs['log_groups']['processor']}"),
         "sweeper_log": arn("logs", f"log-group:{outputs['log_groups']['sweeper']}"),
+        "courier_log": arn("logs", f"log-group:{outputs['log_groups']['courier']}"),
     }
 
 
@@ -127,6 +185,14 @@ def test_only_its_rule_may_start_the_sweeper(deployment):
     assert (rule["State"], rule["ScheduleExpression"]) == ("ENABLED", "rate(1 minute)")
 
 
+def test_only_the_websocket_api_may_call_its_function(deployment):
+    policy = json.loads(aws("lambda").get_policy(FunctionName="pressrun-e2e-websocket")["Policy"])
+    (statement,) = policy["Statement"]
+    assert statement["Principal"] == {"Service": "apigateway.amazonaws.com"}
+    api = urlsplit(deployment.outputs["websocket_url"]).netloc.split(".")[0]
+    assert statement["Condition"]["ArnLike"]["AWS:SourceArn"].endswith(f":{api}/live/*")
+
+
 def test_plain_http_is_refused_by_queues_and_bucket(deployment):
     # The emulator speaks HTTPS only, and takes this header's word for how a request reached it.
     def claim_plain_http(request, **_):
@@ -134,7 +200,7 @@ def test_plain_http_is_refused_by_queues_and_bucket(deployment):
 
     sqs = aws("sqs")
     sqs.meta.events.register("before-send.sqs", claim_plain_http)
-    for queue in ("queue_url", "dead_letter_queue_url"):
+    for queue in ("queue_url", "dead_letter_queue_url", "webhook_queue_url"):
         with pytest.raises(ClientError, match="AccessDenied"):
             sqs.get_queue_attributes(QueueUrl=deployment.outputs[queue], AttributeNames=["QueueArn"])
 

@@ -214,13 +214,26 @@ def test_a_job_outlives_its_message_however_short_it_is_kept(deployment):
         assert (planned["jobs"], planned["dead_letters"]) == tuple(it * 24 * 3600 for it in kept), days
 
 
+def test_without_its_variable_nothing_of_the_websocket_api_is_made(deployment):
+    for wanted in (False, True):
+        resources = {it["address"]: it["values"] for it in planned(deployment, f"websocket={str(wanted).lower()}")}
+        its = {address for address in resources if "websocket" in address or "follow" in address}
+        assert bool(its) == wanted, its
+        assert resources["aws_dynamodb_table.jobs"]["stream_enabled"] == wanted
+
+
 def planned_queues(deployment, setting: str) -> dict[str, int]:
     """How long each queue would keep a message, in seconds, with this setting."""
+    queues = [resource for resource in planned(deployment, setting) if resource["type"] == "aws_sqs_queue"]
+    return {queue["name"]: queue["values"]["message_retention_seconds"] for queue in queues}
+
+
+def planned(deployment, setting: str) -> list[dict]:
+    """Every resource that there would be with this setting."""
     plan = deployment.folder / "plan"
     deployment.terraform("plan", "-input=false", "-refresh=false", f"-var={setting}", f"-out={plan}")
-    resources = json.loads(deployment.terraform("show", "-json", str(plan)).stdout)["planned_values"]["root_module"]
-    queues = [resource for resource in resources["resources"] if resource["type"] == "aws_sqs_queue"]
-    return {queue["name"]: queue["values"]["message_retention_seconds"] for queue in queues}
+    shown = json.loads(deployment.terraform("show", "-json", str(plan)).stdout)
+    return shown["planned_values"]["root_module"]["resources"]
 
 
 def test_settings_that_cannot_work_are_refused_each_with_its_reason(deployment):
@@ -228,6 +241,7 @@ def test_settings_that_cannot_work_are_refused_each_with_its_reason(deployment):
         "max_receive_count=3": "from 5 to 1000",
         "processor_reserved_concurrency=1": "at least maximum_concurrency (10)",
         "listener_reserved_concurrency=1": "at least 2",
+        "stream_seconds=31": "30 less than listener_timeout_seconds (60) at most",
         "time_limit_seconds=60": "less than processor_timeout_seconds (60)",
         "memory_limit_mb=2000": "leave 192 of processor_memory_mb (2048)",
         "page_limit=0": "page_limit must be null or a whole number",

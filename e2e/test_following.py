@@ -17,6 +17,13 @@ def test_one_who_waits_hears_of_the_end(deployment):
     assert record["status"] == "completed"
 
 
+def test_a_stream_lasts_until_the_job_has_ended(deployment):
+    job = deployment.queue("probe", {"divisor": 8})
+    answer = deployment.call("GET", f"/jobs/{job['id']}/events")
+    assert answer.status_code == 200 and answer.headers["Content-Type"] == "text/event-stream"
+    assert [event["event"] for event in parsed(answer.text)] == ["queued", "running", "completed"]
+
+
 def test_events_are_told_once_each_however_often_the_stream_is_taken_up(deployment):
     job = deployment.queue("probe", {"divisor": 8})
     told, last = [], None

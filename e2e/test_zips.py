@@ -26,19 +26,21 @@ def test_the_bootstrap_runs_on_amazon_linux_2023(zips, name, tmp_path):
 
 def test_only_the_processor_contains_typst(zips):
     assert TYPST_CRATE.search(bootstrap(zips["processor"])), "the search must find what it looks for"
-    for name in ("listener", "sweeper"):
+    for name in ("listener", "sweeper", "courier"):
         assert not TYPST_CRATE.search(bootstrap(zips[name])), name
 
 
 def test_each_function_has_the_template_files_it_reads(zips):
     templates = {file.parent.name for file in (ROOT / "templates").glob("*/main.typ")}
-    listener, processor, sweeper = (set(zipfile.ZipFile(zips[name]).namelist()) for name in FUNCTIONS)
+    listener, processor, sweeper, courier = (set(zipfile.ZipFile(zips[name]).namelist()) for name in FUNCTIONS)
     assert listener == {"bootstrap"} | {
-        f"templates/{template}/{file}" for template in templates for file in ("schema.json", "sample.json")
+        f"templates/{template}/{file}"
+        for template in templates for file in ("schema.json", "sample.json", "template.json")
+        if (ROOT / "templates" / template / file).exists()
     }
     assert {f"templates/{template}/main.typ" for template in templates} <= processor
     assert any(name.startswith("templates/kit/") for name in processor)
-    assert sweeper == {"bootstrap"}
+    assert sweeper == courier == {"bootstrap"}
 
 
 def test_packing_again_gives_the_same_bytes(zips, tmp_path):

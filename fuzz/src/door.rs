@@ -54,6 +54,7 @@ impl Door {
     fn new() -> Self {
         let memory = Arc::new(Memory::default());
         let listener = Listener {
+            webhooks: jobs::Destinations::default(),
             queue: memory.clone(),
             jobs: memory.clone(),
             objects: memory.clone(),

@@ -11,15 +11,22 @@ mod idempotency_key;
 mod memory;
 mod message;
 mod names;
+mod upload;
 
 pub use append_queue::append_queue;
 pub use idempotency_key::idempotency_key;
 pub use message::message;
 pub use names::names;
+pub use upload::upload;
 
 /// A function that takes any bytes, and panics when a property does not hold.
 pub type Target = fn(&[u8]);
 
 /// Every target under the name of its binary and of its folder in `corpus/`.
-pub const TARGETS: [(&str, Target); 4] =
-    [("append_queue", append_queue), ("idempotency_key", idempotency_key), ("message", message), ("names", names)];
+pub const TARGETS: [(&str, Target); 5] = [
+    ("append_queue", append_queue),
+    ("idempotency_key", idempotency_key),
+    ("message", message),
+    ("names", names),
+    ("upload", upload),
+];

@@ -1,14 +1,15 @@
 //! The ports that a listener uses, in memory. What only a processor calls does not answer.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use jobs::{
-    Claim, Claimed, Content, Delivery, Failed, Held, Job, JobId, JobStore, Listed, Listing, ObjectStore, Opened, Queue,
-    Reservation, Reserved, Terms, Ticket, Unavailable,
+    Accepts, Claim, Claimed, Content, Delivery, Failed, Held, Job, JobId, JobStore, Listed, Listing, ObjectStore,
+    Opened, Progress, Queue, Reservation, Reserved, Terms, Ticket, Unavailable, Webhook, WebhookMessage,
 };
 use serde_json::Value;
 use uuid::Uuid;
@@ -98,6 +99,10 @@ impl JobStore for Memory {
         not_here()
     }
 
+    async fn progress(&self, _: JobId, _: Uuid, _: Progress) -> Result<Held, Unavailable> {
+        not_here()
+    }
+
     async fn complete(&self, _: JobId, _: Uuid, _: u64, _: u64, _: DateTime<Utc>) -> Result<Held, Unavailable> {
         not_here()
     }
@@ -111,6 +116,10 @@ impl JobStore for Memory {
     }
 
     async fn mark_notified(&self, _: JobId, _: Uuid, _: DateTime<Utc>) -> Result<Held, Unavailable> {
+        not_here()
+    }
+
+    async fn record_webhook(&self, _: &WebhookMessage, _: &Webhook) -> Result<Held, Unavailable> {
         not_here()
     }
 
@@ -160,6 +169,18 @@ impl ObjectStore for Memory {
 
     async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, Unavailable> {
         Ok(self.contents().objects.get(key).cloned())
+    }
+
+    async fn size(&self, key: &str) -> Result<Option<u64>, Unavailable> {
+        Ok(self.contents().objects.get(key).map(|object| object.len() as u64))
+    }
+
+    async fn fetch(&self, _: &str, _: &Path) -> Result<bool, Unavailable> {
+        not_here()
+    }
+
+    async fn accept(&self, key: &str, _: &str, _: u64, _: Duration) -> Result<Accepts, Unavailable> {
+        Ok(Accepts::Url(format!("https://objects.test/{key}")))
     }
 
     async fn open(&self, key: &str, _: &str) -> Result<Option<Opened>, Unavailable> {

@@ -53,6 +53,11 @@ fn a_name_is_one_thing_in_one_place_or_nothing() {
 }
 
 #[test]
+fn an_upload_is_taken_in_whole_or_not_at_all() {
+    runs("upload", fuzz::upload);
+}
+
+#[test]
 fn every_target_has_a_corpus_and_a_binary() {
     for (name, _) in TARGETS {
         assert!(seeds(name).len() >= 10, "{name} has too small a corpus");

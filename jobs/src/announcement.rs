@@ -9,6 +9,9 @@ use crate::job::{Failure, Job, JobId, Status};
 /// The longest subject SNS takes, in characters.
 pub const MAX_SUBJECT_CHARS: usize = 100;
 
+/// How many violations of an upload are told; the job's record has more.
+const MAX_VIOLATIONS: usize = 10;
+
 /// One announcement of a job's end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Announcement {
@@ -53,6 +56,12 @@ impl Announcement {
         );
         for diagnostic in &failure.diagnostics {
             _ = write!(text, "\n{}\n", diagnostic.rendered);
+        }
+        if !failure.errors.is_empty() {
+            text.push('\n');
+        }
+        for violation in failure.errors.iter().take(MAX_VIOLATIONS) {
+            _ = writeln!(text, "  {violation}");
         }
         Self::new(job, Status::Failed, format!("Report failed: {}", job.template), text)
     }

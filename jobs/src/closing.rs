@@ -1,15 +1,16 @@
-//! How a job ends: its end is written down, people are told, and that they were told is written down too.
+//! How a job ends: its end is written down, people and servers are told, and that they were told is written down too.
 
 use std::sync::Arc;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use crate::announcement::Announcement;
 use crate::job::{Job, Status, now};
 use crate::link::LinkSigner;
 use crate::patience::Patience;
-use crate::ports::{Failed, Held, JobStore, Notifier, Unavailable};
+use crate::ports::{Failed, Held, JobStore, Notifier, Queue, Unavailable};
+use crate::webhook::WebhookMessage;
 
 /// Ends jobs that a run has claimed. Any step may be the last that a process makes: the next run finds on record how
 /// far it got, and each step may be taken again.
@@ -19,6 +20,8 @@ pub struct Closing {
     pub jobs: Arc<dyn JobStore>,
     /// Who tells people.
     pub notifier: Arc<dyn Notifier>,
+    /// Where webhooks wait for the courier.
+    pub webhooks: Arc<dyn Queue>,
     /// Signs the links in mails.
     pub links: LinkSigner,
     /// Where those links lead, without a slash at the end.
@@ -59,6 +62,10 @@ impl Closing {
     pub async fn announce(&self, job: &Job, owner: Uuid) -> Result<Held, Unavailable> {
         let announcement = self.announcement(job);
         self.patience.insist(|| self.notifier.announce(&announcement)).await?;
+        if let Some(url) = &job.notify.webhook {
+            let body = self.webhook(job, url).await?.encode();
+            self.patience.insist(|| self.webhooks.push(&body)).await?;
+        }
         let at = now();
         self.patience.insist(|| self.jobs.mark_notified(job.id, owner, at)).await
     }
@@ -67,7 +74,23 @@ impl Closing {
         if let Some(failure) = &job.error {
             return Announcement::failed(job, failure);
         }
-        let expires_at = job.enqueued_at + self.retention;
-        Announcement::completed(job, &self.links.sign(&self.public_url, job.id, expires_at), expires_at)
+        Announcement::completed(job, &self.link(job), self.expires_at(job))
+    }
+
+    async fn webhook(&self, job: &Job, url: &str) -> Result<WebhookMessage, Unavailable> {
+        let recorded = self.patience.insist(|| self.jobs.get(job.id)).await?;
+        // The record tells more than the run knows. Where another run has taken over, this one tells what it knows.
+        let recorded = recorded.filter(|recorded| recorded.status == job.status);
+        let job = recorded.as_ref().unwrap_or(job);
+        let link = (job.status == Status::Completed).then(|| self.link(job));
+        Ok(WebhookMessage::new(job, url, &self.public_url, link.as_deref()))
+    }
+
+    fn link(&self, job: &Job) -> String {
+        self.links.sign(&self.public_url, job.id, self.expires_at(job))
+    }
+
+    fn expires_at(&self, job: &Job) -> DateTime<Utc> {
+        job.enqueued_at + self.retention
     }
 }

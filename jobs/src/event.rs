@@ -15,12 +15,14 @@ pub struct Event {
 }
 
 /// Where an event stands among its job's: events come in the order of their ids, and the same event has the same id
-/// whoever asks. Written as `retries.attempts.step`.
+/// whoever asks. Written as `retries.attempts.step`, and while a run tells how far it is, `retries.attempts.step.done`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventId {
     retries: u32,
     attempts: u32,
     step: u8,
+    /// Sections that are done.
+    done: u32,
 }
 
 /// The steps within an attempt: it runs, it is given back to the queue or the job ends.
@@ -36,13 +38,15 @@ impl EventId {
             Status::Queued => QUEUED,
             Status::Completed | Status::Failed => ENDED,
         };
-        Self { retries: job.retries, attempts: job.attempts, step }
+        let done = job.progress.map_or(0, |progress| progress.sections_done);
+        Self { retries: job.retries, attempts: job.attempts, step, done }
     }
 }
 
 impl fmt::Display for EventId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}.{}", self.retries, self.attempts, self.step)
+        write!(f, "{}.{}.{}", self.retries, self.attempts, self.step)?;
+        if self.done > 0 { write!(f, ".{}", self.done) } else { Ok(()) }
     }
 }
 
@@ -51,10 +55,12 @@ impl FromStr for EventId {
 
     fn from_str(text: &str) -> Result<Self, ()> {
         let numbers: Option<Vec<u32>> = text.split('.').map(|number| number.parse().ok()).collect();
-        match numbers.as_deref() {
-            Some(&[retries, attempts, step]) => Ok(Self { retries, attempts, step: step.try_into().map_err(|_| ())? }),
-            _ => Err(()),
-        }
+        let (retries, attempts, step, done) = match numbers.as_deref() {
+            Some(&[retries, attempts, step]) => (retries, attempts, step, 0),
+            Some(&[retries, attempts, step, done]) => (retries, attempts, step, done),
+            _ => return Err(()),
+        };
+        Ok(Self { retries, attempts, step: step.try_into().map_err(|_| ())?, done })
     }
 }
 
@@ -75,9 +81,12 @@ pub fn events(job: &Job, last: Option<EventId>) -> Vec<Event> {
         finished_at: None,
         pages: None,
         bytes: None,
+        progress: None,
         error: None,
+        webhook: None,
         ..job.clone()
     };
+    // Of how far a run is, the record holds the latest alone.
     // An earlier attempt was given back or was killed: either way it is over, and the record holds the latest alone.
     let runs = (1..=job.attempts).map(|attempts| Job {
         status: Status::Running,
@@ -95,7 +104,7 @@ pub fn events(job: &Job, last: Option<EventId>) -> Vec<Event> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::{JobId, now};
+    use crate::job::{JobId, Progress, now};
 
     fn job(status: Status, attempts: u32) -> Job {
         Job { status, attempts, ..Job::queued(JobId::new(), "letter", now()) }
@@ -135,11 +144,24 @@ mod tests {
     }
 
     #[test]
+    fn a_run_tells_how_far_it_is() {
+        let progress = Progress { sections_done: 3, sections: 40, pages: 120 };
+        let job = Job { progress: Some(progress), ..job(Status::Running, 1) };
+        let all = [("0.0.1", "queued"), ("0.1.0", "running"), ("0.1.0.3", "running")];
+        assert_eq!(told(&job, None), expected(&all));
+        assert_eq!(told(&job, Some("0.1.0.2")), expected(&all[2..]));
+        assert_eq!(told(&job, Some("0.1.0.3")), []);
+        assert_eq!(told(&self::job(Status::Completed, 1), Some("0.1.0.3")), expected(&[("0.1.2", "completed")]));
+    }
+
+    #[test]
     fn an_id_survives_its_spelling() {
-        for event in events(&job(Status::Failed, 3), None) {
+        let progress = Progress { sections_done: 3, sections: 40, pages: 120 };
+        let running = Job { progress: Some(progress), ..job(Status::Running, 3) };
+        for event in [events(&job(Status::Failed, 3), None), events(&running, None)].concat() {
             assert_eq!(event.id.to_string().parse(), Ok(event.id));
         }
-        for text in ["", "1", "1.2", "1.2.3.4", "a.b.c", "1.2.256", "-1.0.0"] {
+        for text in ["", "1", "1.2", "1.2.3.4.5", "a.b.c", "1.2.256", "-1.0.0"] {
             assert_eq!(text.parse::<EventId>(), Err(()), "{text}");
         }
     }

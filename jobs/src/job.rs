@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::upload::UploadId;
+use crate::webhook::Webhook;
+
 /// A job's identity: a UUIDv7, so that ids sort by the time they were made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
@@ -131,6 +134,10 @@ pub struct Job {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     #[schema(nullable = false)]
     pub bytes: Option<u64>,
+    /// How far its run is, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(nullable = false)]
+    pub progress: Option<Progress>,
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     #[schema(nullable = false)]
@@ -142,6 +149,14 @@ pub struct Job {
     /// How often it was queued again after it had failed.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub retries: u32,
+    /// What became of telling the caller's server of its end.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(nullable = false)]
+    pub webhook: Option<Webhook>,
+    /// The upload that its data is in, or the rows of it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(nullable = false)]
+    pub input: Option<UploadId>,
     /// How its report is to be made.
     #[serde(skip)]
     pub options: Options,
@@ -168,9 +183,12 @@ impl Job {
             finished_at: None,
             pages: None,
             bytes: None,
+            progress: None,
             error: None,
             notified_at: None,
             retries: 0,
+            input: None,
+            webhook: None,
             options: Options::default(),
             notify: Notify::default(),
         }
@@ -180,6 +198,17 @@ impl Job {
     pub fn file_name(&self) -> String {
         format!("{}-{}.pdf", self.template, self.id)
     }
+}
+
+/// How far a run is with a report that is typeset in sections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Progress {
+    /// Sections that are done.
+    pub sections_done: u32,
+    /// Sections in all.
+    pub sections: u32,
+    /// Pages of the sections that are done.
+    pub pages: u64,
 }
 
 /// Whether a template may have this name: `[a-z0-9-]+`, so that it is one folder and nothing else.
@@ -213,6 +242,39 @@ pub struct Failure {
     /// Where in the template, for failures that have a place.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub diagnostics: Vec<Diagnostic>,
+    /// Where in the upload, for data that was uploaded and does not fit.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub errors: Vec<Violation>,
+}
+
+/// One place where an upload is not as its template wants it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Violation {
+    /// The line of the upload, from 1, where it is in the upload.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(nullable = false)]
+    pub line: Option<u64>,
+    /// The column in bytes, from 1, where it is known.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(nullable = false)]
+    pub column: Option<u64>,
+    /// Where in the data, as a JSON Pointer (RFC 6901).
+    pub pointer: String,
+    /// What is wrong there.
+    pub detail: String,
+}
+
+impl fmt::Display for Violation {
+    /// `line 3, column 14, at /entries/1/amount: -1 is less than the minimum of 0`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.line, self.column) {
+            (Some(line), Some(column)) => write!(f, "line {line}, column {column}, ")?,
+            (Some(line), None) => write!(f, "line {line}, ")?,
+            (None, _) => {}
+        }
+        let pointer = if self.pointer.is_empty() { "/" } else { &self.pointer };
+        write!(f, "at {pointer}: {}", self.detail)
+    }
 }
 
 impl Failure {
@@ -239,6 +301,7 @@ impl Failure {
             title: title.into(),
             detail: detail.into(),
             diagnostics: Vec::new(),
+            errors: Vec::new(),
         }
     }
 }
@@ -301,6 +364,9 @@ pub struct Notify {
     /// The caller's own words, by which subscribers choose what they are told of.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
+    /// The URL of the caller's server that is told of it, one of [`Destinations`](crate::Destinations).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<String>,
 }
 
 #[cfg(test)]

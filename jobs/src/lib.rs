@@ -2,17 +2,22 @@
 //!
 //! Read in this order: [`job`] (the record and its states), [`message`] (what travels through the queue),
 //! [`ports`] (the four traits), [`announcement`] and [`link`] (what a person gets to read and to click), [`Closing`]
-//! (how a job ends). Behind the ports stand two backends, each behind a feature of its name: `aws` (SQS, DynamoDB, S3, SNS) and `local`
+//! (how a job ends), [`webhook`] and [`destination`] (what a caller's server is told, and where it may be). Behind the ports stand two backends, each behind a feature of its name: `aws` (SQS, DynamoDB, S3, SNS) and `local`
 //! (SQLite and a folder). One contract, `tests/contract.rs`, runs against both.
 
 pub mod announcement;
 mod closing;
+pub mod destination;
 pub mod event;
+#[cfg(feature = "aws")]
+pub mod followers;
 pub mod job;
 pub mod link;
 pub mod message;
 mod patience;
 pub mod ports;
+pub mod upload;
+pub mod webhook;
 
 #[cfg(feature = "aws")]
 pub mod aws;
@@ -21,12 +26,15 @@ pub mod local;
 
 pub use announcement::Announcement;
 pub use closing::Closing;
+pub use destination::{Destinations, Hosts};
 pub use event::{Event, EventId};
-pub use job::{Diagnostic, Failure, Job, JobId, Notify, Options, Status};
+pub use job::{Diagnostic, Failure, Job, JobId, Notify, Options, Progress, Status, Violation};
 pub use link::LinkSigner;
 pub use message::Message;
 pub use patience::Patience;
 pub use ports::{
-    Claim, Claimed, Content, Delivery, Failed, Held, JobStore, Listed, Listing, Notifier, ObjectStore, Opened, Purpose,
-    Queue, Reservation, Reserved, Terms, Ticket, Unavailable,
+    Accepts, Claim, Claimed, Content, Delivery, Failed, Held, JobStore, Listed, Listing, Notifier, ObjectStore, Opened,
+    Purpose, Queue, Reservation, Reserved, Terms, Ticket, Unavailable,
 };
+pub use upload::{UploadFormat, UploadId};
+pub use webhook::{Webhook, WebhookAttempt, WebhookMessage, WebhookStatus};

@@ -7,6 +7,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use crate::job::JobId;
+use crate::upload::UploadId;
 
 /// Signs links to reports and checks them. A new key revokes every link signed with the old one.
 #[derive(Clone)]
@@ -36,6 +37,25 @@ impl LinkSigner {
         self.seal(id, expires).verify_slice(&signature).is_ok() && now.timestamp() < expires
     }
 
+    /// `{base}/uploads/{id}?bytes={bytes}&expires={seconds}&sig={base64url}`: where that upload of so many bytes is put.
+    pub fn sign_upload(&self, base: &str, id: UploadId, bytes: u64, expires_at: DateTime<Utc>) -> String {
+        let expires = expires_at.timestamp();
+        let signature = URL_SAFE_NO_PAD.encode(self.upload_seal(id, bytes, expires).finalize().into_bytes());
+        format!("{base}/uploads/{id}?bytes={bytes}&expires={expires}&sig={signature}")
+    }
+
+    /// Whether this key made the signature for that upload, that size and that end, and the end is not past.
+    pub fn verify_upload(&self, id: UploadId, bytes: u64, expires: i64, signature: &str, now: DateTime<Utc>) -> bool {
+        let Ok(signature) = URL_SAFE_NO_PAD.decode(signature) else { return false };
+        self.upload_seal(id, bytes, expires).verify_slice(&signature).is_ok() && now.timestamp() < expires
+    }
+
+    fn upload_seal(&self, id: UploadId, bytes: u64, expires: i64) -> Hmac<Sha256> {
+        let mut mac = self.mac.clone();
+        mac.update(format!("upload link v1\n{id}\n{bytes}\n{expires}").as_bytes());
+        mac
+    }
+
     fn seal(&self, id: JobId, expires: i64) -> Hmac<Sha256> {
         let mut mac = self.mac.clone();
         mac.update(format!("report link v1\n{id}\n{expires}").as_bytes());
@@ -53,6 +73,7 @@ impl std::fmt::Debug for LinkSigner {
 mod tests {
     use super::*;
     use crate::job::now;
+    use crate::upload::UploadFormat;
 
     #[test]
     fn a_link_is_good_for_its_job_its_time_and_its_key() {
@@ -68,5 +89,20 @@ mod tests {
         assert!(!signer.verify(id, expires, &signature[1..], now));
         assert!(!signer.verify(id, expires, signature, expires_at));
         assert!(!LinkSigner::new(b"another").verify(id, expires, signature, now));
+    }
+
+    #[test]
+    fn an_upload_is_put_where_and_as_large_as_was_said() {
+        let (signer, id, now) = (LinkSigner::new(b"key"), UploadId::new(UploadFormat::Csv), now());
+        let expires_at = now + chrono::Duration::hours(1);
+        let link = signer.sign_upload("https://example.org", id, 5, expires_at);
+        assert!(link.starts_with(&format!("https://example.org/uploads/{id}?bytes=5&expires=")), "{link}");
+        let (signature, expires) = (link.rsplit('=').next().expect("a signature"), expires_at.timestamp());
+
+        assert!(signer.verify_upload(id, 5, expires, signature, now));
+        assert!(!signer.verify_upload(UploadId::new(UploadFormat::Csv), 5, expires, signature, now));
+        assert!(!signer.verify_upload(id, 6, expires, signature, now));
+        assert!(!signer.verify_upload(id, 5, expires + 1, signature, now));
+        assert!(!signer.verify_upload(id, 5, expires, signature, expires_at));
     }
 }

@@ -5,8 +5,13 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use crate::job::{Job, JobId, Notify, Options, is_template_name, is_zero};
+use crate::upload::UploadId;
 
 /// The version this code writes, and the only one it reads.
+///
+/// A member that is new and may be absent leaves it as it is. A processor of an earlier build takes the messages
+/// without the member, and rejects one with it rather than make another report than was asked for: while a new build
+/// replaces it, that message comes back to the new one.
 pub const VERSION: u32 = 1;
 
 /// The largest body a queue takes, in bytes: SQS with AWS provider 5.100 takes 256 KiB, attributes included.
@@ -33,7 +38,10 @@ pub struct Message {
     /// How often the job had been queued again when this message was written.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub retries: u32,
-    /// The data; absent where it is parked in the object store, under [`JobId::input_key`].
+    /// The upload that the data is in. Of a JSON upload it is all the data, of others its rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<UploadId>,
+    /// The data, or what an upload leaves of it; absent where a JSON upload leaves none, or where it is parked in the object store, under [`JobId::input_key`].
     ///
     /// As deep in the message as it was in the request, so that whatever could be read there can be read here.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
@@ -70,6 +78,7 @@ impl Message {
             options: job.options.clone(),
             notify: job.notify.clone(),
             retries: job.retries,
+            input: job.input,
             data,
         }
     }
@@ -78,6 +87,7 @@ impl Message {
     pub fn job(&self) -> Job {
         Job {
             retries: self.retries,
+            input: self.input,
             options: self.options.clone(),
             notify: self.notify.clone(),
             ..Job::queued(self.id, self.template.clone(), self.enqueued_at)

@@ -14,7 +14,8 @@ use uuid::Uuid;
 
 use crate::announcement::Announcement;
 use crate::event::is_news;
-use crate::job::{Failure, Job, JobId, Status};
+use crate::job::{Failure, Job, JobId, Progress, Status};
+use crate::webhook::{Webhook, WebhookMessage};
 
 /// A queue or store did not answer, or refused; the same call may work later.
 #[derive(Debug, thiserror::Error)]
@@ -112,6 +113,9 @@ pub trait JobStore: Send + Sync {
     /// Moves the end of the lease, if the claim still holds and the job still runs.
     async fn renew(&self, id: JobId, owner: Uuid, lease_until: DateTime<Utc>) -> Result<Held, Unavailable>;
 
+    /// Records how far the run is, if the claim still holds and the job still runs.
+    async fn progress(&self, id: JobId, owner: Uuid, progress: Progress) -> Result<Held, Unavailable>;
+
     /// Records the report, if the claim still holds. Saying it twice is the same as once.
     async fn complete(
         &self,
@@ -131,6 +135,10 @@ pub trait JobStore: Send + Sync {
 
     /// Records that the job's end was announced, if the claim still holds.
     async fn mark_notified(&self, id: JobId, owner: Uuid, at: DateTime<Utc>) -> Result<Held, Unavailable>;
+
+    /// Records what became of telling a caller's server, if the job still is as `message` tells; nothing replaces a
+    /// delivery.
+    async fn record_webhook(&self, message: &WebhookMessage, webhook: &Webhook) -> Result<Held, Unavailable>;
 
     /// The data that was kept when the job failed.
     async fn kept_input(&self, id: JobId) -> Result<Option<Value>, Unavailable>;
@@ -300,6 +308,15 @@ pub trait ObjectStore: Send + Sync {
     /// The object's bytes, if it is there.
     async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, Unavailable>;
 
+    /// The object's size in bytes, if it is there.
+    async fn size(&self, key: &str) -> Result<Option<u64>, Unavailable>;
+
+    /// Writes the object's bytes to a file, piece by piece; answers whether it is there.
+    async fn fetch(&self, key: &str, file: &Path) -> Result<bool, Unavailable>;
+
+    /// How a caller gets an object of this type and size in, within `time`.
+    async fn accept(&self, key: &str, content_type: &str, bytes: u64, time: Duration) -> Result<Accepts, Unavailable>;
+
     /// Where a reader gets the object, to be saved as `file_name`; nothing if it is not there.
     async fn open(&self, key: &str, file_name: &str) -> Result<Option<Opened>, Unavailable>;
 }
@@ -311,6 +328,17 @@ pub enum Content<'a> {
     Bytes(&'a [u8]),
     /// The bytes of this file.
     File(&'a Path),
+    /// This [draft](Accepts::Draft), which becomes the object.
+    Draft(&'a Path),
+}
+
+/// How a caller gets an object in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Accepts {
+    /// By a PUT to this signed URL, of exactly the type and size that was asked for.
+    Url(String),
+    /// Through the listener, which writes to this file, not there yet, and then [puts](ObjectStore::put) it.
+    Draft(PathBuf),
 }
 
 /// Where a reader gets an object.

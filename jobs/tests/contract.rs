@@ -10,8 +10,9 @@ use bench::{Bench, MAX_RECEIVES};
 use chrono::{DateTime, Utc};
 use jobs::job::now;
 use jobs::{
-    Announcement, Claim, Claimed, Content, Delivery, Diagnostic, Failed, Failure, Held, Job, JobId, Listing, Notify,
-    Opened, Options, Purpose, Reservation, Reserved, Status, Terms,
+    Accepts, Announcement, Claim, Claimed, Content, Delivery, Diagnostic, Failed, Failure, Held, Job, JobId, Listing,
+    Notify, Opened, Options, Progress, Purpose, Reservation, Reserved, Status, Terms, UploadFormat, UploadId,
+    Violation, Webhook, WebhookAttempt, WebhookMessage, WebhookStatus,
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -52,6 +53,7 @@ contract! {
     an_unannounced_end_is_announced_by_the_next_run,
     a_run_that_gives_up_announcing_leaves_it_to_the_next,
     a_lease_is_renewed_by_its_owner_alone,
+    a_run_tells_how_far_it_is_until_it_ends,
     settling_a_job_is_no_attempt,
     a_failed_job_is_queued_again_with_the_data_that_was_kept,
     a_job_that_has_not_failed_is_not_queued_again,
@@ -61,12 +63,16 @@ contract! {
     a_list_is_of_one_status_or_template,
     one_who_waits_hears_of_a_change_at_once,
     one_who_waits_in_vain_hears_the_state,
+    what_became_of_a_webhook_is_on_record,
+    a_webhook_of_an_earlier_end_is_not_on_record,
     a_key_stands_for_the_first_job_that_reserved_it,
     of_many_reservations_at_once_one_is_fresh,
     a_key_is_free_again_when_its_time_is_over,
     an_object_is_read_as_it_was_put,
     an_object_is_replaced_whole,
     a_missing_object_is_nothing,
+    an_object_is_fetched_to_a_file,
+    an_upload_is_taken_as_it_was_announced,
     an_announcement_arrives,
 }
 
@@ -168,7 +174,12 @@ async fn a_job_is_read_as_it_was_recorded(bench: &Bench) {
     let options = Options { pdf_standard: Some("a-2b".into()), tagged: Some(false) };
     let job = Job {
         options,
-        notify: Notify { subject: Some("Month end".into()), tags: vec!["a".into(), "b".into()] },
+        notify: Notify {
+            subject: Some("Month end".into()),
+            tags: vec!["a".into(), "b".into()],
+            webhook: Some("https://example.org/hook".into()),
+        },
+        input: Some(UploadId::new(UploadFormat::Csv)),
         ..job()
     };
     assert_eq!(bench.jobs.get(job.id).await.expect("the store answers"), None);
@@ -184,7 +195,7 @@ async fn a_record_never_overwrites_a_run(bench: &Bench) {
 }
 
 async fn a_claim_puts_an_unrecorded_job_on_record(bench: &Bench) {
-    let (job, claim) = (job(), claim(0));
+    let (job, claim) = (Job { input: Some(UploadId::new(UploadFormat::Ndjson)), ..job() }, claim(0));
     assert_eq!(run(bench, &job, &claim).await, 1);
     let recorded = get(bench, job.id).await;
     let expected = Job { status: Status::Running, attempts: 1, started_at: Some(claim.now), ..job };
@@ -265,6 +276,12 @@ async fn a_failure_is_kept_whole(bench: &Bench) {
         hints: vec!["did you mean total?".into()],
         rendered: "error: unknown variable\n --> main.typ:3:7".into(),
     });
+    failure.errors.push(Violation {
+        line: Some(1_000_000),
+        column: None,
+        pointer: "/entries/999999/ämount".into(),
+        detail: "-1 is less than the minimum of 0".into(),
+    });
     for _ in ["once", "again, as after a lost answer"] {
         assert_eq!(bench.jobs.fail(job.id, claim.owner, &failed(&failure)).await.expect("answers"), Held::Yes);
     }
@@ -307,6 +324,21 @@ async fn a_lease_is_renewed_by_its_owner_alone(bench: &Bench) {
     assert_eq!(bench.jobs.renew(job.id, Uuid::new_v4(), in_a_month()).await.expect("answers"), Held::No);
     assert_eq!(bench.jobs.claim(&job, &claim(15)).await.expect("answers"), Claimed::Busy(longer));
     assert_eq!(run(bench, &job, &claim(20)).await, 2);
+}
+
+async fn a_run_tells_how_far_it_is_until_it_ends(bench: &Bench) {
+    let (job, first, second) = (job(), claim(0), claim(10));
+    let progress = Progress { sections_done: 3, sections: 40, pages: 120 };
+    run(bench, &job, &first).await;
+    assert_eq!(bench.jobs.progress(job.id, first.owner, progress).await.expect("answers"), Held::Yes);
+    assert_eq!(get(bench, job.id).await.progress, Some(progress));
+    run(bench, &job, &second).await;
+    assert_eq!(get(bench, job.id).await.progress, None, "a run begins anew");
+    assert_eq!(bench.jobs.progress(job.id, first.owner, progress).await.expect("answers"), Held::No);
+    assert_eq!(bench.jobs.progress(job.id, second.owner, progress).await.expect("answers"), Held::Yes);
+    assert_eq!(bench.jobs.complete(job.id, second.owner, 1, 1, now()).await.expect("answers"), Held::Yes);
+    assert_eq!(get(bench, job.id).await.progress, None);
+    assert_eq!(bench.jobs.progress(job.id, second.owner, progress).await.expect("answers"), Held::No);
 }
 
 async fn settling_a_job_is_no_attempt(bench: &Bench) {
@@ -488,6 +520,53 @@ fn reservation(key: &str, fingerprint: &str) -> Reservation {
     Reservation { key, fingerprint, id: JobId::new(), enqueued_at: now(), expires_at }
 }
 
+/// A job that ended, and the message about its end.
+async fn ended(bench: &Bench, job: &Job, claim: &Claim) -> WebhookMessage {
+    run(bench, job, claim).await;
+    let failure = Failure::new("x", "x", "x");
+    let failed = Failed { set_aside: true, ..failed(&failure) };
+    assert_eq!(bench.jobs.fail(job.id, claim.owner, &failed).await.expect("answers"), Held::Yes);
+    WebhookMessage::new(&get(bench, job.id).await, "https://example.org/hook", "https://press.test", None)
+}
+
+async fn what_became_of_a_webhook_is_on_record(bench: &Bench) {
+    let job = job();
+    let message = ended(bench, &job, &claim(0)).await;
+    assert_eq!(get(bench, job.id).await.webhook, None);
+
+    let attempt = WebhookAttempt { at: now(), status: Some(500), error: Some("Oh \"no\": ü".into()) };
+    let pending = Webhook::pending(&message.url).after(attempt.clone(), WebhookStatus::Pending, Some(now()));
+    let delivered = pending.clone().after(attempt, WebhookStatus::Delivered, None);
+    for webhook in [&pending, &delivered] {
+        assert_eq!(bench.jobs.record_webhook(&message, webhook).await.expect("answers"), Held::Yes);
+        assert_eq!(get(bench, job.id).await.webhook.as_ref(), Some(webhook));
+    }
+    let late = bench.jobs.record_webhook(&message, &pending).await.expect("answers");
+    assert_eq!(late, Held::No, "a copy of the message was slower");
+    assert_eq!(get(bench, job.id).await.webhook, Some(delivered));
+}
+
+async fn a_webhook_of_an_earlier_end_is_not_on_record(bench: &Bench) {
+    let webhook = Webhook::pending("https://example.org/hook");
+    let (retried, moved_back) = (job(), job());
+    for job in [&retried, &moved_back] {
+        let message = ended(bench, job, &claim(0)).await;
+        assert_eq!(bench.jobs.record_webhook(&message, &webhook).await.expect("answers"), Held::Yes);
+        let again = if job.id == retried.id {
+            bench.jobs.reopen(job.id, in_a_month()).await.expect("answers").expect("it failed").webhook
+        } else {
+            run(bench, job, &claim(11)).await;
+            get(bench, job.id).await.webhook
+        };
+        assert_eq!(again, None, "there is no end to tell of");
+        assert_eq!(bench.jobs.record_webhook(&message, &webhook).await.expect("answers"), Held::No);
+        assert_eq!(get(bench, job.id).await.webhook, None);
+    }
+    let message = ended(bench, &retried, &claim(22)).await;
+    assert_eq!(message.retries, 1);
+    assert_eq!(bench.jobs.record_webhook(&message, &webhook).await.expect("answers"), Held::Yes);
+}
+
 async fn a_key_stands_for_the_first_job_that_reserved_it(bench: &Bench) {
     let first = reservation("key", "one request");
     let reserve = async |it: &Reservation| bench.jobs.reserve(it, now()).await.expect("answers");
@@ -547,6 +626,38 @@ async fn a_missing_object_is_nothing(bench: &Bench) {
     let key = JobId::new().report_key();
     assert_eq!(bench.objects.get(&key).await.expect("answers"), None);
     assert_eq!(bench.objects.open(&key, "x.pdf").await.expect("answers"), None);
+}
+
+async fn an_object_is_fetched_to_a_file(bench: &Bench) {
+    let (key, folder) = (UploadId::new(UploadFormat::Json).key(), tempfile::TempDir::new().expect("a folder"));
+    let file = folder.path().join("fetched");
+    assert!(!bench.objects.fetch(&key, &file).await.expect("answers"), "it is not there");
+    assert_eq!(bench.objects.size(&key).await.expect("answers"), None);
+    for content in ["a long first text", "short"] {
+        bench.objects.put(&key, "application/json", Content::Bytes(content.as_bytes())).await.expect("put");
+        assert_eq!(bench.objects.size(&key).await.expect("answers"), Some(content.len() as u64));
+        assert!(bench.objects.fetch(&key, &file).await.expect("answers"));
+        assert_eq!(std::fs::read_to_string(&file).expect("a file"), content, "also in place of an earlier one");
+    }
+    bench.objects.put(&key, "application/json", Content::Bytes(b"another")).await.expect("put");
+    assert_eq!(std::fs::read_to_string(&file).expect("a file"), "short", "what was fetched stays as it is");
+}
+
+async fn an_upload_is_taken_as_it_was_announced(bench: &Bench) {
+    let id = UploadId::new(UploadFormat::Csv);
+    let accepts = bench.objects.accept(&id.key(), id.format().content_type(), 5, LONG).await.expect("answers");
+    let draft = match accepts {
+        Accepts::Url(url) => {
+            assert!(url.contains(&id.key()) && url.contains("X-Amz-Signature="), "{url}");
+            assert!(url.contains("X-Amz-SignedHeaders=content-length%3Bcontent-type%3Bhost"), "{url}");
+            return;
+        }
+        Accepts::Draft(draft) => draft,
+    };
+    std::fs::write(&draft, "qty\n1").expect("a draft");
+    bench.objects.put(&id.key(), id.format().content_type(), Content::Draft(&draft)).await.expect("put");
+    assert_eq!(bench.objects.get(&id.key()).await.expect("answers").as_deref(), Some(&b"qty\n1"[..]));
+    assert!(!draft.exists(), "a draft becomes the object");
 }
 
 async fn an_announcement_arrives(bench: &Bench) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::header::{AUTHORIZATION, HOST, ORIGIN, WWW_AUTHENTICATE};
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use subtle::ConstantTimeEq;
@@ -21,23 +21,28 @@ pub(crate) fn refusals() -> [Problem; 2] {
 
 /// Lets a request through if it shows the token, or if there is none to show.
 pub(crate) async fn require_token(State(listener): State<Arc<Listener>>, request: Request, next: Next) -> Response {
-    let Some(token) = &listener.token else {
-        return if is_foreign(&listener, &request) { foreign().into_response() } else { next.run(request).await };
-    };
-    match shown_token(&request) {
-        Some(shown) if bool::from(shown.as_bytes().ct_eq(token.as_bytes())) => next.run(request).await,
-        Some(_) => unauthorized("The token is not the right one. Check it for a missing or an extra character.")
-            .into_response(),
-        None => unauthorized(NO_TOKEN).into_response(),
+    match refuse(&listener, request.headers()) {
+        Some(problem) => problem.into_response(),
+        None => next.run(request).await,
+    }
+}
+
+/// Why a caller with these headers is not let in, if it is not.
+pub(crate) fn refuse(listener: &Listener, headers: &HeaderMap) -> Option<Problem> {
+    let Some(token) = &listener.token else { return is_foreign(listener, headers).then(foreign) };
+    match shown_token(headers) {
+        Some(shown) if bool::from(shown.as_bytes().ct_eq(token.as_bytes())) => None,
+        Some(_) => Some(unauthorized("The token is not the right one. Check it for a missing or an extra character.")),
+        None => Some(unauthorized(NO_TOKEN)),
     }
 }
 
 /// Whether a browser sent the request for a page of another site. Without a token nothing else keeps such a page from
 /// queueing jobs on a server that only this machine can reach.
-fn is_foreign(listener: &Listener, request: &Request) -> bool {
-    let Some(origin) = request.headers().get(ORIGIN) else { return false };
+fn is_foreign(listener: &Listener, headers: &HeaderMap) -> bool {
+    let Some(origin) = headers.get(ORIGIN) else { return false };
     let origin = origin.to_str().unwrap_or_default();
-    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
     let own = origin.split_once("://").is_some_and(|(_, authority)| Some(authority) == host);
     !own && listener.public_url.as_deref() != Some(origin)
 }
@@ -47,8 +52,8 @@ fn foreign() -> Problem {
     Problem::new(StatusCode::FORBIDDEN, "foreign-origin", "This call came from another site.", detail)
 }
 
-fn shown_token(request: &Request) -> Option<&str> {
-    let (scheme, token) = request.headers().get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+fn shown_token(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 

@@ -24,6 +24,7 @@ use crate::openapi::{Responses, example, guarded_refusals};
 use crate::problem::unavailable;
 use crate::request::{Invalid, Request};
 use crate::templates::{self, known, unknown};
+use crate::uploaded::{self, check};
 use crate::{Listener, Problem};
 
 /// What is said to a request that cannot be lost any more.
@@ -102,33 +103,43 @@ struct AppendQueueRefusals;
 
 impl IntoResponses for AppendQueueRefusals {
     fn responses() -> Responses {
-        let violation = |pointer: &str, detail: &str| [Violation { pointer: pointer.into(), detail: detail.into() }];
+        let violation = |pointer: &str, detail: &str| Violation { pointer: pointer.into(), detail: detail.into() };
+        let invalid_request = [
+            violation("/options/pdf_standard", "\"a-9\" is not one of \"1.4\", \"1.5\" or …"),
+            violation("/notify/webhook", "the URL must be https"),
+        ];
         let own = [
             unknown(&["invoice".into(), "letter".into()]),
-            Invalid::Request
-                .problem(&violation("/options/pdf_standard", "\"a-9\" is not one of \"1.4\", \"1.5\" or …")),
-            Invalid::Data.problem(&violation("/data/paragraphs", "[] has less than 1 item")),
+            Invalid::Request.problem(&invalid_request),
+            Invalid::Data.problem(&[violation("/data/paragraphs", "[] has less than 1 item")]),
             too_large(80 * MEBIBYTE, 64 * MEBIBYTE),
             unavailable("send a message to the queue"),
         ];
-        guarded_refusals(
-            own.into_iter().chain(body::refusals()).chain(idempotency::refusals()).chain(templates::refusals()),
-        )
+        let own = own.into_iter().chain(body::refusals()).chain(idempotency::refusals());
+        guarded_refusals(own.chain(templates::refusals()).chain(uploaded::refusals()))
     }
 }
 
 /// Takes a request in; the job that comes back cannot be lost any more.
 pub(crate) async fn submit(listener: &Listener, body: Value, key: Option<Key>) -> Result<Job, Problem> {
-    let request = Request::from_json(body)?;
+    let request = Request::from_json(body, &listener.webhooks)?;
     let template = known(&listener.catalogue, &request.template)?;
-    let violations = template.violations(&request.data, "/data");
-    if !violations.is_empty() {
-        return Err(Invalid::Data.problem(&violations));
+    let Request { template: name, data, input, options, notify } = request;
+    let data = match input {
+        Some(upload) => check(listener, &template, upload, data).await?,
+        None => {
+            let data = data.unwrap_or_default();
+            let violations = template.violations(&data, "/data");
+            if !violations.is_empty() {
+                return Err(Invalid::Data.problem(&violations));
+            }
+            Some(data)
+        }
+    };
+    if let Some(data) = &data {
+        check_size(listener, data)?;
     }
-    check_size(listener, &request.data)?;
-
-    let Request { template, data, options, notify } = request;
-    let job = Job { options, notify, ..Job::queued(JobId::new(), template, now()) };
+    let job = Job { input, options, notify, ..Job::queued(JobId::new(), name, now()) };
     let Some(key) = key else {
         accept(listener, &job, data).await?;
         return Ok(job);
@@ -155,8 +166,8 @@ pub(crate) fn accepted(job: &Job, base_url: &str) -> impl IntoResponse + use<> {
 }
 
 /// Returns once the data is parked, if it must be, and both the message and the record are durable.
-async fn accept(listener: &Listener, job: &Job, data: Value) -> Result<(), Unavailable> {
-    let (message, terms) = (Message::new(job, Some(data)), listener.terms(job));
+async fn accept(listener: &Listener, job: &Job, data: Option<Value>) -> Result<(), Unavailable> {
+    let (message, terms) = (Message::new(job, data), listener.terms(job));
     let (pushed, recorded) = tokio::join!(push(listener, message), listener.jobs.record(job, terms));
     pushed.and(recorded)?;
     tracing::info!(job_id = %job.id, template = job.template, "accepted");
@@ -165,13 +176,13 @@ async fn accept(listener: &Listener, job: &Job, data: Value) -> Result<(), Unava
 
 /// The same for a job that a request before this one may have left half accepted: on record without a message, perhaps
 /// even failed for that.
-async fn accept_again(listener: &Listener, job: &Job, data: Value) -> Result<(), Unavailable> {
+async fn accept_again(listener: &Listener, job: &Job, data: Option<Value>) -> Result<(), Unavailable> {
     let terms = listener.terms(job);
     listener.jobs.record(job, terms).await?;
     let recorded = listener.jobs.get(job.id).await?;
     let never_ran = recorded.is_some_and(|job| job.status == Status::Failed && job.attempts == 0);
     let reopened = if never_ran { listener.jobs.reopen(job.id, terms.overdue_at).await? } else { None };
-    push(listener, Message::new(reopened.as_ref().unwrap_or(job), Some(data))).await?;
+    push(listener, Message::new(reopened.as_ref().unwrap_or(job), data)).await?;
     tracing::info!(job_id = %job.id, template = job.template, "accepted again");
     Ok(())
 }
@@ -192,7 +203,11 @@ fn check_size(listener: &Listener, data: &Value) -> Result<(), Problem> {
     if limit >= crate::MAX_BODY_BYTES as u64 {
         return Ok(());
     }
-    let bytes = data.to_string().len() as u64;
+    within(limit, data.to_string().len() as u64)
+}
+
+/// Data of so many bytes is taken, or refused for its size.
+pub(crate) fn within(limit: u64, bytes: u64) -> Result<(), Problem> {
     if bytes <= limit { Ok(()) } else { Err(too_large(bytes, limit)) }
 }
 

@@ -77,14 +77,25 @@ async fn read(mut body: Body) -> Result<Vec<u8>, Problem> {
 
 fn too_large() -> Problem {
     let detail = format!(
-        "A request may have {MAX_BODY_BYTES} bytes. Send the data in several jobs, or leave out what the template does \
-         not print; `pressrun render` has no such limit."
+        "A request may have {MAX_BODY_BYTES} bytes. Upload larger data with POST /uploads, and queue the job with the \
+         upload's id as its `input`."
     );
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "The body is too large.", detail)
         .with("limit_bytes", MAX_BODY_BYTES)
 }
 
-fn incomplete() -> Problem {
+/// Reads a body that is refused, so that a client that is still sending hears why.
+pub(crate) async fn discard(mut body: Body) {
+    let mut length = 0;
+    while let Some(Ok(frame)) = body.frame().await {
+        length += frame.into_data().map(|data| data.len()).unwrap_or_default();
+        if length > MAX_DISCARDED_BYTES {
+            return;
+        }
+    }
+}
+
+pub(crate) fn incomplete() -> Problem {
     let detail = "The connection ended before the body did. Send the request again.";
     Problem::new(StatusCode::BAD_REQUEST, "incomplete-body", "The body did not arrive whole.", detail)
 }

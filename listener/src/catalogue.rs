@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::SystemTime;
 
+use input::{Fault, Manifest, Rows};
 use jobs::job::{is_template_name, shortened};
-use jsonschema::{Draft, Validator};
-use serde_json::Value;
+use jsonschema::Validator;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
 /// How many violations are told; data with more has one mistake many times.
 const MAX_VIOLATIONS: usize = 1_000;
@@ -17,7 +19,7 @@ const MAX_VIOLATIONS: usize = 1_000;
 /// How much of a violation's text is told, in characters: it may quote the data.
 const MAX_DETAIL_CHARS: usize = 400;
 
-/// A folder of templates, each a folder `{name}/` with `main.typ`, `schema.json` and `sample.json`.
+/// A folder of templates, each a folder `{name}/` with `main.typ`, `schema.json`, `sample.json` and `template.json`.
 #[derive(Debug)]
 pub struct Catalogue {
     folder: PathBuf,
@@ -33,8 +35,10 @@ pub struct Template {
     pub schema: Option<Value>,
     /// Data that fits.
     pub sample: Option<Value>,
+    /// What part of the data may be uploaded as rows; none where there is no manifest that says so.
+    pub rows: Option<Rows>,
     validator: Option<Validator>,
-    modified: [Option<SystemTime>; 2],
+    modified: [Option<SystemTime>; 3],
 }
 
 /// One place where data breaks a schema.
@@ -64,6 +68,14 @@ pub enum Unusable {
         path: PathBuf,
         /// What is wrong, with line and column.
         source: serde_json::Error,
+    },
+    /// What the manifest says and what the schema says do not go together.
+    #[error("{path} does not go with the schema: {reason}")]
+    Manifest {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
     },
     /// A schema is not one.
     #[error("{path} is not a JSON Schema: {reason}")]
@@ -120,13 +132,24 @@ impl Template {
         let modified = modified(folder);
         let schema = read_json(&folder.join("schema.json"))?;
         let validator = schema.as_ref().map(validator).transpose();
+        let manifest = folder.join("template.json");
+        let rows = read_json::<Manifest>(&manifest)?.and_then(|it| it.rows);
+        let rows = rows.map(|rows| Rows::new(rows, schema.as_ref())).transpose();
         Ok(Self {
             name: name.to_owned(),
+            rows: rows.map_err(|reason| Unusable::Manifest { path: manifest, reason })?,
             validator: validator.map_err(|reason| Unusable::Schema { path: folder.join("schema.json"), reason })?,
             schema,
             sample: read_json(&folder.join("sample.json"))?,
             modified,
         })
+    }
+
+    /// Every place where data whose rows are elsewhere breaks the template's schema; pointers start with `prefix`.
+    pub fn violations_of_rest(&self, rest: &Map<String, Value>, prefix: &str) -> Vec<Violation> {
+        let faults = self.rows.as_ref().map(|rows| rows.faults_of_rest(rest, true)).unwrap_or_default();
+        let violation = |Fault { pointer, detail, .. }| Violation { pointer: format!("{prefix}{pointer}"), detail };
+        faults.into_iter().map(violation).collect()
     }
 
     /// Every place where `data` breaks the template's schema; pointers start with `prefix`.
@@ -137,11 +160,7 @@ impl Template {
 
 /// A checker of this schema, or what is wrong with the schema.
 pub(crate) fn validator(schema: &Value) -> Result<Validator, String> {
-    jsonschema::options()
-        .with_draft(Draft::Draft202012)
-        .should_validate_formats(true)
-        .build(schema)
-        .map_err(|error| error.to_string())
+    input::validator(schema)
 }
 
 pub(crate) fn violations(validator: &Validator, data: &Value, prefix: &str) -> Vec<Violation> {
@@ -154,11 +173,12 @@ pub(crate) fn violations(validator: &Validator, data: &Value, prefix: &str) -> V
         .collect()
 }
 
-fn modified(folder: &Path) -> [Option<SystemTime>; 2] {
-    ["schema.json", "sample.json"].map(|file| fs::metadata(folder.join(file)).and_then(|it| it.modified()).ok())
+fn modified(folder: &Path) -> [Option<SystemTime>; 3] {
+    ["schema.json", "sample.json", "template.json"]
+        .map(|file| fs::metadata(folder.join(file)).and_then(|it| it.modified()).ok())
 }
 
-fn read_json(path: &Path) -> Result<Option<Value>, Unusable> {
+fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Unusable> {
     match fs::read(path) {
         Ok(bytes) => {
             let json = serde_json::from_slice(&bytes);

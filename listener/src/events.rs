@@ -15,6 +15,7 @@ use futures_util::{StreamExt, stream};
 use jobs::event::{Event, EventId, events};
 use jobs::{Job, JobId, Status, Unavailable};
 use serde::Serialize;
+use tokio::time::Instant;
 use utoipa::{IntoResponses, ToSchema};
 
 use crate::base_url::base_url;
@@ -60,15 +61,15 @@ pub(crate) struct Follower {
     job: Job,
     last: Option<EventId>,
     untold: VecDeque<Event>,
-    /// Whether this answer has told anything.
-    told: bool,
+    /// When the caller must come back for more.
+    ends_at: Option<Instant>,
 }
 
 /// What happens to a job, as it happens.
 ///
 /// Server-Sent Events `queued`, `running`, `completed` and `failed`, each with the job as its data. The stream begins
-/// with what has happened already and ends with the job; where answers are passed on only when they are whole, as on
-/// AWS, it ends with what is new. A client takes it up again by `Last-Event-ID`, as browsers do by themselves.
+/// with what has happened already and ends with the job, or before that where answers have to end, as on AWS. A client
+/// takes it up again by `Last-Event-ID`, as browsers do by themselves.
 #[utoipa::path(
     get,
     path = "/jobs/{id}/events",
@@ -125,7 +126,8 @@ impl Follower {
     /// Follows `job` from the event after `last`, or from its beginning.
     pub(crate) fn new(listener: Arc<Listener>, job: Job, last: Option<EventId>) -> Self {
         let untold = events(&job, last).into();
-        Self { listener, job, last, untold, told: false }
+        let ends_at = listener.longest_stream.map(|longest| Instant::now() + longest);
+        Self { listener, job, last, untold, ends_at }
     }
 
     /// Whether there is nothing to tell, and never will be.
@@ -135,29 +137,28 @@ impl Follower {
 
     /// The next event; nothing once the last was told, or when the caller must come back for more.
     pub(crate) async fn next(&mut self) -> Option<Event> {
-        if self.untold.is_empty() {
-            // Where answers are collected, one tells what there is and ends.
-            if self.is_done() || (self.told && self.listener.longest_stream.is_some()) {
-                return None;
-            }
-            if let Err(error) = self.wait().await {
-                tracing::error!(%error, job_id = %self.job.id, "broke off a stream of events");
-                return None;
-            }
+        if !self.job.status.is_final()
+            && let Err(error) = self.wait().await
+        {
+            tracing::error!(%error, job_id = %self.job.id, "broke off a stream of events");
+            return None;
         }
         let event = self.untold.pop_front()?;
-        (self.last, self.told) = (Some(event.id), true);
+        self.last = Some(event.id);
         Some(event)
     }
 
     /// Waits for events; there are none if the job is gone or the stream's time is over.
     async fn wait(&mut self) -> Result<(), Unavailable> {
         while self.untold.is_empty() {
-            let look = self.listener.longest_stream.unwrap_or(LOOK);
-            let Some(job) = self.listener.jobs.changed(&self.job, look).await? else { break };
+            let left = self.ends_at.map_or(LOOK, |end| end.saturating_duration_since(Instant::now()));
+            if left.is_zero() {
+                break;
+            }
+            let Some(job) = self.listener.jobs.changed(&self.job, left.min(LOOK)).await? else { break };
             self.untold = events(&job, self.last).into();
             self.job = job;
-            if self.listener.longest_stream.is_some() || self.job.status.is_final() {
+            if self.job.status.is_final() {
                 break;
             }
         }

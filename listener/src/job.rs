@@ -10,8 +10,9 @@ use axum::http::header::{CACHE_CONTROL, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, TimeDelta, Utc};
-use jobs::{Job, JobId, LinkSigner, Status};
+use jobs::{Job, JobId, LinkSigner, Status, Webhook};
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 use utoipa::{IntoParams, IntoResponses, ToSchema};
 
 use crate::base_url::base_url;
@@ -58,7 +59,8 @@ impl Answer {
 
     /// The same, with what signs the link and how long it works from the moment the job was accepted.
     pub(crate) fn signed(links: &LinkSigner, retention: TimeDelta, job: Job, base_url: &str) -> Self {
-        let job = Job { notified_at: None, ..job };
+        let webhook = job.webhook.or_else(|| job.notify.webhook.as_ref().map(Webhook::pending));
+        let job = Job { notified_at: None, webhook, ..job };
         if job.status != Status::Completed {
             return Self { job, report_url: None, link: None, link_expires_at: None };
         }
@@ -111,6 +113,10 @@ const MAX_WAIT_SECONDS: u64 = 60;
                 ("running" = (value = json!(example::answer(Status::Running)))),
                 ("completed" = (value = json!(example::answer(Status::Completed)))),
                 ("failed" = (value = json!(example::answer(Status::Failed)))),
+                ("misfit" = (
+                    summary = "Its upload does not fit its template.",
+                    value = json!(example::misfit()),
+                )),
             )
         ),
         JobRefusals,
@@ -126,7 +132,7 @@ pub(crate) async fn job(
     let mut job = find(&listener, id).await?;
     let wait = asked.or_else(|| preferred_wait(&headers)).filter(|_| !job.status.is_final());
     if let Some(wait) = wait {
-        job = listener.jobs.changed(&job, wait.min(listener.longest_wait)).await?.ok_or_else(unknown)?;
+        job = changed(&listener, job, wait.min(listener.longest_wait)).await?;
     }
     let ended = job.status.is_final();
     let answer = Answer::new(&listener, job, &base_url(&listener, &headers));
@@ -138,6 +144,19 @@ pub(crate) async fn job(
         response.headers_mut().insert("preference-applied", HeaderValue::from_static("wait"));
     }
     Ok(response)
+}
+
+/// The job once it stands otherwise, or after `wait`. How far its run is does not count: that would end every wait.
+async fn changed(listener: &Listener, seen: Job, wait: Duration) -> Result<Job, Problem> {
+    let state = |job: &Job| (job.status, job.attempts, job.retries);
+    let (end, mut job) = (Instant::now() + wait, seen.clone());
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        job = listener.jobs.changed(&job, left).await?.ok_or_else(unknown)?;
+        if state(&job) != state(&seen) || Instant::now() >= end {
+            return Ok(job);
+        }
+    }
 }
 
 struct JobRefusals;

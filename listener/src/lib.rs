@@ -2,8 +2,8 @@
 //!
 //! [`Listener::router`] is the whole of it, and the same on AWS Lambda (`main.rs`) and on one machine (the
 //! `pressrun` package). One file an endpoint: `append_queue`, `job`, `events`, `list`, `openapi`, `page`,
-//! `report`, `retry`, `socket`, `templates`; each handler says what it takes and answers. Whatever goes wrong is a
-//! [`Problem`].
+//! `report`, `retry`, `socket`, `templates`, `uploads`; each handler says what it takes and answers. Whatever goes
+//! wrong is a [`Problem`].
 
 mod access;
 mod append_queue;
@@ -11,17 +11,22 @@ mod base_url;
 mod body;
 pub mod catalogue;
 mod events;
+#[cfg(feature = "lambda")]
+pub mod gateway;
 mod idempotency;
 mod job;
 mod list;
 mod openapi;
 mod page;
 mod problem;
+mod protocol;
 mod report;
 mod request;
 mod retry;
 mod socket;
 mod templates;
+mod uploaded;
+mod uploads;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +36,7 @@ use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use chrono::TimeDelta;
 use jobs::job::now;
-use jobs::{Job, JobStore, LinkSigner, ObjectStore, Queue, Terms};
+use jobs::{Destinations, Job, JobStore, LinkSigner, ObjectStore, Queue, Terms};
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -52,7 +57,7 @@ pub struct Listener {
     pub catalogue: Catalogue,
     /// The bearer token callers must show; where there is none, everybody is let in.
     pub token: Option<String>,
-    /// Checks the links in mails.
+    /// Signs and checks links: those in mails, and those that uploads are put to.
     pub links: LinkSigner,
     /// How long jobs and reports are kept.
     pub retention: TimeDelta,
@@ -62,11 +67,13 @@ pub struct Listener {
     pub max_data_bytes: u64,
     /// How long a caller may wait for a change.
     pub longest_wait: Duration,
-    /// How long a stream of events may go on before the caller must take it up again: for a host that passes answers on
-    /// only when they are whole. As long as the job where absent.
+    /// How long a stream of events may go on before the caller must take it up again: for a host that stops long answers.
+    /// As long as the job where absent.
     pub longest_stream: Option<Duration>,
     /// Where reports are fetched from if not from here, such as `https://bucket.s3.eu-central-1.amazonaws.com`.
     pub reports_origin: Option<String>,
+    /// Where webhooks may go.
+    pub webhooks: Destinations,
     /// Where callers reach this listener, without a slash at the end; taken from each request where absent.
     pub public_url: Option<String>,
 }
@@ -101,12 +108,14 @@ fn guarded() -> OpenApiRouter<Arc<Listener>> {
         .routes(routes!(retry::retry))
         .routes(routes!(templates::list))
         .routes(routes!(templates::one))
+        .routes(routes!(uploads::begin))
 }
 
 /// The calls that anybody may make.
 fn open() -> OpenApiRouter<Arc<Listener>> {
     OpenApiRouter::new()
         .routes(routes!(report::by_link))
+        .routes(routes!(uploads::put))
         .routes(routes!(healthz))
         .routes(routes!(openapi::openapi_json))
         .routes(routes!(page::html))
@@ -126,7 +135,12 @@ async fn healthz() -> &'static str {
 }
 
 async fn unknown_path() -> Problem {
-    let detail = format!("The calls are: {}.", openapi::calls().join(", "));
+    nothing_here(&openapi::calls())
+}
+
+/// There is nothing at a path; at others there are these calls.
+fn nothing_here(calls: &[String]) -> Problem {
+    let detail = format!("The calls are: {}.", calls.join(", "));
     Problem::new(StatusCode::NOT_FOUND, "unknown-path", "There is nothing at this path.", detail)
 }
 

@@ -23,8 +23,9 @@ pub(crate) use refusals::{Defect, Responses, guarded_refusals, refusals};
         title = "Pressrun",
         description = "Queue a report, get a PDF.\n\n\
             `POST /append_queue` takes a template's name and data, and answers 202 with a job once it cannot be lost \
-            any more. `GET /jobs/{id}` tells where it stands, at once or when it changes; so do a stream of events and a \
-            WebSocket. A job that has completed has a report, and a link to it that needs no token.\n\n\
+            any more; data that is too large for a request is uploaded first, by way of `POST /uploads`. \
+            `GET /jobs/{id}` tells where it stands, at once or when it changes; so do a stream of events and a \
+            WebSocket, and a webhook tells of its end. A job that has completed has a report, and a link to it that needs no token.\n\n\
             Every error is an RFC 9457 problem, whose `type` does not change. A method that a path does not take is \
             answered with 405, `wrong-method`, and what is under no path of this document with 404, `unknown-path`.",
     ),
@@ -78,10 +79,11 @@ pub(crate) async fn openapi_json(State(listener): State<Arc<Listener>>) -> impl 
     ([(CONTENT_TYPE, "application/json")], document.to_string())
 }
 
-/// The methods and paths of all calls, but not of the page.
+/// The methods and paths of all calls, but not of the page, nor the one that is made with a URL of `POST /uploads` and
+/// only where uploads do not go to a bucket.
 pub(crate) fn calls() -> Vec<String> {
     let paths = DOCUMENT["paths"].as_object().into_iter().flatten();
     let calls = paths.flat_map(|(path, item)| item.as_object().into_iter().flatten().map(move |call| (path, call)));
-    let calls = calls.filter(|(_, (_, call))| call["tags"][0] != "page");
+    let calls = calls.filter(|(path, (_, call))| call["tags"][0] != "page" && *path != "/uploads/{id}");
     calls.map(|(path, (method, _))| format!("{} {path}", method.to_uppercase())).collect()
 }

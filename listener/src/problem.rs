@@ -120,6 +120,7 @@ pub(crate) fn schema() -> Value {
             "line": {"description": "Where JSON is malformed: the line, from 1.", "type": "integer"},
             "column": {"description": "Where JSON is malformed: the column, from 1.", "type": "integer"},
             "limit_bytes": {"description": "What a body or data may have at most.", "type": "integer"},
+            "bytes": {"description": "The size that an upload was begun with.", "type": "integer"},
             "errors": {
                 "description": "Each violation of a schema, a thousand at most.",
                 "type": "array",

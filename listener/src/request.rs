@@ -4,10 +4,11 @@ use std::sync::LazyLock;
 
 use axum::http::StatusCode;
 use jobs::announcement::MAX_SUBJECT_CHARS;
+use jobs::destination::MAX_URL_CHARS;
 use jobs::job::PDF_STANDARDS;
-use jobs::{Notify, Options};
+use jobs::{Destinations, Notify, Options, UploadId};
 use jsonschema::Validator;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
@@ -21,8 +22,12 @@ use crate::catalogue::{self, Violation};
 pub(crate) struct Request {
     /// The template's name.
     pub(crate) template: String,
-    /// What goes into it.
-    pub(crate) data: Value,
+    /// What goes into it, or what an upload leaves of that.
+    #[serde(default, deserialize_with = "present")]
+    pub(crate) data: Option<Value>,
+    /// The upload that the data is in, or its rows.
+    #[serde(default)]
+    pub(crate) input: Option<UploadId>,
     /// How the report is to be made.
     #[serde(default)]
     pub(crate) options: Options,
@@ -31,20 +36,39 @@ pub(crate) struct Request {
     pub(crate) notify: Notify,
 }
 
+/// JSON's `null` is data like any other.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
+}
+
 static SHAPE: LazyLock<Validator> = LazyLock::new(|| {
-    catalogue::validator(&schema()).unwrap_or_else(|error| unreachable!("the request's own schema: {error}"))
+    catalogue::validator(&shape()).unwrap_or_else(|error| unreachable!("the request's own schema: {error}"))
 });
 
 /// What a request must look like, as JSON Schema 2020-12: it is checked against this, and the OpenAPI document has it.
 pub(crate) fn schema() -> Value {
+    let mut schema = shape();
+    schema["anyOf"] = json!([{"required": ["data"]}, {"required": ["input"]}]);
+    schema
+}
+
+/// All of it but that there is data or an upload: [`violations_of_input`] has better words for that.
+fn shape() -> Value {
     json!({
         "description": "A report to make.",
         "type": "object",
-        "required": ["template", "data"],
+        "required": ["template"],
         "additionalProperties": false,
         "properties": {
             "template": {"description": "The template's name.", "type": "string"},
-            "data": {"description": "What goes into it: whatever fits the template's schema."},
+            "data": {
+                "description": "What goes into it: whatever fits the template's schema. With an `input` of rows, the \
+                                other data; with one that is JSON, nothing.",
+            },
+            "input": {
+                "description": "The upload that the data is in, or the rows of it: the `id` of POST /uploads.",
+                "type": "string",
+            },
             "options": {
                 "description": "How the report is to be made.",
                 "type": "object",
@@ -79,6 +103,13 @@ pub(crate) fn schema() -> Value {
                         "uniqueItems": true,
                         "items": {"type": "string", "pattern": "^[!-+\\--~]{1,64}$"},
                     },
+                    "webhook": {
+                        "description": "An https URL of yours that is told of the end, as Standard Webhooks has it. \
+                                        The server may take certain hosts only; one that it does not take is a \
+                                        violation at `/notify/webhook`.",
+                        "type": "string",
+                        "maxLength": MAX_URL_CHARS,
+                    },
                 },
             },
         },
@@ -96,18 +127,32 @@ impl PartialSchema for Request {
 
 impl Request {
     /// Reads a request, or names everything that is wrong with its shape.
-    pub(crate) fn from_json(body: Value) -> Result<Self, Problem> {
+    pub(crate) fn from_json(body: Value, webhooks: &Destinations) -> Result<Self, Problem> {
         let mut violations = catalogue::violations(&SHAPE, &body, "");
+        violations.extend(violations_of_input(&body));
         if violations.is_empty() {
             let request: Self = serde_json::from_value(body).map_err(|error| {
                 Invalid::Request.problem(&[Violation { pointer: String::new(), detail: error.to_string() }])
             })?;
             violations.extend(contradiction(&request.options));
+            violations.extend(refused(&request.notify, webhooks));
             if violations.is_empty() {
                 return Ok(request);
             }
         }
         Err(Invalid::Request.problem(&violations))
+    }
+}
+
+/// What the shape of a request does not say: it has data or names an upload, and names it as it is called.
+fn violations_of_input(body: &Value) -> Option<Violation> {
+    let violation = |pointer: &str, detail: String| Some(Violation { pointer: pointer.into(), detail });
+    match body.get("input") {
+        None if body.is_object() && body.get("data").is_none() => {
+            violation("", "\"data\" is a required property, unless \"input\" names an upload".into())
+        }
+        None => None,
+        Some(input) => violation("/input", input.as_str()?.parse::<UploadId>().err()?.to_string()),
     }
 }
 
@@ -119,6 +164,12 @@ fn contradiction(options: &Options) -> Option<Violation> {
         pointer: "/options/tagged".into(),
         detail: format!("{standard} is an accessible standard and needs tags: leave `tagged` out, or make it true"),
     })
+}
+
+/// A webhook that may not go where it is to go.
+fn refused(notify: &Notify, webhooks: &Destinations) -> Option<Violation> {
+    let refused = webhooks.parse(notify.webhook.as_ref()?).err()?;
+    Some(Violation { pointer: "/notify/webhook".into(), detail: refused.to_string() })
 }
 
 /// What it is that breaks a schema.

@@ -6,7 +6,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
-use jobs::{Job, JobId, Message, Status, Unavailable};
+use jobs::{Job, JobId, Message, Status, Unavailable, UploadFormat};
 use serde_json::Value;
 use utoipa::IntoResponses;
 
@@ -23,6 +23,8 @@ enum Input {
     Kept(Value),
     /// Parked in the object store.
     Parked,
+    /// All in an upload.
+    Uploaded,
     /// Nowhere any more.
     Gone,
 }
@@ -59,7 +61,7 @@ pub(crate) async fn retry(
     }
     let data = match input(&listener, &job).await? {
         Input::Kept(data) => Some(data),
-        Input::Parked => None,
+        Input::Parked | Input::Uploaded => None,
         Input::Gone if job.status == Status::Failed => return Err(input_not_kept()),
         Input::Gone => return Err(not_failed(&job)),
     };
@@ -81,6 +83,14 @@ impl IntoResponses for RetryRefusals {
 }
 
 async fn input(listener: &Listener, job: &Job) -> Result<Input, Unavailable> {
+    if let Some(upload) = job.input {
+        if listener.objects.size(&upload.key()).await?.is_none() {
+            return Ok(Input::Gone);
+        }
+        if upload.format() == UploadFormat::Json {
+            return Ok(Input::Uploaded);
+        }
+    }
     if let Some(data) = listener.jobs.kept_input(job.id).await? {
         return Ok(Input::Kept(data));
     }
@@ -95,6 +105,7 @@ fn not_failed(job: &Job) -> Problem {
 }
 
 fn input_not_kept() -> Problem {
-    let detail = "Its message was lost before it could be kept. Queue the report anew with POST /append_queue.";
+    let detail = "Its message was lost before it could be kept, or its upload is kept no longer. Queue the report anew \
+                  with POST /append_queue.";
     Problem::new(StatusCode::CONFLICT, "input-not-kept", "The job's data was not kept.", detail)
 }

@@ -1,7 +1,4 @@
-//! `GET /ws`: requests, their answers and their jobs' events, all over one WebSocket (RFC 6455).
-//!
-//! A client sends what it would POST to `/append_queue` and gets the same answer, then the job's events. It sends
-//! `{"subscribe": "{job id}"}` for the events of a job that it knows, with `"last_event_id"` for those after that one.
+//! `GET /ws`: requests, their answers and their jobs' events, all over one WebSocket (RFC 6455), as `protocol` says.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,23 +8,19 @@ use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use jobs::event::{Event, EventId};
-use jobs::{Job, JobId};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use jobs::Job;
+use jobs::event::EventId;
+use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use utoipa::IntoResponses;
 
-use crate::append_queue::{Acceptance, submit};
 use crate::base_url::base_url;
-use crate::body::{MAX_BODY_BYTES, malformed};
-use crate::catalogue::Violation;
+use crate::body::MAX_BODY_BYTES;
 use crate::events::Follower;
-use crate::job::{Answer, find_by_id, unknown};
 use crate::openapi::{Responses, guarded_refusals};
-use crate::request::Invalid;
+use crate::protocol::{self, Granted, broken_off, frame};
 use crate::{Listener, Problem};
 
 /// How often a client is asked whether it is still there.
@@ -42,14 +35,6 @@ const WAITING_FRAMES: usize = 64;
 /// How many jobs one connection may follow at a time.
 const MAX_FOLLOWED: usize = 1_000;
 
-/// What a client sends besides requests.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Subscription {
-    subscribe: String,
-    last_event_id: Option<String>,
-}
-
 /// One client.
 struct Client {
     listener: Arc<Listener>,
@@ -61,10 +46,10 @@ struct Client {
 
 /// Everything over one connection.
 ///
-/// A WebSocket, which OpenAPI cannot describe; of `pressrun serve` only. Send what you would POST to `/append_queue`,
-/// and get the same answer and then frames like `{"event": "completed", "id": "0.1.2", "job": {…}, "link": "…"}`; send
-/// `{"subscribe": "<job id>"}`, with `"last_event_id"` if you like, for the events of a job that you know. Problems
-/// come as frames too.
+/// A WebSocket, which OpenAPI cannot describe; on AWS, at the address that `terraform output websocket_url` names. Send
+/// what you would POST to `/append_queue`, and get the same answer and then frames like
+/// `{"event": "completed", "id": "0.1.2", "job": {…}, "link": "…"}`; send `{"subscribe": "<job id>"}`, with
+/// `"last_event_id"` if you like, for the events of a job that you know. Problems come as frames too.
 #[utoipa::path(
     get,
     path = "/ws",
@@ -83,7 +68,9 @@ pub(crate) async fn socket(
 }
 
 fn no_websocket(reason: &str) -> Problem {
-    let detail = format!("{reason}. Use a WebSocket client, and `pressrun serve`.");
+    let detail = format!(
+        "{reason}. Use a WebSocket client; on AWS, with the address that `terraform output websocket_url` names."
+    );
     Problem::new(StatusCode::BAD_REQUEST, "websocket-expected", "This path speaks WebSocket only.", detail)
 }
 
@@ -147,21 +134,9 @@ impl Client {
         if self.followers.len() >= MAX_FOLLOWED {
             return Err(too_many());
         }
-        let body: Value = serde_json::from_str(text).map_err(|error| malformed(&error))?;
-        if body.get("subscribe").is_none() {
-            let job = submit(&self.listener, body, None).await?;
-            let answer = json!(Acceptance::new(&job, &self.base_url));
-            self.follow(job, None);
-            return Ok(answer);
-        }
-        let asked: Subscription = serde_json::from_value(body).map_err(|error| {
-            let detail = format!("{error}; a subscription is {{\"subscribe\": \"<job id>\"}}");
-            Invalid::Request.problem(&[Violation { pointer: String::new(), detail }])
-        })?;
-        let id: JobId = asked.subscribe.parse().map_err(|_| unknown())?;
-        let job = find_by_id(&self.listener, id).await?;
-        self.follow(job, asked.last_event_id.and_then(|id| id.parse().ok()));
-        Ok(json!({ "subscribed": id }))
+        let Granted { answer, job, last } = protocol::take(&self.listener, &self.base_url, text).await?;
+        self.follow(job, last);
+        Ok(answer)
     }
 
     fn follow(&mut self, job: Job, last: Option<EventId>) {
@@ -180,26 +155,6 @@ impl Client {
             }
         });
     }
-}
-
-/// An event, with the link that needs no token once there is a report.
-fn frame(listener: &Listener, event: Event, base_url: &str) -> Value {
-    let Event { id, job } = event;
-    let mut frame = json!({ "event": job.status, "id": id.to_string() });
-    let answer = Answer::new(listener, job, base_url);
-    if let Some(link) = answer.link() {
-        frame["link"] = link.into();
-    }
-    frame["job"] = serde_json::to_value(answer).unwrap_or_default();
-    frame
-}
-
-/// Told in place of the events that do not come.
-fn broken_off(id: JobId) -> Value {
-    let detail = "The job's record could not be read, or is kept no longer. Subscribe to the job again.";
-    let title = "The job cannot be followed any more.";
-    let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", title, detail);
-    problem.with("job_id", id.to_string()).to_json()
 }
 
 fn too_many() -> Problem {

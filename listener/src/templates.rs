@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use input::RowsDeclaration;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::{IntoResponses, ToSchema};
@@ -32,6 +33,8 @@ pub(crate) struct Shown {
     schema: Option<Value>,
     /// Data that fits; null where there is none.
     sample: Option<Value>,
+    /// The part of the data that may be uploaded as rows; null where there is none.
+    rows: Option<RowsDeclaration>,
 }
 
 /// The names of all templates.
@@ -55,7 +58,7 @@ impl IntoResponses for ListRefusals {
     }
 }
 
-/// One template's schema and sample.
+/// One template's schema, sample and rows.
 #[utoipa::path(
     get,
     path = "/templates/{name}",
@@ -71,7 +74,8 @@ pub(crate) async fn one(
     let name = name.map(|Path(name)| name).unwrap_or_default();
     let template = known(&listener.catalogue, &name)?;
     let (name, schema, sample) = (template.name.clone(), template.schema.clone(), template.sample.clone());
-    Ok(Json(Shown { name, schema, sample }))
+    let rows = template.rows.as_ref().map(|rows| rows.declaration().clone());
+    Ok(Json(Shown { name, schema, sample, rows }))
 }
 
 struct OneRefusals;

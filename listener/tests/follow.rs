@@ -170,16 +170,25 @@ async fn a_stream_of_an_unknown_job_is_404() {
 }
 
 #[tokio::test]
-async fn where_answers_are_collected_a_stream_ends_with_what_is_new() {
+async fn a_stream_whose_time_is_over_ends_and_is_taken_up_again() {
     let short = Some(Duration::from_millis(300));
     let bench = Bench::with(|listener| Listener { longest_stream: short, ..listener }).await;
     let (job, owner) = bench.running().await;
     assert_eq!(Events::open(&bench, &job, None).await.names().await, ["queued", "running"]);
     assert_eq!(Events::open(&bench, &job, Some("0.1.0")).await.names().await, Vec::<String>::new());
-    let (names, ()) = tokio::join!(
-        async { Events::open(&bench, &job, Some("0.1.0")).await.names().await },
-        fail(&bench, &job, owner)
-    );
+    fail(&bench, &job, owner).await;
+    assert_eq!(Events::open(&bench, &job, Some("0.1.0")).await.names().await, ["failed"]);
+}
+
+#[tokio::test]
+async fn a_stream_with_time_left_goes_on_to_the_end() {
+    let bench = Bench::with(|listener| Listener { longest_stream: Some(LONG), ..listener }).await;
+    let (job, owner) = bench.running().await;
+    let mut events = Events::open(&bench, &job, None).await;
+    for expected in ["queued", "running"] {
+        assert_eq!(events.next().await.map(|(name, ..)| name).as_deref(), Some(expected));
+    }
+    let (names, ()) = tokio::join!(events.names(), fail(&bench, &job, owner));
     assert_eq!(names, ["failed"]);
 }
 

@@ -7,7 +7,7 @@ use axum::http::{Method, Request, StatusCode};
 use bench::{Bench, SCHEMA, add_template, good, post};
 use chrono::TimeDelta;
 use jobs::job::{PDF_STANDARDS, now};
-use jobs::{Failed, Failure, JobId, JobStore, LinkSigner, Message, ObjectStore, Queue};
+use jobs::{Destinations, Failed, Failure, JobId, JobStore, LinkSigner, Message, ObjectStore, Queue};
 use listener::{Listener, MAX_BODY_BYTES};
 use serde_json::{Value, json};
 
@@ -173,6 +173,52 @@ async fn options_and_notify_travel_with_the_message() {
         arrived.extend(message.options.pdf_standard);
     }
     assert_eq!(arrived, PDF_STANDARDS);
+}
+
+#[tokio::test]
+async fn a_webhook_travels_with_the_message_and_is_pending() {
+    let bench = Bench::new().await;
+    let mut body = good();
+    body["notify"] = json!({"webhook": "https://example.org/hook?a=b"});
+    let answer = bench.post(body.to_string()).await;
+    assert_eq!(answer.status, StatusCode::ACCEPTED);
+    let message = Message::decode(&bench.queued().await.expect("a message")).expect("ours");
+    assert_eq!(message.notify.webhook.as_deref(), Some("https://example.org/hook?a=b"));
+    let job = bench.get(&format!("/jobs/{}", message.id)).await.json();
+    let expected = json!({"url": "https://example.org/hook?a=b", "status": "pending", "attempts": 0});
+    assert_eq!(job["webhook"], expected);
+}
+
+#[tokio::test]
+async fn a_webhook_that_may_not_go_there_is_refused() {
+    let long = format!("https://example.org/{}", "x".repeat(2_048));
+    let refused =
+        ["", "hook", "http://example.org", "http://127.0.0.1", "https://a:b@example.org", "https://a.test/#x", &long];
+    let elsewhere = Bench::new().await;
+    let here = Bench::with(|listener| {
+        let hosts = "127.0.0.1, example.org".parse().expect("hosts");
+        Listener { webhooks: Destinations { hosts, loopback: true }, ..listener }
+    })
+    .await;
+    for (bench, refused) in
+        [(&elsewhere, &refused[..]), (&here, &["https://example.com", "http://127.0.0.2", "http://10.0.0.1"])]
+    {
+        for url in refused {
+            let mut body = good();
+            body["notify"] = json!({"webhook": url});
+            let answer = bench.post(body.to_string()).await;
+            assert_eq!(
+                (answer.status, answer.problem().as_str()),
+                (StatusCode::UNPROCESSABLE_ENTITY, "invalid-request"),
+                "{url}"
+            );
+            assert_eq!(answer.json()["errors"][0]["pointer"], "/notify/webhook", "{url}");
+        }
+        assert_eq!(bench.queued().await, None);
+    }
+    let mut body = good();
+    body["notify"] = json!({"webhook": "http://127.0.0.1:8080/hook"});
+    assert_eq!(here.post(body.to_string()).await.status, StatusCode::ACCEPTED);
 }
 
 #[tokio::test]

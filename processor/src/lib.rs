@@ -5,6 +5,7 @@
 //! [`Limits`].
 
 mod failure;
+mod input;
 mod limits;
 mod pipeline;
 mod press;

@@ -9,7 +9,7 @@ use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use chrono::TimeDelta;
 use jobs::aws::environment::{
     self, BUCKET, DATA_LIMIT, LINK_KEY, MAX_ATTEMPTS, MEMORY_LIMIT, OUTPUT_LIMIT, PAGE_LIMIT, PUBLIC_URL, QUEUE_URL,
-    RETENTION_DAYS, TABLE, TIME_LIMIT, TOPIC_ARN,
+    RETENTION_DAYS, TABLE, TIME_LIMIT, TOPIC_ARN, WEBHOOKS_URL,
 };
 use jobs::aws::{Bucket, DynamoStore, SqsQueue, Topic, sdk_config};
 use jobs::job::MEBIBYTE;
@@ -50,6 +50,7 @@ async fn serve() -> Result<(), Error> {
         closing: Closing {
             jobs: Arc::new(DynamoStore::new(&config, environment::required(TABLE)?)),
             notifier: Arc::new(Topic::new(&config, environment::required(TOPIC_ARN)?)),
+            webhooks: Arc::new(SqsQueue::new(&config, environment::required(WEBHOOKS_URL)?)),
             links: LinkSigner::new(environment::required(LINK_KEY)?.as_bytes()),
             public_url: environment::required(PUBLIC_URL)?,
             retention: TimeDelta::days(environment::parsed(RETENTION_DAYS)?.unwrap_or(30)),

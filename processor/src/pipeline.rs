@@ -11,6 +11,7 @@ use futures_util::FutureExt;
 use jobs::job::{now, shortened};
 use jobs::{
     Claim, Claimed, Closing, Content, Failed, Failure, Held, Job, Message, ObjectStore, Purpose, Terms, Unavailable,
+    UploadFormat, UploadId,
 };
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
@@ -18,6 +19,7 @@ use typesetter::{Options, OutputLimits, Report, Request, UnknownName};
 use uuid::Uuid;
 
 use crate::failure::{failure, failure_of_panic};
+use crate::input::{Upload, unpack};
 use crate::press::{Press, PressError};
 use crate::trouble::{Trouble, pause_after};
 
@@ -234,7 +236,10 @@ impl Run<'_> {
     async fn make_report(&self) -> Result<Report, Trouble> {
         let folder = tempfile::Builder::new().prefix("pressrun-").tempdir_in(&self.processor.work)?;
         let request = self.request(folder.path())?;
-        self.load(&request.data).await?;
+        match self.message.input {
+            Some(upload) => self.unpack(upload, folder.path(), &request).await?,
+            None => self.load(&request.data).await?,
+        }
         let time = self.processor.typesetting_time(self.deadline);
         let report = match self.processor.press.typeset(&request, time).await {
             // Waiting for a store ate the time; the next attempt has all of it.
@@ -275,6 +280,21 @@ impl Run<'_> {
         })
     }
 
+    /// Writes the job's data, which was uploaded, to the request's file.
+    async fn unpack(&self, id: UploadId, folder: &Path, request: &Request) -> Result<(), Trouble> {
+        let head = match (&self.message.data, id.format()) {
+            (Some(head), _) => Some(head.clone()),
+            (None, UploadFormat::Json) => None,
+            (None, UploadFormat::Ndjson | UploadFormat::Csv) => Some(serde_json::from_slice(&self.parked().await?)?),
+        };
+        let (key, file) = (id.key(), folder.join("upload"));
+        if !self.processor.closing.patience.insist(|| self.processor.objects.fetch(&key, &file)).await? {
+            return Err(missing(&key));
+        }
+        let (spool, limit) = (folder.join("rows.ndjson"), self.processor.press.limits().data_bytes);
+        unpack(Upload { id, file, head }, request.template.clone(), spool, request.data.clone(), limit).await
+    }
+
     /// Writes the job's data to `file`.
     async fn load(&self, file: &Path) -> Result<(), Trouble> {
         let bytes = match &self.message.data {
@@ -295,10 +315,7 @@ impl Run<'_> {
     async fn parked(&self) -> Result<Vec<u8>, Trouble> {
         let key = self.job.id.input_key();
         let found = self.processor.closing.patience.insist(|| self.processor.objects.get(&key)).await?;
-        found.ok_or_else(|| {
-            let detail = format!("There is no {key} in the object store. Queue the job again with its data.");
-            Trouble::Permanent(failure("input-missing", detail))
-        })
+        found.ok_or_else(|| missing(&key))
     }
 
     async fn complete(&self, report: &Report) -> Result<Verdict, Interrupted> {
@@ -322,4 +339,9 @@ impl Run<'_> {
             }
         }
     }
+}
+
+fn missing(key: &str) -> Trouble {
+    let detail = format!("There is no {key} in the object store. Queue the job again with its data.");
+    Trouble::Permanent(failure("input-missing", detail))
 }

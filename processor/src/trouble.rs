@@ -31,6 +31,12 @@ impl From<std::io::Error> for Trouble {
     }
 }
 
+impl From<serde_json::Error> for Trouble {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Transient(format!("read the job's parked data: {error}"))
+    }
+}
+
 impl From<PressError> for Trouble {
     fn from(error: PressError) -> Self {
         crate::failure_of(&error).map_or_else(|| Self::Transient(error.to_string()), Self::Permanent)

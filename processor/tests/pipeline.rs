@@ -7,9 +7,12 @@ use std::time::{Duration, Instant};
 use bench::{Bench, mail_count};
 use chrono::{DateTime, TimeDelta, Utc};
 use jobs::job::{MEBIBYTE, PDF_STANDARDS, now};
-use jobs::{Claim, Claimed, Failure, Job, JobId, JobStore, Message, ObjectStore, Options, Purpose, Status, Terms};
+use jobs::{
+    Claim, Claimed, Content, Failure, Job, JobId, JobStore, Message, ObjectStore, Options, Purpose, Queue, Status,
+    Terms, UploadFormat, UploadId, WebhookMessage,
+};
 use processor::{Limits, Verdict, title_of};
-use serde_json::json;
+use serde_json::{Value, json};
 use typesetter::PdfStandard;
 use uuid::Uuid;
 
@@ -52,6 +55,108 @@ async fn a_message_becomes_a_report_and_a_mail() {
     assert_eq!(job.bytes, Some(report.len() as u64));
     let mail = bench.mail(message.id, Status::Completed);
     assert!(mail.contains(&format!("https://press.test/r/{}?expires=", message.id)), "{mail}");
+}
+
+/// A template that prints its rows, with a schema and a manifest.
+fn template_with_rows(bench: &Bench) {
+    let folder = bench.processor.templates.join("rows");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let main = r#"#let data = json("/data.json")
+        #assert.eq(data.lines.map(line => line.qty).sum(default: 0), data.sum)"#;
+    let schema = json!({
+        "required": ["sum", "lines"],
+        "properties": {"lines": {"type": "array", "items": {"properties": {"qty": {"type": "integer", "minimum": 0}}}}},
+    });
+    for (file, text) in [
+        ("main.typ", main),
+        ("schema.json", &schema.to_string()),
+        ("template.json", r#"{"rows": {"field": "lines", "totals": ["qty"]}}"#),
+    ] {
+        std::fs::write(folder.join(file), text).expect("a file");
+    }
+}
+
+/// A message whose job has that text as its upload, if there is to be any, and that data beside it.
+async fn uploaded(bench: &Bench, format: UploadFormat, text: Option<&str>, data: Option<Value>) -> Message {
+    template_with_rows(bench);
+    let input = UploadId::new(format);
+    if let Some(text) = text {
+        let content = Content::Bytes(text.as_bytes());
+        bench.local.objects.put(&input.key(), format.content_type(), content).await.expect("the store answers");
+    }
+    let job = Job { input: Some(input), ..Job::queued(JobId::new(), "rows", now()) };
+    Message::new(&job, data)
+}
+
+#[tokio::test]
+async fn an_upload_becomes_the_data_in_every_format() {
+    let bench = Bench::new(&[]).await;
+    let sum = Some(json!({"sum": 3}));
+    for (format, text, data) in [
+        (UploadFormat::Json, r#"{"lines": [{"qty": 1}, {"qty": 2}], "sum": 3}"#, None),
+        (UploadFormat::Ndjson, "{\"qty\": 1}\n\n{\"qty\": 2}", sum.clone()),
+        (UploadFormat::Csv, "qty\r\n1\r\n2\r\n", sum),
+    ] {
+        let message = uploaded(&bench, format, Some(text), data).await;
+        assert_eq!(bench.process(&message).await, Verdict::Acknowledge);
+        let job = bench.job(message.id).await;
+        assert_eq!((job.status, job.input), (Status::Completed, message.input), "{format:?} {job:?}");
+        assert!(bench.report(message.id).await.is_some());
+    }
+}
+
+#[tokio::test]
+async fn an_upload_that_does_not_fit_fails_with_its_lines() {
+    let bench = Bench::new(&[]).await;
+    let text = "{\"qty\": 1}\n{\"qty\": -1}\n{\"qty\": 0.5}\n";
+    let message = uploaded(&bench, UploadFormat::Ndjson, Some(text), Some(json!({"sum": 0}))).await;
+    assert_eq!(bench.process(&message).await, Verdict::Acknowledge);
+    let failure = bench.job(message.id).await.error.expect("a failure has a reason");
+    assert_eq!(failure.name(), "invalid-data");
+    assert!(
+        failure.detail.contains("2 violations. The first, line 2, column 9, at /lines/1/qty: -1 is"),
+        "{failure:?}"
+    );
+    assert_eq!(failure.errors.iter().map(|it| it.line).collect::<Vec<_>>(), [Some(2), Some(3)]);
+    assert!(bench.mail(message.id, Status::Failed).contains("line 3, column 9, at /lines/2/qty"));
+
+    let message = uploaded(&bench, UploadFormat::Csv, None, Some(json!({"sum": 0}))).await;
+    assert_eq!(bench.process(&message).await, Verdict::Acknowledge);
+    assert_eq!(bench.job(message.id).await.error.expect("a reason").name(), "input-missing");
+}
+
+#[tokio::test]
+async fn uploaded_data_over_the_limit_is_not_put_together() {
+    let limits = Limits { data_bytes: 1_000, ..Limits::default() };
+    let bench = Bench::with_limits(&[], limits).await;
+    let text = "{\"qty\": 1}\n".repeat(200);
+    let message = uploaded(&bench, UploadFormat::Ndjson, Some(&text), Some(json!({"sum": 200}))).await;
+    assert_eq!(bench.process(&message).await, Verdict::Acknowledge);
+    assert_eq!(bench.job(message.id).await.error.expect("a reason").name(), "data-limit-exceeded");
+}
+
+#[tokio::test]
+async fn the_end_of_a_job_with_a_webhook_waits_for_the_courier() {
+    let bench = Bench::new(&[("hello", HELLO), ("broken", "#nothing")]).await;
+    for (template, status) in [("hello", Status::Completed), ("broken", Status::Failed)] {
+        let mut message = message(template);
+        message.notify.webhook = Some("https://example.org/hook".into());
+        assert_eq!(bench.process(&message).await, Verdict::Acknowledge);
+        let pushed = bench.local.webhooks.receive(Duration::ZERO, Duration::ZERO).await.expect("the queue answers");
+        let delivery = pushed.expect("an event");
+        bench.local.webhooks.acknowledge(&delivery.ticket).await.expect("the queue answers");
+        let told = WebhookMessage::decode(&delivery.body).expect("ours");
+        assert_eq!((told.id, told.status, told.url.as_str()), (message.id, status, "https://example.org/hook"));
+        let (job, data) = (bench.job(message.id).await, &told.event["data"]);
+        assert_eq!(told.event["type"], format!("job.{status}"));
+        assert_eq!((&data["attempts"], &data["finished_at"]), (&json!(1), &json!(job.finished_at)));
+        let link = data["link"].as_str().unwrap_or_default();
+        assert_eq!(link.starts_with("https://press.test/r/"), status == Status::Completed, "{data}");
+        assert_eq!(data["error"]["type"].is_string(), status == Status::Failed, "{data}");
+    }
+    assert_eq!(bench.process(&message("hello")).await, Verdict::Acknowledge);
+    let none = bench.local.webhooks.receive(Duration::ZERO, Duration::ZERO).await.expect("the queue answers");
+    assert_eq!(none, None, "nobody asked for it");
 }
 
 #[tokio::test]

@@ -119,6 +119,12 @@ impl CallerError {
                     eprintln!("{}\n", diagnostic.rendered);
                 }
             }
+            Self::Failed(failure) => {
+                eprintln!("error: {self}");
+                for violation in &failure.errors {
+                    eprintln!("  {violation}");
+                }
+            }
             _ => eprintln!("error: {self}"),
         }
         if let Some(advice) = self.advice() {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand};
 use jobs::job::{MEBIBYTE, is_template_name};
-use jobs::{JobId, Status};
+use jobs::{Hosts, JobId, Status};
 use lettre::message::{Mailbox, Mailboxes};
 use processor::Limits;
 use typesetter::{Format, PdfStandard};
@@ -53,6 +53,7 @@ Examples:
   pressrun render invoice
       The sample of the template `invoice`, as invoice.pdf.
   pressrun render invoice --data order.json -o order.pdf
+  pressrun render statement --data transactions.csv --head account.json
   jq .order big.json | pressrun render invoice --data - -o - > order.pdf
   pressrun render ./my-template --format png -o page.png
 
@@ -72,6 +73,8 @@ Examples:
       Queue the sample of the template `invoice`; print the job's id and where to ask for it.
   pressrun send invoice --data order.json -o order.pdf
       Wait for the report and write it.
+  pressrun send statement --data transactions.csv --head account.json -o statement.pdf
+      Upload the rows first.
   jq .order big.json | pressrun send invoice --data - -o - > order.pdf
   PRESSRUN_TOKEN=\"$SECRET\" pressrun send letter --url https://reports.example.org --wait
       Wait for the report and print a link to it.
@@ -143,6 +146,21 @@ pub(crate) struct Serve {
     pub(crate) limits: LimitOptions,
     #[command(flatten)]
     pub(crate) mail: MailOptions,
+    #[command(flatten)]
+    pub(crate) webhooks: WebhookOptions,
+}
+
+/// How callers' servers are told of ends.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Webhooks")]
+pub(crate) struct WebhookOptions {
+    /// Secrets that sign webhooks, each as whsec_…, separated by commas; made once and kept in DIR/webhook.secret
+    /// without one
+    #[arg(long, env = "PRESSRUN_WEBHOOK_SECRET", hide_env_values = true, value_name = "SECRETS")]
+    pub(crate) webhook_secret: Option<String>,
+    /// Hosts that webhooks may go to, such as example.com,*.example.org; any public address and this machine without one
+    #[arg(long, env = "PRESSRUN_WEBHOOK_HOSTS", value_name = "HOSTS", default_value = "", hide_default_value = true)]
+    pub(crate) webhook_hosts: Hosts,
 }
 
 /// The mail server that announcements go through; without one they are left in the outbox.
@@ -171,9 +189,13 @@ pub(crate) struct MailOptions {
 pub(crate) struct Render {
     /// A template's name, or the path of its folder
     pub(crate) template: String,
-    /// JSON file with the data, `-` for standard input; the template's sample unless said otherwise
+    /// JSON file with the data, `-` for standard input; the template's sample unless said otherwise. A .ndjson or .csv
+    /// file has the rows of the data
     #[arg(long, short, value_name = "FILE|-")]
     pub(crate) data: Option<PathBuf>,
+    /// JSON file with the data beside the rows, where --data has the rows
+    #[arg(long, value_name = "FILE", requires = "data")]
+    pub(crate) head: Option<PathBuf>,
     /// File to write, `-` for standard output; TEMPLATE.FORMAT unless said otherwise. Several pages of images get
     /// their number before the extension
     #[arg(long, short, value_name = "FILE|-")]
@@ -205,9 +227,13 @@ pub(crate) struct SendJob {
     /// A template's name
     #[arg(value_parser = template_name)]
     pub(crate) template: String,
-    /// JSON file with the data, `-` for standard input; the template's sample unless said otherwise
+    /// JSON file with the data, `-` for standard input; the template's sample unless said otherwise. A .ndjson or .csv
+    /// file has the rows of the data. Such a file, and a large one, is uploaded first
     #[arg(long, short, value_name = "FILE|-")]
     pub(crate) data: Option<PathBuf>,
+    /// JSON file with the data beside the rows, where --data has the rows
+    #[arg(long, value_name = "FILE", requires = "data")]
+    pub(crate) head: Option<PathBuf>,
     /// Subject of the mail that announces the report
     #[arg(long, value_name = "TEXT")]
     pub(crate) subject: Option<String>,

@@ -1,18 +1,20 @@
 //! A Pressrun server as its callers see it: its calls, made again while trouble may pass.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
-use jobs::{Job, JobId, Status};
+use jobs::{Job, JobId, Status, UploadFormat};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{RequestBuilder, Response, Url};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
+use tokio::io::AsyncReadExt;
 use uuid::Uuid;
 
 use crate::caller::{CallerError, Refusal, failed_to};
@@ -25,8 +27,17 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a server may be silent: longer than any [wait](LONG_POLL).
 const SILENCE: Duration = Duration::from_secs(60);
 
+/// How long an upload may take: its URL works no longer.
+const UPLOAD_LIFE: Duration = Duration::from_secs(3600);
+
+/// How much of a file is read at a time, in bytes.
+const PIECE_BYTES: usize = 256 * 1024;
+
 /// How long the server is asked to hold its answer about a job that does not change.
 const LONG_POLL: Duration = Duration::from_secs(30);
+
+/// The same for a running job: how far its run is, no server waits for.
+const SHORT_POLL: Duration = Duration::from_secs(1);
 
 /// How often a call is made again while trouble may pass.
 const RETRIES: usize = 4;
@@ -48,7 +59,17 @@ pub(crate) struct Client {
     calls: reqwest::Client,
     /// Follows redirects, on AWS to S3, and takes the token along to the same host only.
     downloads: reqwest::Client,
+    /// Sends no token, and may be silent for as long as an upload takes.
+    uploads: reqwest::Client,
     progress: Progress,
+}
+
+/// The answer to an upload that was begun.
+#[derive(Debug, Deserialize)]
+struct Upload {
+    id: String,
+    url: String,
+    headers: HashMap<String, String>,
 }
 
 /// The answer to a request that was queued.
@@ -113,8 +134,9 @@ impl Client {
         Ok(Self {
             base: server.url.clone(),
             token,
-            calls: http(Policy::none)?,
-            downloads: http(Policy::default)?,
+            calls: http(Policy::none, SILENCE)?,
+            downloads: http(Policy::default, SILENCE)?,
+            uploads: http(Policy::none, UPLOAD_LIFE)?,
             progress,
         })
     }
@@ -137,6 +159,44 @@ impl Client {
         self.insist(post).await
     }
 
+    /// Uploads a file; answers the upload's id.
+    pub(crate) async fn upload(&self, file: &Path, format: UploadFormat) -> Result<String, CallerError> {
+        let failed = || failed_to(format!("read {}", file.display()));
+        let bytes = std::fs::metadata(file).map_err(failed())?.len();
+        let url = self.url("/uploads");
+        let wanted = json!({ "content_type": format.content_type(), "bytes": bytes }).to_string();
+        let begin = || {
+            let request = self.calls.post(&url).header(CONTENT_TYPE, "application/json");
+            self.json(request.body(wanted.clone()), &url)
+        };
+        let upload: Upload = self.insist(begin).await?;
+        self.insist(|| self.put(&upload, file, bytes)).await?;
+        Ok(upload.id)
+    }
+
+    /// Puts a file where an upload goes. That URL needs no token, and may be another server's.
+    async fn put(&self, upload: &Upload, file: &Path, bytes: u64) -> Result<(), CallerError> {
+        let file = tokio::fs::File::open(file).await.map_err(failed_to(format!("read {}", file.display())))?;
+        let progress = self.progress.clone();
+        progress.uploaded(0, bytes);
+        let pieces = futures_util::stream::try_unfold((file, 0), move |(mut file, sent)| {
+            let progress = progress.clone();
+            async move {
+                let mut piece = Vec::with_capacity(PIECE_BYTES);
+                (&mut file).take(PIECE_BYTES as u64).read_to_end(&mut piece).await?;
+                let sent = sent + piece.len() as u64;
+                progress.uploaded(sent, bytes);
+                Ok::<_, std::io::Error>((!piece.is_empty()).then_some((piece, (file, sent))))
+            }
+        });
+        let mut request = self.uploads.put(&upload.url).body(reqwest::Body::wrap_stream(pieces));
+        for (name, value) in &upload.headers {
+            request = request.header(name, value);
+        }
+        let response = request.send().await.map_err(|source| self.unreachable(source))?;
+        self.checked(response, &upload.url).await.map(|_| ())
+    }
+
     /// A job as it stands.
     pub(crate) async fn job(&self, id: JobId) -> Result<Record, CallerError> {
         let url = self.url(&format!("/jobs/{id}"));
@@ -144,8 +204,9 @@ impl Client {
     }
 
     /// A job as soon as it changes, or after a while. A server may answer at once all the same.
-    pub(crate) async fn job_when_changed(&self, id: JobId) -> Result<Record, CallerError> {
-        let url = self.url(&format!("/jobs/{id}?wait={}", LONG_POLL.as_secs()));
+    pub(crate) async fn job_when_changed(&self, seen: &Job) -> Result<Record, CallerError> {
+        let wait = if seen.status == Status::Running { SHORT_POLL } else { LONG_POLL };
+        let url = self.url(&format!("/jobs/{}?wait={}", seen.id, wait.as_secs()));
         self.insist(|| self.json(self.calls.get(&url), &url)).await
     }
 
@@ -225,6 +286,10 @@ impl Client {
     async fn send(&self, request: RequestBuilder, url: &str) -> Result<Response, CallerError> {
         let headers: HeaderMap = self.token.iter().map(|token| (AUTHORIZATION, token.clone())).collect();
         let response = request.headers(headers).send().await.map_err(|source| self.unreachable(source))?;
+        self.checked(response, url).await
+    }
+
+    async fn checked(&self, response: Response, url: &str) -> Result<Response, CallerError> {
         let status = response.status();
         if !status.is_client_error() && !status.is_server_error() {
             return Ok(response);
@@ -255,13 +320,13 @@ impl Client {
 }
 
 /// A client with this policy. A machine without any certificates can still make calls without TLS.
-fn http(policy: fn() -> Policy) -> Result<reqwest::Client, CallerError> {
+fn http(policy: fn() -> Policy, silence: Duration) -> Result<reqwest::Client, CallerError> {
     let builder = || {
         reqwest::Client::builder()
             .redirect(policy())
             .user_agent(concat!("pressrun/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(SILENCE)
+            .read_timeout(silence)
             .referer(false)
     };
     let client = builder().build().or_else(|_| builder().tls_certs_only([]).build());

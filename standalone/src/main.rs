@@ -8,6 +8,7 @@ mod client;
 mod output;
 mod progress;
 mod render;
+mod rows;
 mod send;
 mod serve;
 mod show;

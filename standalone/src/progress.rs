@@ -9,7 +9,8 @@ use jobs::{Job, Status};
 const TICK: Duration = Duration::from_millis(100);
 
 const WAITING: &str = "{spinner} {msg} [{elapsed}]";
-const DOWNLOAD: &str = "{spinner} {msg} [{bar:30}] {bytes} of {total_bytes}";
+const SECTIONS: &str = "{spinner} {msg} [{bar:30}] {pos} of {len} sections [{elapsed}]";
+const TRANSFER: &str = "{spinner} {msg} [{bar:30}] {bytes} of {total_bytes}";
 
 /// Tells on standard error how far things are.
 #[derive(Clone)]
@@ -30,18 +31,44 @@ impl Progress {
         if job.status == Status::Running && job.attempts > 1 {
             words += &format!(", attempt {}", job.attempts);
         }
+        if let Some(progress) = &job.progress {
+            words += &format!(", {} of {} sections", progress.sections_done, progress.sections);
+        }
         if job.status.is_final() || self.bar.is_hidden() {
             self.say(&format!("{words:<10} after {:.1} s", self.began.elapsed().as_secs_f64()));
             words = "fetching the report".into();
+        }
+        match &job.progress {
+            Some(progress) => {
+                self.bar.set_style(style(SECTIONS));
+                self.bar.set_length(progress.sections.into());
+                self.bar.set_position(progress.sections_done.into());
+                words = format!("{} pages", progress.pages);
+            }
+            None => self.bar.set_style(style(WAITING)),
         }
         self.bar.set_message(words);
         self.bar.enable_steady_tick(TICK);
     }
 
+    /// Tells how much of an upload is there, in bytes.
+    pub(crate) fn uploaded(&self, bytes: u64, total: u64) {
+        if bytes == 0 {
+            self.bar.set_message("uploading");
+            self.bar.set_style(style(TRANSFER));
+            self.bar.set_length(total);
+        }
+        self.bar.set_position(bytes);
+        if bytes == total {
+            self.bar.set_style(style(WAITING));
+            self.bar.unset_length();
+        }
+    }
+
     /// Tells how much of a report is here, in bytes.
     pub(crate) fn downloaded(&self, bytes: u64, of: Option<u64>) {
         if let Some(total) = of.filter(|_| self.bar.length() != of) {
-            self.bar.set_style(style(DOWNLOAD));
+            self.bar.set_style(style(TRANSFER));
             self.bar.set_length(total);
         }
         self.bar.set_position(bytes);

@@ -6,15 +6,18 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use chrono::{DateTime, NaiveTime, Utc};
+use jobs::UploadFormat;
 use jobs::job::is_template_name;
 use listener::catalogue::{Template, Unusable, Violation};
 use processor::{Limits, Press, PressError, failure_of};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use typesetter::{Options, OutputLimits, Report, Request};
 
 use crate::cli::Render;
 use crate::output::place;
+use crate::rows::{self, RowsError};
+use crate::send::format_of_rows;
 
 /// Why there is no file. Each kind has an exit status of its own.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +26,11 @@ enum RenderError {
     Usage(String),
     #[error("{name} does not fit the schema of `{template}`")]
     Data { name: String, template: String, violations: Vec<Violation> },
+    /// The same for a file of rows.
+    #[error("{name} does not fit the schema of `{template}`")]
+    Rows { name: String, template: String, violations: Vec<jobs::Violation> },
+    #[error("{0}")]
+    Unusable(String),
     #[error("{name} is not JSON: {source}")]
     NotJson { name: String, source: serde_json::Error },
     #[error(transparent)]
@@ -46,20 +54,48 @@ pub(crate) fn render(options: Render) -> ExitCode {
 
 fn run(options: &Render) -> Result<(), RenderError> {
     let folder = template_folder(options)?;
-    let template = Template::read(&options.template, &folder)?;
-    let data = read_data(options, &folder)?;
-    let violations = template.violations(&data.json, "");
-    if !violations.is_empty() {
-        return Err(RenderError::Data { name: data.name, template: options.template.clone(), violations });
-    }
     let work = TempDir::with_prefix("pressrun-").map_err(failed_to("make a temporary folder"))?;
     let request = request(options, &folder, work.path())?;
-    fs::write(&request.data, data.json.to_string()).map_err(failed_to("write to the temporary folder"))?;
+    match options.data.as_deref().and_then(|path| Some((path, format_of_rows(path)?))) {
+        Some((path, format)) => put_together(options, path, format, &folder, &request.data)?,
+        None => copy_data(options, &folder, &request.data)?,
+    }
     let report = typeset(options, &request)?;
     for warning in &report.warnings {
         eprintln!("{warning}\n");
     }
     write(options, &folder, &report)
+}
+
+/// Checks the data and writes it where the template reads it.
+fn copy_data(options: &Render, folder: &Path, to: &Path) -> Result<(), RenderError> {
+    let template = Template::read(&options.template, folder)?;
+    if options.head.is_some() {
+        return Err(RenderError::Usage("--head goes with rows: name a .ndjson or .csv file with --data".into()));
+    }
+    let data = read_data(options, folder)?;
+    let violations = template.violations(&data.json, "");
+    if !violations.is_empty() {
+        return Err(RenderError::Data { name: data.name, template: options.template.clone(), violations });
+    }
+    fs::write(to, data.json.to_string()).map_err(failed_to("write to the temporary folder"))
+}
+
+/// Does the same with data whose rows are in a file of their own.
+fn put_together(
+    options: &Render,
+    path: &Path,
+    format: UploadFormat,
+    folder: &Path,
+    to: &Path,
+) -> Result<(), RenderError> {
+    let name = path.display().to_string();
+    let head = options.head.as_deref().map(read_json).transpose()?.map_or_else(|| json!({}), |head| head.json);
+    rows::put_together(path, format, head, folder, to).map_err(|error| match error {
+        RowsError::Invalid(violations) => RenderError::Rows { name, template: options.template.clone(), violations },
+        RowsError::Unusable(reason) => RenderError::Unusable(reason),
+        RowsError::Io(source) => failed_to(format!("read {name} into the temporary folder"))(source),
+    })
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -99,12 +135,20 @@ fn read_data(options: &Render, folder: &Path) -> Result<Data, RenderError> {
         }
         other => {
             let path = other.clone().unwrap_or_else(|| folder.join("sample.json"));
-            let name = path.display().to_string();
-            let bytes = fs::read(&path).map_err(failed_to(format!("read {name}")))?;
-            (name, bytes)
+            return read_json(&path);
         }
     };
-    match serde_json::from_slice(&bytes) {
+    parsed(name, &bytes)
+}
+
+fn read_json(path: &Path) -> Result<Data, RenderError> {
+    let name = path.display().to_string();
+    let bytes = fs::read(path).map_err(failed_to(format!("read {name}")))?;
+    parsed(name, &bytes)
+}
+
+fn parsed(name: String, bytes: &[u8]) -> Result<Data, RenderError> {
+    match serde_json::from_slice(bytes) {
         Ok(json) => Ok(Data { name, json }),
         Err(source) => Err(RenderError::NotJson { name, source }),
     }
@@ -195,6 +239,12 @@ fn print(error: &RenderError) {
                 eprintln!("  {pointer}: {}", violation.detail);
             }
         }
+        RenderError::Rows { violations, .. } => {
+            eprintln!("error: {error}:");
+            for violation in violations {
+                eprintln!("  {violation}");
+            }
+        }
         RenderError::Press(PressError::Typesetter(error)) if !error.diagnostics().is_empty() => {
             for diagnostic in error.diagnostics() {
                 eprintln!("{diagnostic}\n");
@@ -214,10 +264,10 @@ fn status_of(error: &RenderError) -> u8 {
         RenderError::Press(PressError::TimeLimit(_) | PressError::MemoryLimit(_))
         | RenderError::Press(PressError::Typesetter(Typesetter::OutputTooLarge { .. })) => 4,
         RenderError::Usage(_) | RenderError::Press(PressError::Typesetter(Typesetter::Options { .. })) => 2,
-        RenderError::Data { .. } | RenderError::NotJson { .. } => 3,
+        RenderError::Data { .. } | RenderError::Rows { .. } | RenderError::NotJson { .. } => 3,
         RenderError::Io { .. }
         | RenderError::Template(Unusable::Io { .. })
         | RenderError::Press(PressError::Unusable(_) | PressError::Typesetter(Typesetter::Io { .. })) => 5,
-        RenderError::Template(_) | RenderError::Press(_) => 1,
+        RenderError::Template(_) | RenderError::Unusable(_) | RenderError::Press(_) => 1,
     }
 }

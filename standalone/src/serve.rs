@@ -1,4 +1,4 @@
-//! `pressrun serve`: the listener, as many workers as there are cores, and the sweeper, over one data folder.
+//! `pressrun serve`: the listener, as many workers as there are cores, the courier and the sweeper, over one data folder.
 
 use std::future::IntoFuture;
 use std::io::{self, Write};
@@ -10,8 +10,9 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use courier::{BadSecret, Courier, Poster, SystemLookup};
 use jobs::local::{Local, OpenError, Smtp};
-use jobs::{Closing, LinkSigner, Notifier, Patience};
+use jobs::{Closing, Destinations, LinkSigner, Notifier, Patience};
 use listener::catalogue::Unusable;
 use listener::{Catalogue, Listener};
 use processor::{Limits, Press, Processor, work};
@@ -37,6 +38,9 @@ const OVERDUE_AFTER: TimeDelta = TimeDelta::seconds(60);
 /// How long open connections may go on once the server is told to stop.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// How long one attempt to deliver a webhook may take.
+const WEBHOOK_TIME_LIMIT: Duration = Duration::from_secs(15);
+
 /// Why the server did not start, or stopped.
 #[derive(Debug, thiserror::Error)]
 enum ServeError {
@@ -54,10 +58,21 @@ enum ServeError {
     Data(#[from] OpenError),
     #[error("--smtp-url makes no sense: {0}. Write it like smtps://user:password@mail.example.org")]
     Mail(#[from] lettre::transport::smtp::Error),
+    #[error("the webhook secret makes no sense: {0}")]
+    WebhookSecret(#[from] BadSecret),
+    #[error("cannot set up webhooks: {0}")]
+    Webhooks(#[from] reqwest::Error),
     #[error("cannot start the typesetter: {0}")]
     Typesetter(io::Error),
     #[error("the server stopped: {0}")]
     Server(#[from] io::Error),
+}
+
+impl ServeError {
+    /// Whether the command line makes no sense.
+    fn is_usage(&self) -> bool {
+        matches!(self, Self::TokenMissing(_) | Self::Mail(_) | Self::WebhookSecret(_))
+    }
 }
 
 /// Serves until it is told to stop.
@@ -66,7 +81,7 @@ pub(crate) fn serve(options: Serve) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}.");
-            ExitCode::from(if matches!(error, ServeError::TokenMissing(_) | ServeError::Mail(_)) { 2 } else { 1 })
+            ExitCode::from(if error.is_usage() { 2 } else { 1 })
         }
     }
 }
@@ -91,7 +106,10 @@ async fn run(options: Serve) -> Result<(), ServeError> {
     let closing = closing(&options, &local, &url)?;
     let mut tasks = start_workers(&options, &local, &closing, &stopped)?;
     let sweeper = Sweeper { queue: Arc::new(local.queue.clone()), closing };
-    tasks.spawn(upkeep(Arc::new(sweeper), local.expiry.clone(), stopped.clone()));
+    let courier = Arc::new(courier(&options, &local)?);
+    let interrupt = interrupt_after(Duration::from_secs(options.stop_timeout), stopped.clone());
+    tasks.spawn(courier::work(courier, Arc::new(local.webhooks.clone()), stopped.clone(), interrupt));
+    tasks.spawn(upkeep(Arc::new(sweeper), local.expiry.clone(), retention(&options), stopped.clone()));
     announce_start(&options, &url, &names);
     let router = listener(&options, catalogue, token, &local).router();
     let server = axum::serve(socket, router).with_graceful_shutdown(told_to_stop(stop));
@@ -113,11 +131,24 @@ fn closing(options: &Serve, local: &Local, url: &str) -> Result<Closing, ServeEr
     Ok(Closing {
         jobs: Arc::new(local.jobs.clone()),
         notifier,
+        webhooks: Arc::new(local.webhooks.clone()),
         links: LinkSigner::new(&local.link_key),
         public_url: options.public_url.clone().unwrap_or_else(|| url.to_owned()),
         retention: retention(options),
         patience: Patience::default(),
     })
+}
+
+fn courier(options: &Serve, local: &Local) -> Result<Courier, ServeError> {
+    let secrets = options.webhooks.webhook_secret.as_ref().filter(|secrets| !secrets.is_empty());
+    let secrets = secrets.unwrap_or(&local.webhook_secret).parse()?;
+    let poster = Poster::new(destinations(options), Arc::new(SystemLookup), secrets, WEBHOOK_TIME_LIMIT)?;
+    Ok(Courier { jobs: Arc::new(local.jobs.clone()), poster, patience: Patience::default() })
+}
+
+/// A receiver may be another server of this machine.
+fn destinations(options: &Serve) -> Destinations {
+    Destinations { hosts: options.webhooks.webhook_hosts.clone(), loopback: true }
 }
 
 fn announce_start(options: &Serve, url: &str, names: &[String]) {
@@ -141,6 +172,7 @@ fn listener(options: &Serve, catalogue: Catalogue, token: Option<String>, local:
         reports_origin: None,
         longest_wait: Duration::from_secs(60),
         longest_stream: None,
+        webhooks: destinations(options),
         public_url: options.public_url.clone(),
     }
 }

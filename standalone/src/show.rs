@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use indicatif::HumanBytes;
-use jobs::{Failure, Job};
+use jobs::{Failure, Job, Webhook};
 use serde_json::{Value, json};
 
 use crate::caller::{self, CallerError};
@@ -69,15 +69,29 @@ fn described(record: &Record) -> String {
         ("size", job.bytes.map(|bytes| HumanBytes(bytes).to_string())),
         ("report", record.report_url.clone()),
         ("link", record.link.clone()),
+        ("webhook", job.webhook.as_ref().map(told)),
         ("error", job.error.as_ref().map(reason)),
     ];
     let known = lines.into_iter().filter_map(|(name, value)| Some((name, value?)));
     let mut text: String = known.map(|(name, value)| format!("{name:<10} {value}\n")).collect();
+    for violation in job.error.iter().flat_map(|error| &error.errors) {
+        _ = writeln!(text, "  {violation}");
+    }
     for diagnostic in job.error.iter().flat_map(|error| &error.diagnostics) {
         // A String takes whatever is written to it.
         _ = write!(text, "\n{}\n", diagnostic.rendered);
     }
     text
+}
+
+/// In one line: where the delivery stands and, if it has not succeeded, what came of the last attempt.
+fn told(webhook: &Webhook) -> String {
+    let (status, attempts) = (webhook.status.as_str(), webhook.attempts);
+    let attempts = if attempts == 1 { "1 attempt".to_owned() } else { format!("{attempts} attempts") };
+    match webhook.latest.last().and_then(|attempt| attempt.error.as_ref()) {
+        Some(error) => format!("{status}, {attempts}. {error}"),
+        None => format!("{status}, {attempts}"),
+    }
 }
 
 /// In one line. Where there are diagnostics, they are the detail.

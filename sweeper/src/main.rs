@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use jobs::aws::environment::{
-    self, DEAD_LETTERS_URL, LINK_KEY, PUBLIC_URL, QUEUE_URL, RETENTION_DAYS, TABLE, TOPIC_ARN,
+    self, DEAD_LETTERS_URL, LINK_KEY, PUBLIC_URL, QUEUE_URL, RETENTION_DAYS, TABLE, TOPIC_ARN, WEBHOOKS_URL,
 };
 use jobs::aws::{DynamoStore, SqsQueue, Topic, sdk_config};
 use jobs::{Closing, LinkSigner, Patience};
@@ -27,6 +27,7 @@ async fn main() -> Result<(), Error> {
         closing: Closing {
             jobs: Arc::new(DynamoStore::new(&config, environment::required(TABLE)?)),
             notifier: Arc::new(Topic::new(&config, environment::required(TOPIC_ARN)?)),
+            webhooks: Arc::new(SqsQueue::new(&config, environment::required(WEBHOOKS_URL)?)),
             links: LinkSigner::new(environment::required(LINK_KEY)?.as_bytes()),
             public_url: environment::required(PUBLIC_URL)?,
             retention: TimeDelta::days(environment::parsed(RETENTION_DAYS)?.unwrap_or(30)),

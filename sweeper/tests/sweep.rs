@@ -30,6 +30,7 @@ impl Bench {
         let closing = Closing {
             jobs: Arc::new(local.jobs.clone()),
             notifier: Arc::new(local.outbox.clone()),
+            webhooks: Arc::new(local.webhooks.clone()),
             links: LinkSigner::new(b"key"),
             public_url: "https://press.test".into(),
             retention: TimeDelta::days(30),

@@ -1,19 +1,26 @@
-//! The environment variables of the three Lambda functions.
+//! The environment variables of the Lambda functions. The function behind the optional WebSocket API is the listener
+//! once more, and reads what the listener does besides what is marked *WebSockets*.
 //!
 //! | variable | read by | holds |
 //! |---|---|---|
-//! | [`QUEUE_URL`] | all | URL of the SQS queue |
+//! | [`QUEUE_URL`] | all but the courier | URL of the SQS queue |
 //! | [`TABLE`] | all | name of the DynamoDB table |
-//! | [`LINK_KEY`] | all | secret that signs the links in mails |
-//! | [`RETENTION_DAYS`] | all | for how many days jobs and reports are kept; 30 where absent |
+//! | [`LINK_KEY`] | all but the courier | secret that signs the links in mails |
+//! | [`RETENTION_DAYS`] | all but the courier | for how many days jobs and reports are kept; 30 where absent |
 //! | [`BUCKET`] | listener, processor | name of the S3 bucket |
 //! | [`TEMPLATES`] | listener, processor | folder of templates; `templates` beside the executable where absent |
 //! | [`QUEUE_RETENTION`] | listener, processor | for how many seconds the queue keeps a message; four days where absent |
 //! | [`DATA_LIMIT`] | listener, processor | size of a job's data in MiB; 64 where absent |
 //! | [`TOPIC_ARN`] | processor, sweeper | ARN of the SNS topic |
-//! | [`PUBLIC_URL`] | processor, sweeper | where callers reach the listener |
+//! | [`PUBLIC_URL`] | processor, sweeper, WebSockets | where callers reach the listener |
 //! | [`TOKEN`] | listener | bearer token callers must show; none is asked for where absent or empty |
 //! | [`REPORTS_ORIGIN`] | listener | origin of signed URLs, from which the page fetches reports; none where absent |
+//! | [`STREAM_SECONDS`] | listener | how long one stream of events or one long poll may last; 25 where absent |
+//! | [`WEBHOOKS_URL`] | processor, sweeper, courier | URL of the SQS queue of webhooks |
+//! | [`WEBHOOK_HOSTS`] | listener, courier | hosts that webhooks may go to, separated by commas; any where absent |
+//! | [`WEBHOOK_SECRET`] | courier | secrets that sign webhooks, each as `whsec_…`, separated by commas |
+//! | [`CONNECTIONS_URL`] | WebSockets | where messages to connections go; makes of the listener the function behind the WebSocket API |
+//! | [`FOLLOWERS_TABLE`] | WebSockets | name of the DynamoDB table of who follows which job |
 //! | [`DEAD_LETTERS_URL`] | sweeper | URL of the SQS queue of dead letters |
 //! | [`MAX_ATTEMPTS`] | processor | after how many deliveries a job fails for good, less than the queue's `maxReceiveCount`; 4 where absent |
 //! | [`TIME_LIMIT`] | processor | wall time of typesetting in seconds; the function's own limit where absent |
@@ -64,7 +71,20 @@ pub const QUEUE_RETENTION: &str = "PRESSRUN_QUEUE_RETENTION_SECONDS";
 /// See the [table](self).
 pub const REPORTS_ORIGIN: &str = "PRESSRUN_REPORTS_ORIGIN";
 /// See the [table](self).
+pub const STREAM_SECONDS: &str = "PRESSRUN_STREAM_SECONDS";
+/// See the [table](self).
+pub const CONNECTIONS_URL: &str = "PRESSRUN_CONNECTIONS_URL";
+/// See the [table](self).
+pub const FOLLOWERS_TABLE: &str = "PRESSRUN_FOLLOWERS_TABLE";
+/// See the [table](self).
 pub const DEAD_LETTERS_URL: &str = "PRESSRUN_DEAD_LETTERS_URL";
+
+/// See the [table](self).
+pub const WEBHOOKS_URL: &str = "PRESSRUN_WEBHOOKS_URL";
+/// See the [table](self).
+pub const WEBHOOK_HOSTS: &str = "PRESSRUN_WEBHOOK_HOSTS";
+/// See the [table](self).
+pub const WEBHOOK_SECRET: &str = "PRESSRUN_WEBHOOK_SECRET";
 
 /// A variable that is missing or makes no sense.
 #[derive(Debug, thiserror::Error)]

@@ -1,6 +1,8 @@
-//! The four ports on AWS: SQS, DynamoDB, S3 and SNS.
+//! The four ports on AWS: SQS, DynamoDB, S3 and SNS; and [two more](crate::followers) for API Gateway's WebSockets.
 
+mod connections;
 pub mod environment;
+mod followers;
 mod objects;
 mod queue;
 mod store;
@@ -9,10 +11,13 @@ mod topic;
 use std::error::Error;
 use std::time::Duration;
 
+use aws_config::BehaviorVersion;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_sqs::error::DisplayErrorContext;
 
+pub use aws_config::SdkConfig;
+pub use connections::GatewayConnections;
+pub use followers::DynamoFollowers;
 pub use objects::Bucket;
 pub use queue::SqsQueue;
 pub use store::DynamoStore;

@@ -44,7 +44,7 @@ impl SqsQueue {
 impl Queue for SqsQueue {
     async fn push(&self, body: &str) -> Result<(), Unavailable> {
         let request = self.client.send_message().queue_url(&self.url).message_body(body);
-        request.send().await.map_err(refused("put the job in the queue"))?;
+        request.send().await.map_err(refused("put the message in the queue"))?;
         Ok(())
     }
 
@@ -59,7 +59,7 @@ impl Queue for SqsQueue {
             .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount)
             .send()
             .await
-            .map_err(refused("take a job from the queue"))?;
+            .map_err(refused("take a message from the queue"))?;
         Ok(answer.messages.unwrap_or_default().pop().map(delivery))
     }
 

@@ -16,10 +16,12 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::refused;
-use crate::job::{Job, JobId, Status};
+use crate::job::{Job, JobId, Progress, Status};
 use crate::ports::{
     Claim, Claimed, Failed, Held, JobStore, Listed, Listing, Purpose, Reservation, Reserved, Terms, Unavailable,
 };
+use crate::upload::UploadId;
+use crate::webhook::{Webhook, WebhookMessage, WebhookStatus};
 
 type Item = HashMap<String, AttributeValue>;
 
@@ -39,7 +41,7 @@ const MOST_LOOKED_AT: usize = 1_000;
 const MOST_ROUNDS: u32 = 5;
 
 /// What a job is read from: all but its data, which may be large.
-const COLUMNS: [&str; 14] = [
+const COLUMNS: [&str; 17] = [
     "id",
     "template",
     "status",
@@ -49,11 +51,14 @@ const COLUMNS: [&str; 14] = [
     "finished_at",
     "pages",
     "bytes",
+    "progress",
     "error",
     "notified_at",
     "retries",
     "options",
     "notify",
+    "webhook",
+    "upload",
 ];
 
 /// The names of [`COLUMNS`] behind placeholders, since some are reserved words.
@@ -80,11 +85,11 @@ const CLAIM: &str = "#status = :running, #owner = :owner, lease_until = :lease, 
     notify = if_not_exists(notify, :notify), \
     #open = :open, #month = :month, \
     expires_at = if_not_exists(expires_at, :expires) \
-    REMOVE #error, finished_at, notified_at, set_aside, reopened";
+    REMOVE #error, finished_at, notified_at, set_aside, reopened, progress, webhook, webhook_status";
 
 const REOPEN: &str = "SET #status = :queued, attempts = :zero, retries = if_not_exists(retries, :zero) + :counted, reopened = :true, \
     overdue_at = :overdue, #open = :open \
-    REMOVE #owner, lease_until, #error, finished_at, notified_at, set_aside";
+    REMOVE #owner, lease_until, #error, finished_at, notified_at, set_aside, webhook, webhook_status";
 
 /// Idempotency keys share the table; their items are `idempotency#{key}`.
 const KEY_PREFIX: &str = "idempotency#";
@@ -187,9 +192,10 @@ impl DynamoStore {
             Purpose::Run => ("started_at = :started, ", 1),
             Purpose::Settle => ("", 0),
         };
+        let upload = if job.input.is_some() { "upload = if_not_exists(upload, :upload), " } else { "" };
         let update = self
             .update(job.id)
-            .update_expression(format!("SET {started}{how}"))
+            .update_expression(format!("SET {started}{upload}{how}"))
             .expression_attribute_names("#status", "status")
             .expression_attribute_names("#owner", "owner")
             .expression_attribute_names("#template", "template")
@@ -211,6 +217,11 @@ impl DynamoStore {
             .expression_attribute_values(":open", text(OPEN))
             .expression_attribute_values(":overdue", number(claim.terms.overdue_at.timestamp_millis()))
             .expression_attribute_values(":expires", number(claim.terms.expires_at.timestamp()));
+        // What has no upload has no such attribute.
+        let update = match &job.input {
+            Some(upload) => update.expression_attribute_values(":upload", text(upload)),
+            None => update,
+        };
         Ok(match claim.purpose {
             Purpose::Run => update.expression_attribute_values(":started", json(&claim.now)?),
             Purpose::Settle => update,
@@ -274,6 +285,10 @@ impl JobStore for DynamoStore {
             .item("overdue_at", number(terms.overdue_at.timestamp_millis()))
             .item("expires_at", number(terms.expires_at.timestamp()))
             .condition_expression("attribute_not_exists(id)");
+        let put = match &job.input {
+            Some(upload) => put.item("upload", text(upload)),
+            None => put,
+        };
         if put_if("put the job on record", put).await? {
             return Ok(());
         }
@@ -347,6 +362,16 @@ impl JobStore for DynamoStore {
         self.fenced("renew the lease", update, owner).await
     }
 
+    async fn progress(&self, id: JobId, owner: Uuid, progress: Progress) -> Result<Held, Unavailable> {
+        let update = self
+            .update(id)
+            .condition_expression("#owner = :owner AND #status = :running")
+            .update_expression("SET progress = :progress")
+            .expression_attribute_values(":running", text(Status::Running))
+            .expression_attribute_values(":progress", json(&progress)?);
+        self.fenced("record how far the run is", update, owner).await
+    }
+
     async fn complete(
         &self,
         id: JobId,
@@ -359,7 +384,7 @@ impl JobStore for DynamoStore {
             .update(id)
             .condition_expression("#owner = :owner AND #status IN (:running, :completed)")
             .update_expression(
-                "SET #status = :completed, pages = :pages, #bytes = :bytes, finished_at = :at REMOVE #input",
+                "SET #status = :completed, pages = :pages, #bytes = :bytes, finished_at = :at REMOVE #input, progress",
             )
             .expression_attribute_names("#bytes", "bytes")
             .expression_attribute_names("#input", "input")
@@ -380,7 +405,7 @@ impl JobStore for DynamoStore {
             .update(id)
             .condition_expression("#owner = :owner AND #status IN (:running, :failed)")
             .update_expression(format!(
-                "SET #status = :failed, #error = :error, finished_at = :at, set_aside = :set_aside{keep}"
+                "SET #status = :failed, #error = :error, finished_at = :at, set_aside = :set_aside{keep} REMOVE progress"
             ))
             .expression_attribute_names("#error", "error")
             .expression_attribute_values(":running", text(Status::Running))
@@ -400,7 +425,9 @@ impl JobStore for DynamoStore {
         let requeue = self
             .update(id)
             .condition_expression("#owner = :owner AND #status = :running")
-            .update_expression("SET #status = :queued, attempts = attempts - :forgiven REMOVE #owner, lease_until")
+            .update_expression(
+                "SET #status = :queued, attempts = attempts - :forgiven REMOVE #owner, lease_until, progress",
+            )
             .expression_attribute_values(":forgiven", number(forgiven.into()))
             .expression_attribute_values(":running", text(Status::Running))
             .expression_attribute_values(":queued", text(Status::Queued));
@@ -427,6 +454,24 @@ impl JobStore for DynamoStore {
             .expression_attribute_values(":failed", text(Status::Failed))
             .expression_attribute_values(":at", json(&at)?);
         self.fenced("record the announcement", update, owner).await
+    }
+
+    async fn record_webhook(&self, message: &WebhookMessage, webhook: &Webhook) -> Result<Held, Unavailable> {
+        let update = self
+            .update(message.id)
+            .condition_expression(
+                "#status = :ended AND retries = :retries \
+                 AND (attribute_not_exists(webhook_status) OR webhook_status <> :delivered)",
+            )
+            .update_expression("SET webhook = :webhook, webhook_status = :webhook_status")
+            .expression_attribute_names("#status", "status")
+            .expression_attribute_values(":ended", text(message.status))
+            .expression_attribute_values(":retries", number(message.retries.into()))
+            .expression_attribute_values(":delivered", text(WebhookStatus::Delivered.as_str()))
+            .expression_attribute_values(":webhook_status", text(webhook.status.as_str()))
+            .expression_attribute_values(":webhook", json(webhook)?);
+        let held = self.send("record the webhook", update).await?;
+        Ok(if held.is_some() { Held::Yes } else { Held::No })
     }
 
     async fn kept_input(&self, id: JobId) -> Result<Option<Value>, Unavailable> {
@@ -588,12 +633,20 @@ fn read_job(item: &Item) -> Result<Job, Unavailable> {
         finished_at: read_time(item, "finished_at")?,
         pages: read_number(item, "pages"),
         bytes: read_number(item, "bytes"),
+        progress: read_json(item, "progress")?,
         error: read_json(item, "error")?,
         notified_at: read_time(item, "notified_at")?,
         retries: read_number(item, "retries").unwrap_or(0),
         options: read_json(item, "options")?.unwrap_or_default(),
         notify: read_json(item, "notify")?.unwrap_or_default(),
+        webhook: read_json(item, "webhook")?,
+        input: read_upload(item)?,
     })
+}
+
+fn read_upload(item: &Item) -> Result<Option<UploadId>, Unavailable> {
+    let id = item.get("upload").and_then(|value| value.as_s().ok());
+    id.map(|id| id.parse()).transpose().map_err(Unavailable::when("read the job's upload"))
 }
 
 fn read_string<'a>(item: &'a Item, name: &str) -> Result<&'a str, Unavailable> {

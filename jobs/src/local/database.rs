@@ -12,7 +12,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Sqlite, SqliteConnection};
 
 /// The schema, in the steps it grew by; `PRAGMA user_version` counts the steps a database has taken. Times are
 /// milliseconds since 1970.
-const STEPS: [&str; 3] = [
+const STEPS: [&str; 4] = [
     "
     CREATE TABLE IF NOT EXISTS messages (
         id          INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -70,6 +70,16 @@ const STEPS: [&str; 3] = [
     "
     CREATE INDEX jobs_by_status ON jobs (status, id);
     CREATE INDEX jobs_by_template ON jobs (template, id);
+    ",
+    "
+    ALTER TABLE jobs ADD COLUMN progress TEXT;
+    ALTER TABLE jobs ADD COLUMN webhook TEXT;
+    ALTER TABLE messages ADD COLUMN queue TEXT NOT NULL DEFAULT 'jobs';
+    DROP INDEX messages_by_visibility;
+    CREATE INDEX messages_by_visibility ON messages (queue, visible_at) WHERE dead_at IS NULL;
+    DROP INDEX messages_by_job;
+    CREATE INDEX messages_by_job ON messages (iif(json_valid(body), body ->> '$.id', NULL)) WHERE queue = 'jobs';
+    ALTER TABLE jobs ADD COLUMN upload TEXT;
     ",
 ];
 

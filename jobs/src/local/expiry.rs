@@ -1,5 +1,5 @@
-//! What is kept no longer: jobs past their retention with their reports, inputs and mails, and what is left of them in
-//! the other tables.
+//! What is kept no longer: jobs past their retention with their reports, inputs and mails, what is left of them in the
+//! other tables, and uploads.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,6 +10,7 @@ use sqlx::SqlitePool;
 use super::store::read_id;
 use crate::job::{JobId, Status};
 use crate::ports::Unavailable;
+use crate::upload::{UPLOADS, UploadId};
 
 /// How many jobs are removed at a time.
 const MOST: i64 = 500;
@@ -37,6 +38,25 @@ impl Expiry {
         }
         self.remove_rows(now).await.map_err(Unavailable::when(attempted))?;
         Ok(expired.len())
+    }
+
+    /// Removes uploads that were begun before then, used or not; answers how many.
+    pub async fn remove_uploads(&self, begun_before: DateTime<Utc>) -> Result<usize, Unavailable> {
+        let removed = self.remove_old_uploads(begun_before).await;
+        removed.map_err(Unavailable::when("remove expired uploads"))
+    }
+
+    async fn remove_old_uploads(&self, begun_before: DateTime<Utc>) -> io::Result<usize> {
+        let mut removed = 0;
+        let mut entries = tokio::fs::read_dir(self.objects.join(UPLOADS)).await?;
+        while let Some(entry) = entries.next_entry().await? {
+            let id = entry.file_name().to_str().and_then(|name| name.parse::<UploadId>().ok());
+            if id.and_then(|id| id.made_at()).is_some_and(|begun_at| begun_at < begun_before) {
+                remove(&entry.path()).await?;
+                removed += 1;
+            }
+        }
+        Ok(removed)
     }
 
     /// Jobs that have ended, and whose time is over.

@@ -2,10 +2,11 @@
 //!
 //! ```text
 //! DIR/pressrun.db    the queue and the job record (SQLite, write-ahead log)
-//! DIR/objects/       reports and parked data
+//! DIR/objects/       reports, parked data and uploads
 //! DIR/outbox/        announcements, one .eml file each
 //! DIR/link.key       what signs the links in announcements
-//! DIR/work/          files of runs in progress
+//! DIR/webhook.secret what signs webhooks, for receivers to check them with
+//! DIR/work/          files of runs and uploads in progress
 //! DIR/lock           held while a process works here
 //! ```
 
@@ -31,14 +32,21 @@ pub use outbox::Outbox;
 pub use queue::SqliteQueue;
 pub use store::SqliteStore;
 
+use crate::upload::UPLOADS;
+
+/// After how many deliveries a webhook is set aside: many more than a courier makes attempts in a day.
+const MAX_WEBHOOK_RECEIVES: u32 = 100;
+
 /// A data folder, opened for this process alone.
 #[derive(Debug)]
 pub struct Local {
     /// The queue.
     pub queue: SqliteQueue,
+    /// The queue of webhooks.
+    pub webhooks: SqliteQueue,
     /// The record of jobs.
     pub jobs: SqliteStore,
-    /// Reports and parked data.
+    /// Reports, parked data and uploads.
     pub objects: Folder,
     /// Announcements.
     pub outbox: Outbox,
@@ -48,6 +56,8 @@ pub struct Local {
     pub work: PathBuf,
     /// The secret that signs links; made when the folder was.
     pub link_key: Vec<u8>,
+    /// The secret that signs webhooks, as `whsec_…`; made when the folder was.
+    pub webhook_secret: String,
     _lock: File,
 }
 
@@ -97,7 +107,8 @@ impl Local {
     /// delivered `max_receives` times is set aside instead of being delivered again.
     pub async fn open(folder: &Path, max_receives: u32) -> Result<Self, OpenError> {
         let lock = lock(folder)?;
-        let link_key = link_key(&folder.join("link.key"))?;
+        let link_key = secret(&folder.join("link.key"), "")?.into_bytes();
+        let webhook_secret = secret(&folder.join("webhook.secret"), "whsec_")?;
         let path = folder.join("pressrun.db");
         let pool = database::open(&path).await.map_err(|refusal| match refusal {
             Refusal::Damaged(how) => OpenError::Damaged { path, how },
@@ -110,17 +121,19 @@ impl Local {
         if work.exists() {
             fs::remove_dir_all(&work).map_err(io_error(&work))?;
         }
-        for folder in [&objects.join("reports"), &objects.join("inputs"), &outbox, &work] {
+        for folder in [&objects.join("reports"), &objects.join("inputs"), &objects.join(UPLOADS), &outbox, &work] {
             fs::create_dir_all(folder).map_err(io_error(folder))?;
         }
         Ok(Self {
-            queue: SqliteQueue::new(pool.clone(), max_receives),
+            queue: SqliteQueue::new(pool.clone(), "jobs", max_receives),
+            webhooks: SqliteQueue::new(pool.clone(), "webhooks", MAX_WEBHOOK_RECEIVES),
             jobs: SqliteStore::new(pool.clone()),
             expiry: Expiry { pool, objects: objects.clone(), outbox: outbox.clone() },
-            objects: Folder::new(objects),
+            objects: Folder::new(objects, work.clone()),
             outbox: Outbox::new(outbox),
             work,
             link_key,
+            webhook_secret,
             _lock: lock,
         })
     }
@@ -137,20 +150,22 @@ fn lock(folder: &Path) -> Result<File, OpenError> {
     }
 }
 
-fn link_key(path: &Path) -> Result<Vec<u8>, OpenError> {
-    match fs::read(path) {
-        Ok(key) if !key.is_empty() => Ok(key),
-        Ok(_) => make_link_key(path),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => make_link_key(path),
+/// The secret in a file, made if there is none: 64 characters, behind `prefix`, that base64 reads as 48 bytes.
+fn secret(path: &Path, prefix: &str) -> Result<String, OpenError> {
+    match fs::read_to_string(path) {
+        Ok(secret) if !secret.is_empty() => Ok(secret),
+        Ok(_) => make_secret(path, prefix),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => make_secret(path, prefix),
         Err(error) => Err(io_error(path)(error)),
     }
 }
 
-fn make_link_key(path: &Path) -> Result<Vec<u8>, OpenError> {
+fn make_secret(path: &Path, prefix: &str) -> Result<String, OpenError> {
     // Two version 4 UUIDs carry 244 random bits from the system.
-    let key = [uuid::Uuid::new_v4(), uuid::Uuid::new_v4()].map(|id| id.simple().to_string()).concat();
-    write_private(path, key.as_bytes()).map_err(io_error(path))?;
-    Ok(key.into_bytes())
+    let [first, second] = [uuid::Uuid::new_v4(), uuid::Uuid::new_v4()].map(|id| id.simple().to_string());
+    let secret = format!("{prefix}{first}{second}");
+    write_private(path, secret.as_bytes()).map_err(io_error(path))?;
+    Ok(secret)
 }
 
 fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {

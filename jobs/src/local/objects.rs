@@ -3,21 +3,24 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use crate::ports::{Content, ObjectStore, Opened, Unavailable};
+use crate::ports::{Accepts, Content, ObjectStore, Opened, Unavailable};
 
 /// A folder of objects; a key is a path in it.
 #[derive(Debug, Clone)]
 pub struct Folder {
     root: PathBuf,
+    /// Where objects are that are not whole yet; emptied when the data folder is opened.
+    drafts: PathBuf,
 }
 
 impl Folder {
-    pub(super) fn new(root: PathBuf) -> Self {
-        Self { root }
+    pub(super) fn new(root: PathBuf, drafts: PathBuf) -> Self {
+        Self { root, drafts }
     }
 }
 
@@ -29,6 +32,10 @@ impl ObjectStore for Folder {
         let (bytes, file) = match content {
             Content::Bytes(bytes) => (bytes.to_vec(), None),
             Content::File(file) => (Vec::new(), Some(file.to_owned())),
+            Content::Draft(draft) => {
+                let draft = draft.to_owned();
+                return blocking(attempted, move || move_whole(&draft, &path)).await;
+            }
         };
         blocking(attempted, move || write_whole(&path, &bytes, file.as_deref())).await
     }
@@ -37,6 +44,28 @@ impl ObjectStore for Folder {
         let path = self.root.join(key);
         let attempted = format!("read {key}");
         blocking(attempted, move || present(fs::read(path))).await
+    }
+
+    async fn size(&self, key: &str) -> Result<Option<u64>, Unavailable> {
+        let path = self.root.join(key);
+        let attempted = format!("find {key}");
+        blocking(attempted, move || Ok(present(fs::metadata(path))?.map(|found| found.len()))).await
+    }
+
+    /// The file gets a second name, and keeps its bytes if the object is replaced or removed meanwhile.
+    async fn fetch(&self, key: &str, file: &Path) -> Result<bool, Unavailable> {
+        let (path, file) = (self.root.join(key), file.to_owned());
+        let attempted = format!("read {key}");
+        let link = move || {
+            present(fs::remove_file(&file))?;
+            let linked = fs::hard_link(&path, &file).or_else(|_| fs::copy(&path, &file).map(|_| ()));
+            Ok(present(linked)?.is_some())
+        };
+        blocking(attempted, link).await
+    }
+
+    async fn accept(&self, _: &str, _: &str, _: u64, _: Duration) -> Result<Accepts, Unavailable> {
+        Ok(Accepts::Draft(self.drafts.join(format!("{}.draft", Uuid::new_v4().simple()))))
     }
 
     async fn open(&self, key: &str, _file_name: &str) -> Result<Option<Opened>, Unavailable> {
@@ -63,6 +92,13 @@ pub(super) fn write_whole(path: &Path, bytes: &[u8], copied: Option<&Path>) -> i
         _ = fs::remove_file(&partial);
     }
     written
+}
+
+/// Puts a whole file under its name, on disk first.
+fn move_whole(draft: &Path, path: &Path) -> io::Result<()> {
+    File::open(draft)?.sync_all()?;
+    fs::rename(draft, path)?;
+    sync_folder(path)
 }
 
 /// Makes a rename durable where folders can be synced.

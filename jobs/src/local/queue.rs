@@ -24,7 +24,7 @@ const LOOK_ASIDE: &str = "
     UPDATE messages SET visible_at = ?2, ticket = lower(hex(randomblob(16)))
     WHERE id IN (
         SELECT id FROM messages
-        WHERE dead_at IS NOT NULL AND visible_at <= ?1 AND NOT EXISTS
+        WHERE queue = ?3 AND dead_at IS NOT NULL AND visible_at <= ?1 AND NOT EXISTS
             (SELECT 1 FROM jobs
              WHERE jobs.id = iif(json_valid(body), body ->> '$.id', NULL) AND notified_at IS NOT NULL)
         LIMIT 10)
@@ -34,23 +34,26 @@ const LOOK_ASIDE: &str = "
 #[derive(Debug, Clone)]
 pub struct SqliteQueue {
     pool: SqlitePool,
+    name: &'static str,
     max_receives: u32,
     arrived: Arc<Notify>,
 }
 
 impl SqliteQueue {
-    pub(super) fn new(pool: SqlitePool, max_receives: u32) -> Self {
-        Self { pool, max_receives, arrived: Arc::default() }
+    /// The queue of this name, one of many in the table.
+    pub(super) fn new(pool: SqlitePool, name: &'static str, max_receives: u32) -> Self {
+        Self { pool, name, max_receives, arrived: Arc::default() }
     }
 
     /// Sets aside what was delivered too often and comes back once more.
     async fn set_aside(&self, now: i64) -> Result<(), sqlx::Error> {
         sqlx::query(
             "UPDATE messages SET dead_at = ?1
-             WHERE dead_at IS NULL AND receives > 1 AND receives >= ?2 AND visible_at <= ?1",
+             WHERE queue = ?3 AND dead_at IS NULL AND receives > 1 AND receives >= ?2 AND visible_at <= ?1",
         )
         .bind(now)
         .bind(self.max_receives)
+        .bind(self.name)
         .execute(&self.pool)
         .await?;
         Ok(())
@@ -59,7 +62,8 @@ impl SqliteQueue {
     async fn look_aside(&self) -> Result<Vec<Delivery>, sqlx::Error> {
         let now = now().timestamp_millis();
         self.set_aside(now).await?;
-        let rows = sqlx::query(LOOK_ASIDE).bind(now).bind(now + millis(GLANCE)).fetch_all(&self.pool).await?;
+        let rows = sqlx::query(LOOK_ASIDE).bind(now).bind(now + millis(GLANCE)).bind(self.name);
+        let rows = rows.fetch_all(&self.pool).await?;
         let delivery = |row: &SqliteRow| {
             let ticket = Ticket(row.try_get("ticket")?);
             Ok(Delivery { body: row.try_get("body")?, receives: row.try_get("receives")?, ticket })
@@ -73,13 +77,14 @@ impl SqliteQueue {
         let ticket = Uuid::new_v4().to_string();
         let query = sqlx::query(
             "UPDATE messages SET visible_at = ?2, receives = receives + 1, ticket = ?3
-             WHERE id = (SELECT id FROM messages WHERE dead_at IS NULL AND visible_at <= ?1
+             WHERE id = (SELECT id FROM messages WHERE queue = ?4 AND dead_at IS NULL AND visible_at <= ?1
                          ORDER BY visible_at, id LIMIT 1)
              RETURNING body, receives",
         )
         .bind(now)
         .bind(now + millis(visibility))
-        .bind(&ticket);
+        .bind(&ticket)
+        .bind(self.name);
         let row = database::write_one(query, &self.pool).await?;
         row.map(|row| {
             Ok(Delivery { body: row.try_get("body")?, receives: row.try_get("receives")?, ticket: Ticket(ticket) })
@@ -91,12 +96,13 @@ impl SqliteQueue {
 #[async_trait]
 impl Queue for SqliteQueue {
     async fn push(&self, body: &str) -> Result<(), Unavailable> {
-        sqlx::query("INSERT INTO messages (body, visible_at) VALUES (?1, ?2)")
+        sqlx::query("INSERT INTO messages (body, visible_at, queue) VALUES (?1, ?2, ?3)")
             .bind(body)
             .bind(now().timestamp_millis())
+            .bind(self.name)
             .execute(&self.pool)
             .await
-            .map_err(Unavailable::when("put the job in the queue"))?;
+            .map_err(Unavailable::when("put the message in the queue"))?;
         self.arrived.notify_one();
         Ok(())
     }
@@ -104,7 +110,7 @@ impl Queue for SqliteQueue {
     async fn receive(&self, visibility: Duration, wait: Duration) -> Result<Option<Delivery>, Unavailable> {
         let end = Instant::now() + wait;
         loop {
-            let delivery = self.take(visibility).await.map_err(Unavailable::when("take a job from the queue"))?;
+            let delivery = self.take(visibility).await.map_err(Unavailable::when("take a message from the queue"))?;
             if delivery.is_some() {
                 // One arrival wakes one receiver; there may be more to take.
                 self.arrived.notify_one();

@@ -15,10 +15,12 @@ use uuid::Uuid;
 use super::changes::Changes;
 use super::{database, keys};
 use crate::event::is_news;
-use crate::job::{Job, JobId, Status};
+use crate::job::{Job, JobId, Progress, Status};
 use crate::ports::{
     Claim, Claimed, Failed, Held, JobStore, Listed, Listing, Purpose, Reservation, Reserved, Terms, Unavailable,
 };
+use crate::upload::{NoUploadId, UploadId};
+use crate::webhook::{Webhook, WebhookMessage};
 
 /// A job store in SQLite.
 #[derive(Debug, Clone)]
@@ -32,8 +34,8 @@ type Query = sqlx::query::Query<'static, Sqlite, SqliteArguments>;
 /// What a job is read from: all but its data, which may be large.
 macro_rules! columns {
     () => {
-        "id, template, status, attempts, enqueued_at, started_at, finished_at, pages, bytes, error, notified_at, retries, \
-         options, notify, lease_until"
+        "id, template, status, attempts, enqueued_at, started_at, finished_at, pages, bytes, progress, error, notified_at, \
+         retries, options, notify, webhook, upload, lease_until"
     };
 }
 
@@ -43,8 +45,8 @@ const GET: &str = concat!("SELECT ", columns!(), " FROM jobs WHERE id = ?1");
 const CLAIM: &str = concat!(
     "
     INSERT INTO jobs (id, template, enqueued_at, retries, options, notify, overdue_at, expires_at,
-                      status, owner, lease_until, started_at, attempts)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 'running', ?9, ?10, iif(?12, ?11, NULL), ?12)
+                      status, owner, lease_until, started_at, attempts, upload)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 'running', ?9, ?10, iif(?12, ?11, NULL), ?12, ?13)
     ON CONFLICT (id) DO UPDATE SET
         status      = 'running',
         owner       = excluded.owner,
@@ -53,10 +55,13 @@ const CLAIM: &str = concat!(
         attempts    = iif(set_aside, 0, attempts) + ?12,
         options     = coalesce(options, excluded.options),
         notify      = coalesce(notify, excluded.notify),
+        upload      = coalesce(upload, excluded.upload),
         overdue_at  = excluded.overdue_at,
         finished_at = NULL,
+        progress    = NULL,
         error       = NULL,
         notified_at = NULL,
+        webhook     = NULL,
         set_aside   = 0,
         reopened    = 0
     WHERE lease_until <= ?11 AND (status IN ('queued', 'running') OR (set_aside AND ?12))
@@ -80,7 +85,8 @@ const OVERDUE: &str = concat!(
     columns!(),
     " FROM jobs
     WHERE notified_at IS NULL AND overdue_at <= ?1 AND lease_until <= ?1 AND NOT EXISTS
-        (SELECT 1 FROM messages WHERE iif(json_valid(body), body ->> '$.id', NULL) = +jobs.id AND dead_at IS NULL)
+        (SELECT 1 FROM messages WHERE iif(json_valid(body), body ->> '$.id', NULL) = +jobs.id AND dead_at IS NULL
+            AND queue = 'jobs')
     LIMIT ?2"
 );
 
@@ -112,7 +118,8 @@ impl SqliteStore {
             .bind(claim.owner.to_string())
             .bind(claim.lease_until.timestamp_millis())
             .bind(claim.now.timestamp_millis())
-            .bind(i32::from(claim.purpose == Purpose::Run));
+            .bind(i32::from(claim.purpose == Purpose::Run))
+            .bind(job.input.map(|input| input.to_string()));
         database::write_one(query, &self.pool).await
     }
 
@@ -141,8 +148,8 @@ impl JobStore for SqliteStore {
     async fn record(&self, job: &Job, terms: Terms) -> Result<(), Unavailable> {
         let attempted = "put the job on record";
         sqlx::query(
-            "INSERT INTO jobs (id, template, status, enqueued_at, retries, options, notify, overdue_at, expires_at)
-             VALUES (?1, ?2, 'queued', ?3, ?4, ?5, ?6, ?7, ?8)
+            "INSERT INTO jobs (id, template, status, enqueued_at, retries, options, notify, overdue_at, expires_at, upload)
+             VALUES (?1, ?2, 'queued', ?3, ?4, ?5, ?6, ?7, ?8, ?9)
              ON CONFLICT (id) DO UPDATE SET overdue_at = excluded.overdue_at WHERE status = 'queued'",
         )
         .bind(job.id.to_string())
@@ -153,6 +160,7 @@ impl JobStore for SqliteStore {
         .bind(to_json(&job.notify).map_err(Unavailable::when(attempted))?)
         .bind(terms.overdue_at.timestamp_millis())
         .bind(terms.expires_at.timestamp_millis())
+        .bind(job.input.map(|input| input.to_string()))
         .execute(&self.pool)
         .await
         .map_err(Unavailable::when(attempted))?;
@@ -206,6 +214,13 @@ impl JobStore for SqliteStore {
         self.write(id, "renew the lease", query).await
     }
 
+    async fn progress(&self, id: JobId, owner: Uuid, progress: Progress) -> Result<Held, Unavailable> {
+        let attempted = "record how far the run is";
+        let query = sqlx::query("UPDATE jobs SET progress = ?3 WHERE id = ?1 AND owner = ?2 AND status = 'running'");
+        let progress = to_json(&progress).map_err(Unavailable::when(attempted))?;
+        self.write(id, attempted, query.bind(id.to_string()).bind(owner.to_string()).bind(progress)).await
+    }
+
     async fn complete(
         &self,
         id: JobId,
@@ -215,7 +230,7 @@ impl JobStore for SqliteStore {
         at: DateTime<Utc>,
     ) -> Result<Held, Unavailable> {
         let query = sqlx::query(
-            "UPDATE jobs SET status = 'completed', pages = ?3, bytes = ?4, finished_at = ?5, input = NULL
+            "UPDATE jobs SET status = 'completed', pages = ?3, bytes = ?4, finished_at = ?5, progress = NULL, input = NULL
              WHERE id = ?1 AND owner = ?2 AND status IN ('running', 'completed')",
         );
         let query = query.bind(id.to_string()).bind(owner.to_string());
@@ -226,7 +241,8 @@ impl JobStore for SqliteStore {
     async fn fail(&self, id: JobId, owner: Uuid, failed: &Failed<'_>) -> Result<Held, Unavailable> {
         let attempted = "record the failure";
         let query = sqlx::query(
-            "UPDATE jobs SET status = 'failed', error = ?3, input = coalesce(?4, input), set_aside = ?5, finished_at = ?6
+            "UPDATE jobs SET status = 'failed', error = ?3, input = coalesce(?4, input), set_aside = ?5, finished_at = ?6,
+                 progress = NULL
              WHERE id = ?1 AND owner = ?2 AND status IN ('running', 'failed')",
         );
         let input = failed.input.map(to_json).transpose().map_err(Unavailable::when(attempted))?;
@@ -244,7 +260,7 @@ impl JobStore for SqliteStore {
         let query = sqlx::query(
             "UPDATE jobs SET
                  attempts = attempts - iif(status = 'running', ?3, 0), status = iif(status = 'running', 'queued', status),
-                 owner = NULL, lease_until = 0
+                 owner = NULL, lease_until = 0, progress = NULL
              WHERE id = ?1 AND owner = ?2",
         );
         self.write(id, "put the job back", query.bind(id.to_string()).bind(owner.to_string()).bind(forgiven)).await
@@ -257,6 +273,16 @@ impl JobStore for SqliteStore {
         );
         let query = query.bind(id.to_string()).bind(owner.to_string()).bind(at.timestamp_millis());
         self.write(id, "record the announcement", query).await
+    }
+
+    async fn record_webhook(&self, message: &WebhookMessage, webhook: &Webhook) -> Result<Held, Unavailable> {
+        let attempted = "record the webhook";
+        let query = sqlx::query(
+            "UPDATE jobs SET webhook = ?4
+             WHERE id = ?1 AND retries = ?2 AND status = ?3 AND coalesce(webhook ->> '$.status', '') <> 'delivered'",
+        );
+        let query = query.bind(message.id.to_string()).bind(message.retries).bind(message.status.as_str());
+        self.write(message.id, attempted, query.bind(to_json(webhook).map_err(Unavailable::when(attempted))?)).await
     }
 
     async fn kept_input(&self, id: JobId) -> Result<Option<Value>, Unavailable> {
@@ -272,7 +298,8 @@ impl JobStore for SqliteStore {
         let query = sqlx::query(concat!(
             "UPDATE jobs SET
                  status = 'queued', attempts = 0, retries = retries + (NOT reopened), reopened = 1, overdue_at = ?2,
-                 owner = NULL, lease_until = 0, error = NULL, finished_at = NULL, notified_at = NULL, set_aside = 0
+                 owner = NULL, lease_until = 0, error = NULL, finished_at = NULL, notified_at = NULL, set_aside = 0,
+                 webhook = NULL
              WHERE id = ?1 AND (status = 'failed' OR (status = 'queued' AND reopened))
              RETURNING ",
             columns!()
@@ -321,16 +348,24 @@ fn read_job(row: &SqliteRow) -> Result<Job, sqlx::Error> {
         finished_at: read_time(row, "finished_at")?,
         pages: row.try_get::<Option<i64>, _>("pages")?.map(i64::cast_unsigned),
         bytes: row.try_get::<Option<i64>, _>("bytes")?.map(i64::cast_unsigned),
+        progress: from_json(row, "progress")?,
         error: from_json(row, "error")?,
         notified_at: read_time(row, "notified_at")?,
         retries: row.try_get("retries")?,
         options: from_json(row, "options")?.unwrap_or_default(),
         notify: from_json(row, "notify")?.unwrap_or_default(),
+        webhook: from_json(row, "webhook")?,
+        input: read_upload(row)?,
     })
 }
 
 pub(super) fn read_id(row: &SqliteRow, column: &str) -> Result<JobId, sqlx::Error> {
     row.try_get::<String, _>(column)?.parse().map_err(|error: uuid::Error| decode(error))
+}
+
+fn read_upload(row: &SqliteRow) -> Result<Option<UploadId>, sqlx::Error> {
+    let id: Option<String> = row.try_get("upload")?;
+    id.map(|id| id.parse()).transpose().map_err(|error: NoUploadId| decode(error))
 }
 
 pub(super) fn read_time(row: &SqliteRow, column: &str) -> Result<Option<DateTime<Utc>>, sqlx::Error> {

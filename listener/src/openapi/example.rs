@@ -2,10 +2,12 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use jobs::job::Diagnostic;
-use jobs::{Failure, Job, LinkSigner, Status};
+use jobs::job::Violation;
+use jobs::{Failure, Job, LinkSigner, Notify, Status, UploadId, Webhook, WebhookAttempt, WebhookStatus};
 use serde_json::{Value, json};
 
 use crate::job::Answer;
+use crate::uploads::{Begun, Stored};
 
 /// Where the example's caller reaches the listener.
 pub(crate) const BASE_URL: &str = "https://press.example.org";
@@ -26,9 +28,12 @@ pub(crate) fn request() -> Value {
             "signature": {"name": "Eleanor Whitcombe"},
         },
         "options": {"pdf_standard": "a-2b"},
-        "notify": {"subject": "Your letter", "tags": ["field-services"]},
+        "notify": {"subject": "Your letter", "tags": ["field-services"], "webhook": WEBHOOK},
     })
 }
+
+/// Where the example's caller is told of the job's end.
+const WEBHOOK: &str = "https://crm.example.org/hooks/pressrun";
 
 /// The job that this request becomes.
 pub(crate) fn job(status: Status) -> Job {
@@ -37,19 +42,68 @@ pub(crate) fn job(status: Status) -> Job {
         unreachable!("an id and a time")
     };
     let after = |milliseconds| Some(enqueued_at + TimeDelta::milliseconds(milliseconds));
-    let queued = Job::queued(id, "letter", enqueued_at);
+    let notify = Notify { webhook: Some(WEBHOOK.into()), ..Notify::default() };
+    let queued = Job { notify, ..Job::queued(id, "letter", enqueued_at) };
     let running = Job { status: Status::Running, attempts: 1, started_at: after(9), ..queued.clone() };
     match status {
         Status::Queued => queued,
         Status::Running => running,
-        Status::Completed => Job { status, finished_at: after(74), pages: Some(1), bytes: Some(21_468), ..running },
+        Status::Completed => {
+            let attempt =
+                WebhookAttempt { at: enqueued_at + TimeDelta::milliseconds(88), status: Some(204), error: None };
+            let webhook = Webhook::pending(WEBHOOK).after(attempt, WebhookStatus::Delivered, None);
+            let (finished_at, pages, bytes) = (after(74), Some(1), Some(21_468));
+            Job { status, finished_at, pages, bytes, webhook: Some(webhook), ..running }
+        }
         Status::Failed => Job { status, finished_at: after(31), error: Some(failure()), ..running },
     }
 }
 
 /// What a caller is told of it.
 pub(crate) fn answer(status: Status) -> Answer {
-    Answer::signed(&LinkSigner::new(b"of an example"), TimeDelta::days(30), job(status), BASE_URL)
+    told(job(status))
+}
+
+/// What a caller is told of a job whose upload does not fit its template.
+pub(crate) fn misfit() -> Answer {
+    let errors = vec![Violation {
+        line: Some(2),
+        column: Some(17),
+        pointer: "/transactions/0/amount".into(),
+        detail: "\"-325,00\" does not match \"^-?[0-9]+(\\.[0-9]+)?$\"".into(),
+    }];
+    let title = "The data does not fit the template's schema.";
+    let detail = format!("1 violation. The first, {}. Mend the data, upload it and queue it again.", errors[0]);
+    let failure = Failure { errors, ..Failure::new("invalid-data", title, detail) };
+    told(Job { template: "statement".into(), input: Some(upload_id()), error: Some(failure), ..job(Status::Failed) })
+}
+
+fn told(job: Job) -> Answer {
+    Answer::signed(&links(), TimeDelta::days(30), job, BASE_URL)
+}
+
+fn links() -> LinkSigner {
+    LinkSigner::new(b"of an example")
+}
+
+/// The size of the example's upload, in bytes.
+const UPLOAD_BYTES: u64 = 48;
+
+/// Where to put rows for the template `statement`.
+pub(crate) fn upload() -> Begun {
+    let Ok(expires_at) = "2026-11-21T10:54:51.230Z".parse() else { unreachable!("a time") };
+    let url = links().sign_upload(BASE_URL, upload_id(), UPLOAD_BYTES, expires_at);
+    Begun::new(upload_id(), UPLOAD_BYTES, url, expires_at)
+}
+
+/// That they are there.
+pub(crate) fn stored_upload() -> Stored {
+    Stored::new(upload_id(), UPLOAD_BYTES)
+}
+
+fn upload_id() -> UploadId {
+    let Ok(id) = "01a1fd87-9c3e-7b11-8f60-2c51d7a0e4b9.csv".parse() else { unreachable!("an id") };
+    id
 }
 
 fn failure() -> Failure {

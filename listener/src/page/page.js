@@ -554,7 +554,16 @@ function show(job) {
   $("steps").replaceChildren(...STEPS.map(([status, time], index) => step(job, status, time(job), index)));
   if (job.status === "failed") showFailure(job);
   else if (!$("sheet").querySelector(".rollers")) $("sheet").replaceChildren(element("div", { className: "rollers" }));
+  $("sheet").querySelector(".far")?.remove();
+  if (job.progress) $("sheet").append(progressOf(job.progress));
   renderRow(job);
+}
+
+/** How far a run is that typesets in sections. */
+function progressOf({ sections_done: done, sections, pages }) {
+  const label = `${pages.toLocaleString()} pages, section ${done.toLocaleString()} of ${sections.toLocaleString()}`;
+  const bar = element("progress", { max: sections, value: done, "aria-label": "Sections done" });
+  return element("div", { className: "far" }, bar, element("p", {}, label));
 }
 
 function step(job, status, time, index) {
@@ -568,15 +577,23 @@ function step(job, status, time, index) {
 }
 
 function showFailure(job) {
-  const { title = "The job failed.", detail = "", diagnostics = [] } = job.error ?? {};
+  const { title = "The job failed.", detail = "", diagnostics = [], errors = [] } = job.error ?? {};
   const rendered = diagnostics.map((it) => it.rendered || it.message);
   const pre = { tabIndex: 0, role: "region", "aria-label": "What Typst says" };
   const blocks = rendered.length ? [element("pre", pre, rendered.join("\n\n"))] : [];
+  const violations = errors.map((it) => element("li", {}, violation(it)));
+  if (violations.length) blocks.push(element("ul", {}, ...violations));
   const told = [element("h3", {}, title), element("p", {}, detail), ...blocks];
   $("sheet").replaceChildren(element("div", { className: "failure" }, ...told));
   const again = element("button", { type: "button" }, "Retry");
   again.addEventListener("click", () => retry(job, again));
   $("actions").replaceChildren(again);
+}
+
+/** One place where an upload does not fit, in words. */
+function violation({ line, column, pointer, detail }) {
+  const place = [line && `line ${line}`, column && `column ${column}`].filter(Boolean).join(", ");
+  return `${place ? `${place}, ` : ""}at ${pointer || "/"}: ${detail}`;
 }
 
 async function retry(job, button) {

@@ -79,25 +79,9 @@ impl Bench {
 
     pub(crate) async fn with_local(change: impl FnOnce(Listener, &Local) -> Listener) -> Self {
         let folder = TempDir::new().expect("a folder");
-        let templates = folder.path().join("templates");
-        add_template(&templates, "list", SCHEMA, r#"{"name": "x", "lines": [{"qty": 1}]}"#);
+        add_template(&folder.path().join("templates"), "list", SCHEMA, r#"{"name": "x", "lines": [{"qty": 1}]}"#);
         let local = Local::open(&folder.path().join("data"), 5).await.expect("a fresh data folder opens");
-        let listener = Listener {
-            queue: Arc::new(local.queue.clone()),
-            jobs: Arc::new(local.jobs.clone()),
-            objects: Arc::new(local.objects.clone()),
-            catalogue: Catalogue::new(templates),
-            token: None,
-            links: LinkSigner::new(b"key"),
-            retention: TimeDelta::days(30),
-            queue_life: TimeDelta::days(4),
-            max_data_bytes: u64::MAX,
-            reports_origin: None,
-            longest_wait: Duration::from_secs(60),
-            longest_stream: None,
-            public_url: None,
-        };
-        Self { router: change(listener, &local).router(), local, folder }
+        Self { router: change(listener(&local, folder.path()), &local).router(), local, folder }
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
@@ -143,6 +127,26 @@ impl Bench {
         self.local.objects.put(&key, "application/pdf", Content::Bytes(report)).await.expect("the store answers");
         _ = self.local.jobs.complete(job.id, owner, 3, report.len() as u64, now()).await.expect("the store answers");
         job
+    }
+}
+
+/// A listener over these ports, with the templates in `folder`.
+pub(crate) fn listener(local: &Local, folder: &Path) -> Listener {
+    Listener {
+        webhooks: jobs::Destinations::default(),
+        queue: Arc::new(local.queue.clone()),
+        jobs: Arc::new(local.jobs.clone()),
+        objects: Arc::new(local.objects.clone()),
+        catalogue: Catalogue::new(folder.join("templates")),
+        token: None,
+        links: LinkSigner::new(b"key"),
+        retention: TimeDelta::days(30),
+        queue_life: TimeDelta::days(4),
+        max_data_bytes: u64::MAX,
+        reports_origin: None,
+        longest_wait: Duration::from_secs(60),
+        longest_stream: None,
+        public_url: None,
     }
 }
 

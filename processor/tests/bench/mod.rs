@@ -1,6 +1,7 @@
 //! A processor over a fresh data folder, with templates of the test's own.
 
 use std::fs;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,8 @@ use async_trait::async_trait;
 use chrono::TimeDelta;
 use jobs::local::{Folder, Local};
 use jobs::{
-    Closing, Content, Job, JobId, JobStore, LinkSigner, Message, ObjectStore, Opened, Patience, Status, Unavailable,
+    Accepts, Closing, Content, Job, JobId, JobStore, LinkSigner, Message, ObjectStore, Opened, Patience, Status,
+    Unavailable,
 };
 use processor::{Limits, Press, Processor, Verdict};
 use tempfile::TempDir;
@@ -44,6 +46,7 @@ impl Bench {
             closing: Closing {
                 jobs: Arc::new(local.jobs.clone()),
                 notifier: Arc::new(local.outbox.clone()),
+                webhooks: Arc::new(local.webhooks.clone()),
                 links: LinkSigner::new(b"key"),
                 public_url: "https://press.test".into(),
                 retention: TimeDelta::days(30),
@@ -153,6 +156,18 @@ impl ObjectStore for Breakable {
 
     async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, Unavailable> {
         self.folder.get(key).await
+    }
+
+    async fn size(&self, key: &str) -> Result<Option<u64>, Unavailable> {
+        self.folder.size(key).await
+    }
+
+    async fn fetch(&self, key: &str, file: &Path) -> Result<bool, Unavailable> {
+        self.folder.fetch(key, file).await
+    }
+
+    async fn accept(&self, key: &str, content_type: &str, bytes: u64, time: Duration) -> Result<Accepts, Unavailable> {
+        self.folder.accept(key, content_type, bytes, time).await
     }
 
     async fn open(&self, key: &str, file_name: &str) -> Result<Option<Opened>, Unavailable> {

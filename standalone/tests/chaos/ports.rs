@@ -1,13 +1,15 @@
 //! The four ports with a gate before and after each call. Times that the store compares are the world's.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use jobs::{
-    Announcement, Claim, Claimed, Content, Delivery, Failed, Held, Job, JobId, JobStore, Listed, Listing, Message,
-    Notifier, ObjectStore, Opened, Queue, Reservation, Reserved, Terms, Ticket, Unavailable,
+    Accepts, Announcement, Claim, Claimed, Content, Delivery, Failed, Held, Job, JobId, JobStore, Listed, Listing,
+    Message, Notifier, ObjectStore, Opened, Progress, Queue, Reservation, Reserved, Terms, Ticket, Unavailable,
+    Webhook, WebhookMessage,
 };
 use serde_json::Value;
 use uuid::Uuid;
@@ -56,6 +58,10 @@ impl JobStore for Ports {
         self.faults.call("renew", self.world.local.jobs.renew(id, owner, lease_until)).await
     }
 
+    async fn progress(&self, id: JobId, owner: Uuid, progress: Progress) -> Result<Held, Unavailable> {
+        self.faults.call("progress", self.world.local.jobs.progress(id, owner, progress)).await
+    }
+
     async fn complete(
         &self,
         id: JobId,
@@ -77,6 +83,10 @@ impl JobStore for Ports {
 
     async fn mark_notified(&self, id: JobId, owner: Uuid, at: DateTime<Utc>) -> Result<Held, Unavailable> {
         self.faults.call("mark notified", self.world.local.jobs.mark_notified(id, owner, at)).await
+    }
+
+    async fn record_webhook(&self, message: &WebhookMessage, webhook: &Webhook) -> Result<Held, Unavailable> {
+        self.faults.call("record webhook", self.world.local.jobs.record_webhook(message, webhook)).await
     }
 
     async fn kept_input(&self, id: JobId) -> Result<Option<Value>, Unavailable> {
@@ -107,7 +117,9 @@ impl ObjectStore for Ports {
         let put = async {
             let bytes = match content {
                 Content::Bytes(bytes) => bytes.to_vec(),
-                Content::File(path) => std::fs::read(path).map_err(Unavailable::when("read the file"))?,
+                Content::File(path) | Content::Draft(path) => {
+                    std::fs::read(path).map_err(Unavailable::when("read the file"))?
+                }
             };
             self.world.store(key, bytes);
             self.world.local.objects.put(key, content_type, content).await
@@ -117,6 +129,18 @@ impl ObjectStore for Ports {
 
     async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, Unavailable> {
         self.faults.call("load", self.world.local.objects.get(key)).await
+    }
+
+    async fn size(&self, key: &str) -> Result<Option<u64>, Unavailable> {
+        self.faults.call("size", self.world.local.objects.size(key)).await
+    }
+
+    async fn fetch(&self, key: &str, file: &Path) -> Result<bool, Unavailable> {
+        self.faults.call("fetch", self.world.local.objects.fetch(key, file)).await
+    }
+
+    async fn accept(&self, key: &str, content_type: &str, bytes: u64, time: Duration) -> Result<Accepts, Unavailable> {
+        self.faults.call("accept", self.world.local.objects.accept(key, content_type, bytes, time)).await
     }
 
     async fn open(&self, key: &str, file_name: &str) -> Result<Option<Opened>, Unavailable> {
@@ -165,6 +189,42 @@ impl Queue for Ports {
 
     async fn show_dead_letters(&self, _tickets: &[Ticket]) -> Result<(), Unavailable> {
         self.world.messages().show_dead_letters();
+        Ok(())
+    }
+}
+
+/// The queue of webhooks, as one process reaches it. What is pushed stays there.
+pub(crate) struct Webhooks(pub(crate) Ports);
+
+#[async_trait]
+impl Queue for Webhooks {
+    async fn push(&self, body: &str) -> Result<(), Unavailable> {
+        let Ports { world, faults } = &self.0;
+        let push = async {
+            let message = WebhookMessage::decode(body).expect("one of ours");
+            world.tell(message.id, message.status);
+            Ok(())
+        };
+        faults.call("push webhook", push).await
+    }
+
+    async fn receive(&self, _visibility: Duration, _wait: Duration) -> Result<Option<Delivery>, Unavailable> {
+        Ok(None)
+    }
+
+    async fn acknowledge(&self, _ticket: &Ticket) -> Result<(), Unavailable> {
+        Ok(())
+    }
+
+    async fn release(&self, _ticket: &Ticket, _delay: Duration) -> Result<(), Unavailable> {
+        Ok(())
+    }
+
+    async fn dead_letters(&self) -> Result<Vec<Delivery>, Unavailable> {
+        Ok(Vec::new())
+    }
+
+    async fn show_dead_letters(&self, _tickets: &[Ticket]) -> Result<(), Unavailable> {
         Ok(())
     }
 }

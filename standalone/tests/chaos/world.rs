@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, TimeDelta, Utc};
 use jobs::job::now;
 use jobs::local::Local;
-use jobs::{Closing, Job, JobId, JobStore, LinkSigner, Message, ObjectStore, Patience, Status};
+use jobs::{Closing, Destinations, Job, JobId, JobStore, LinkSigner, Message, Notify, ObjectStore, Patience, Status};
 use listener::{Catalogue, Listener};
 use processor::{Limits, Press, Processor, Verdict};
 use sweeper::Sweeper;
@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use tokio::sync::watch;
 
 use crate::faults::Faults;
-use crate::ports::Ports;
+use crate::ports::{Ports, Webhooks};
 use crate::queue::{Entry, Messages};
 
 /// After how many deliveries a job that meets trouble fails.
@@ -35,6 +35,7 @@ pub(crate) struct World {
     messages: Mutex<Messages>,
     ahead: Mutex<TimeDelta>,
     announced: Mutex<Vec<(JobId, Status)>>,
+    told: Mutex<Vec<(JobId, Status)>>,
     stored: Mutex<BTreeMap<String, BTreeSet<Vec<u8>>>>,
     seen: Mutex<BTreeSet<JobId>>,
     folder: TempDir,
@@ -73,6 +74,7 @@ impl World {
             messages: Mutex::default(),
             ahead: Mutex::default(),
             announced: Mutex::default(),
+            told: Mutex::default(),
             stored: Mutex::default(),
             seen: Mutex::default(),
             folder,
@@ -104,6 +106,10 @@ impl World {
         lock(&self.announced).push((id, status));
     }
 
+    pub(crate) fn tell(&self, id: JobId, status: Status) {
+        lock(&self.told).push((id, status));
+    }
+
     pub(crate) fn store(&self, key: &str, bytes: Vec<u8>) {
         lock(&self.stored).entry(key.to_owned()).or_default().insert(bytes);
     }
@@ -133,6 +139,7 @@ impl World {
         Closing {
             jobs: self.ports(faults),
             notifier: self.ports(faults),
+            webhooks: Arc::new(Webhooks(Ports { world: self.clone(), faults: faults.clone() })),
             links: LinkSigner::new(b"key"),
             public_url: "https://press.test".into(),
             retention: TimeDelta::days(30),
@@ -157,6 +164,7 @@ impl World {
 
     pub(crate) fn listener(self: &Arc<Self>, faults: &Arc<Faults>) -> axum::Router {
         let listener = Listener {
+            webhooks: Destinations::default(),
             queue: self.ports(faults),
             jobs: self.ports(faults),
             objects: self.ports(faults),
@@ -184,7 +192,8 @@ impl World {
 
     /// Queues a job as an accepted one is, its data in the message or parked.
     pub(crate) async fn accept(&self, template: &str, parked: bool) -> JobId {
-        let job = Job::queued(JobId::new(), template, now());
+        let notify = Notify { webhook: Some("https://hooks.test".into()), ..Notify::default() };
+        let job = Job { notify, ..Job::queued(JobId::new(), template, now()) };
         let data = serde_json::json!({"name": job.id.to_string()});
         let terms = jobs::Terms::of(&job, self.now(), QUEUE_LIFE, TimeDelta::days(30));
         self.local.jobs.record(&job, terms).await.expect("the store answers");
@@ -213,8 +222,8 @@ impl World {
         }
     }
 
-    /// What must hold once nothing is left to do: every job ended, was announced as it ended, and has one report or
-    /// none.
+    /// What must hold once nothing is left to do: every job ended, was announced as it ended, to its webhook too if it
+    /// has one, and has one report or none.
     pub(crate) async fn check(&self, told: &str) {
         let seen = lock(&self.seen).clone();
         for id in seen {
@@ -223,6 +232,8 @@ impl World {
             assert!(job.status.is_final() && job.notified_at.is_some(), "{id} did not end ({told}): {job:?}");
             let announced = self.announcements(id);
             assert!(announced.contains(&job.status), "{id} was announced as {announced:?} ({told}): {job:?}");
+            let told_of = job.notify.webhook.is_none() || lock(&self.told).contains(&(id, job.status));
+            assert!(told_of, "{id} has a webhook and no event ({told}): {job:?}");
             let reports = lock(&self.stored).get(&id.report_key()).cloned().unwrap_or_default();
             assert!(reports.len() <= 1, "{id} has {} different reports ({told})", reports.len());
             if job.status == Status::Completed {
@@ -238,6 +249,7 @@ impl World {
         lock(&self.seen).clear();
         lock(&self.stored).clear();
         lock(&self.announced).clear();
+        lock(&self.told).clear();
         self.messages().dead.clear();
     }
 }

@@ -1,0 +1,87 @@
+# The courier: tells callers' servers that their jobs ended, for a day if need be.
+#
+# What it sends goes to addresses that callers name, so it is in no VPC and may reach nothing but its queue and the records.
+
+locals {
+  courier_zip             = "${path.module}/dist/courier.zip"
+  courier_timeout_seconds = 60 # An attempt takes 15 at most; the rest is for the records.
+}
+
+resource "aws_sqs_queue" "webhooks" {
+  name                       = "${var.name}-webhooks"
+  visibility_timeout_seconds = 6 * local.courier_timeout_seconds # What AWS asks of a queue that feeds a function.
+  message_retention_seconds  = 4 * 24 * 3600                     # Longer than the day for which attempts are made.
+  sqs_managed_sse_enabled    = true
+
+  redrive_policy = jsonencode({
+    deadLetterTargetArn = aws_sqs_queue.webhook_dead_letters.arn
+    maxReceiveCount     = 100 # Many more than there are attempts, which end by themselves.
+  })
+}
+
+# Only what crashed the courier, or was no webhook, comes here.
+resource "aws_sqs_queue" "webhook_dead_letters" {
+  name                      = "${var.name}-webhook-dead-letters"
+  message_retention_seconds = 14 * 24 * 3600
+  sqs_managed_sse_enabled   = true
+}
+
+resource "aws_sqs_queue_redrive_allow_policy" "webhook_dead_letters" {
+  queue_url = aws_sqs_queue.webhook_dead_letters.url
+
+  redrive_allow_policy = jsonencode({
+    redrivePermission = "byQueue"
+    sourceQueueArns   = [aws_sqs_queue.webhooks.arn]
+  })
+}
+
+# The attempts of one batch are made at the same time.
+resource "aws_lambda_event_source_mapping" "webhooks" {
+  event_source_arn        = aws_sqs_queue.webhooks.arn
+  function_name           = aws_lambda_function.courier.arn
+  batch_size              = 10
+  function_response_types = ["ReportBatchItemFailures"]
+
+  scaling_config {
+    maximum_concurrency = 5
+  }
+
+  # AWS refuses the mapping unless the role may already read the queue.
+  depends_on = [aws_iam_role_policy.courier]
+}
+
+resource "aws_lambda_function" "courier" {
+  function_name    = "${var.name}-courier"
+  description      = "Tells callers' servers that their jobs ended"
+  role             = aws_iam_role.courier.arn
+  runtime          = "provided.al2023"
+  handler          = "bootstrap"
+  architectures    = [var.architecture]
+  memory_size      = 256 # It holds ten events at a time.
+  timeout          = local.courier_timeout_seconds
+  filename         = local.courier_zip
+  source_code_hash = fileexists(local.courier_zip) ? filebase64sha256(local.courier_zip) : null
+
+  environment {
+    variables = merge(local.webhook_hosts, {
+      PRESSRUN_TABLE          = aws_dynamodb_table.jobs.name
+      PRESSRUN_WEBHOOKS_URL   = aws_sqs_queue.webhooks.url
+      PRESSRUN_WEBHOOK_SECRET = local.webhook_secret
+      RUST_LOG                = var.log_level
+    })
+  }
+
+  logging_config {
+    log_format            = "JSON"
+    application_log_level = "TRACE"
+    system_log_level      = "INFO"
+    log_group             = aws_cloudwatch_log_group.courier.name
+  }
+
+  lifecycle {
+    precondition {
+      condition     = fileexists(local.courier_zip)
+      error_message = "dist/courier.zip is missing. Run `make build` first; `make tf` does both."
+    }
+  }
+}

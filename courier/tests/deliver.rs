@@ -1,0 +1,311 @@
+//! What becomes of an event, with real receivers on this machine and names that resolve to whatever a test says.
+
+mod bench;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use bench::{Bench, Names, Receiver, SECRET, answer, redirect};
+use chrono::TimeDelta;
+use courier::{SystemLookup, Verdict, work};
+use jobs::job::now;
+use jobs::{Destinations, JobStore, Queue, Status, WebhookStatus};
+use serde_json::json;
+use standardwebhooks::Webhook;
+use tokio::sync::watch;
+
+/// Where a webhook may go from AWS.
+fn elsewhere() -> Destinations {
+    Destinations::default()
+}
+
+/// Where a webhook may go from one machine.
+fn here() -> Destinations {
+    Destinations { loopback: true, ..Destinations::default() }
+}
+
+#[tokio::test]
+async fn a_receiver_that_stumbles_gets_the_event() {
+    let error = StatusCode::INTERNAL_SERVER_ERROR;
+    let receiver = Receiver::start([answer(error), answer(error), answer(error), answer(StatusCode::OK)]).await;
+    let bench = Bench::new(here(), SystemLookup).await;
+    let message = bench.completed(&receiver.url("/hook?for=me")).await;
+    let mut at = now();
+    for attempt in 1..=3 {
+        let Verdict::Release(pause) = bench.courier.deliver(&message.encode(), attempt, at).await else {
+            panic!("no other attempt is made after {attempt}")
+        };
+        let webhook = bench.webhook(&message).await;
+        assert_eq!((webhook.status, webhook.attempts), (WebhookStatus::Pending, attempt));
+        assert_eq!(webhook.latest.last().and_then(|attempt| attempt.status), Some(500));
+        let due = webhook.next_attempt_at.expect("there is another attempt");
+        assert!(
+            matches!(bench.courier.deliver(&message.encode(), 9, at).await, Verdict::Release(_)),
+            "a copy, too early"
+        );
+        assert!(due <= now() + TimeDelta::seconds(60) && !pause.is_zero());
+        at = due;
+    }
+    for copy in ["the last attempt", "another copy of the message"] {
+        assert_eq!(bench.courier.deliver(&message.encode(), 4, at).await, Verdict::Acknowledge, "{copy}");
+    }
+    let webhook = bench.webhook(&message).await;
+    assert_eq!((webhook.status, webhook.attempts, webhook.next_attempt_at), (WebhookStatus::Delivered, 4, None));
+    assert_eq!(webhook.url, receiver.url("/hook?for=me"));
+
+    let requests = receiver.requests();
+    assert_eq!(requests.len(), 4);
+    for request in &requests {
+        assert_eq!((request.method.as_str(), request.uri.as_str()), ("POST", "/hook?for=me"));
+        assert_eq!(request.headers["content-type"], "application/json");
+        assert!(request.headers["user-agent"].to_str().expect("text").starts_with("Pressrun/"));
+        assert_eq!(request.headers["webhook-id"], message.webhook_id().as_str());
+        assert_eq!(request.body, message.event.to_string());
+        let checked = Webhook::new(SECRET).expect("a secret").verify(request.body.as_bytes(), &request.headers);
+        checked.expect("the signature is good");
+    }
+    assert_eq!(message.event["type"], json!("job.completed"));
+}
+
+#[tokio::test]
+async fn what_is_out_of_reach_is_refused_for_good() {
+    let names = Names::new([
+        ("metadata.test", "169.254.169.254"),
+        ("here.test", "127.0.0.1"),
+        ("lan.test", "fd00::1"),
+        ("mapped.test", "::ffff:10.0.0.1"),
+    ]);
+    let bench = Bench::new(elsewhere(), names).await;
+    for (url, reason) in [
+        ("https://169.254.169.254/latest/meta-data", "169.254.169.254, which is not a public address"),
+        ("https://127.0.0.1:8443/", "127.0.0.1, which is not a public address"),
+        ("https://2130706433/", "127.0.0.1, which is not a public address"),
+        ("https://[::1]/", "::1, which is not a public address"),
+        ("https://[::ffff:10.0.0.1]/", "which is not a public address"),
+        ("https://metadata.test/", "metadata.test resolves to 169.254.169.254, which is not a public address"),
+        ("https://here.test/", "here.test resolves to 127.0.0.1, which is not a public address"),
+        ("https://lan.test/", "lan.test resolves to fd00::1, which is not a public address"),
+        ("https://mapped.test/", "mapped.test resolves to ::ffff:10.0.0.1, which is not a public address"),
+        ("http://example.org/", "must be https"),
+    ] {
+        let message = bench.completed(url).await;
+        assert_eq!(bench.courier.deliver(&message.encode(), 1, now()).await, Verdict::Acknowledge, "{url}");
+        let webhook = bench.webhook(&message).await;
+        assert_eq!((webhook.status, webhook.attempts), (WebhookStatus::Refused, 1), "{url}");
+        let error = webhook.latest[0].error.clone().expect("a reason");
+        assert!(error.contains(reason), "{url}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn the_name_of_this_machine_is_out_of_reach_from_elsewhere() {
+    let bench = Bench::new(elsewhere(), SystemLookup).await;
+    let message = bench.completed("https://localhost/").await;
+    assert_eq!(bench.courier.deliver(&message.encode(), 1, now()).await, Verdict::Acknowledge);
+    let webhook = bench.webhook(&message).await;
+    let error = webhook.latest[0].error.clone().expect("a reason");
+    assert!(webhook.status == WebhookStatus::Refused && error.contains("localhost resolves to "), "{error}");
+}
+
+#[tokio::test]
+async fn addresses_within_reach_are_used_where_others_are_not() {
+    let receiver = Receiver::start([answer(StatusCode::OK)]).await;
+    let names = Names::new([("localhost", "10.0.0.1 127.0.0.1 169.254.169.254")]);
+    let bench = Bench::new(here(), names).await;
+    let message = bench.completed(&format!("http://localhost:{}/", receiver.address.port())).await;
+    assert_eq!(bench.courier.deliver(&message.encode(), 1, now()).await, Verdict::Acknowledge);
+    assert_eq!(bench.webhook(&message).await.status, WebhookStatus::Delivered);
+}
+
+#[tokio::test]
+async fn a_name_that_is_bound_anew_is_checked_anew() {
+    let receiver = Receiver::start([answer(StatusCode::BAD_GATEWAY)]).await;
+    let names = Names::new([("localhost", "127.0.0.1"), ("localhost", "169.254.169.254")]);
+    let bench = Bench::new(here(), names).await;
+    let message = bench.completed(&format!("http://localhost:{}/", receiver.address.port())).await;
+    assert!(matches!(bench.courier.deliver(&message.encode(), 1, now()).await, Verdict::Release(_)));
+    let later = now() + TimeDelta::minutes(1);
+    assert_eq!(bench.courier.deliver(&message.encode(), 2, later).await, Verdict::Acknowledge);
+    assert_eq!(bench.webhook(&message).await.status, WebhookStatus::Refused);
+    assert_eq!(receiver.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn a_redirect_is_followed_with_the_same_event() {
+    for status in [301, 302, 303, 307, 308] {
+        let goal = Receiver::start([answer(StatusCode::ACCEPTED)]).await;
+        let receiver = Receiver::start([redirect(status, &goal.url("/there")), redirect(status, "/x")]).await;
+        let bench = Bench::new(here(), SystemLookup).await;
+        let message = bench.completed(&receiver.url("/")).await;
+        assert_eq!(bench.courier.deliver(&message.encode(), 1, now()).await, Verdict::Acknowledge, "{status}");
+        let ([first], [second]) = (&*receiver.requests(), &*goal.requests()) else { panic!("one request each") };
+        assert_eq!((second.method.as_str(), second.uri.as_str()), ("POST", "/there"));
+        assert_eq!(
+            (&first.body, &first.headers["webhook-signature"]),
+            (&second.body, &second.headers["webhook-signature"])
+        );
+        let webhook = bench.webhook(&message).await;
+        assert_eq!((webhook.status, webhook.latest[0].status), (WebhookStatus::Delivered, Some(202)));
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_out_of_reach_is_refused() {
+    let hosts = "127.0.0.1, *.test, 169.254.169.254".parse().expect("hosts");
+    let destinations = Destinations { hosts, loopback: true };
+    for (location, reason) in [
+        ("https://169.254.169.254/latest", "169.254.169.254, which is not a public address"),
+        (
+            "http://169.254.169.254/latest",
+            "redirects to 169.254.169.254: the URL must be https, or http to this machine",
+        ),
+        ("https://metadata.test/", "metadata.test resolves to 169.254.169.254"),
+        ("https://example.org/", "the host example.org is not among those"),
+        ("https://user:secret@x.test/", "user name"),
+        ("file:///etc/passwd", "must name a host"),
+    ] {
+        let receiver = Receiver::start([redirect(307, location)]).await;
+        let names = Names::new([("metadata.test", "169.254.169.254")]);
+        let bench = Bench::new(destinations.clone(), names).await;
+        let message = bench.completed(&receiver.url("/")).await;
+        assert_eq!(bench.courier.deliver(&message.encode(), 1, now()).await, Verdict::Acknowledge, "{location}");
+        let webhook = bench.webhook(&message).await;
+        let error = webhook.latest[0].error.clone().expect("a reason");
+        assert!(webhook.status == WebhookStatus::Refused && error.contains(reason), "{location}: {error}");
+        assert!(!error.contains("secret"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_to_a_name_that_is_bound_anew_is_refused() {
+    let receiver = Receiver::start([redirect(308, "/again")]).await;
+    let names = Names::new([("localhost", "127.0.0.1"), ("localhost", "10.0.0.1")]);
+    let bench = Bench::new(here(), names).await;
+    let message = bench.completed(&format!("http://localhost:{}/", receiver.address.port())).await;
+    assert_eq!(bench.courier.deliver(&message.encode(), 1, now()).await, Verdict::Acknowledge);
+    assert_eq!(bench.webhook(&message).await.status, WebhookStatus::Refused);
+    assert_eq!(receiver.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn answers_that_are_none_are_tried_again() {
+    let round = Receiver::start(std::iter::repeat_n(redirect(302, "/"), 9)).await;
+    let nowhere = Receiver::start([answer(StatusCode::FOUND)]).await;
+    let missing = Receiver::start([answer(StatusCode::NOT_FOUND)]).await;
+    let closed: SocketAddr = Receiver::start([]).await.address;
+    let bench = Bench::new(here(), SystemLookup).await;
+    for (url, reason) in [
+        (round.url("/"), "redirects more than 3 times"),
+        (nowhere.url("/"), "named no other place"),
+        (missing.url("/"), "404 Not Found"),
+        (format!("http://{closed}/"), "could not be reached: Connection refused"),
+    ] {
+        let message = bench.completed(&url).await;
+        assert!(matches!(bench.courier.deliver(&message.encode(), 1, now()).await, Verdict::Release(_)), "{reason}");
+        let webhook = bench.webhook(&message).await;
+        let error = webhook.latest[0].error.clone().expect("a reason");
+        assert!(webhook.status == WebhookStatus::Pending && error.contains(reason), "{error}");
+    }
+    assert_eq!(round.requests().len(), 4);
+}
+
+#[tokio::test]
+async fn a_receiver_that_does_not_answer_is_tried_again() {
+    let receiver = Receiver::silent().await;
+    let bench = Bench::within(here(), SystemLookup, Duration::from_millis(300)).await;
+    let message = bench.completed(&receiver.url("/")).await;
+    assert!(matches!(bench.courier.deliver(&message.encode(), 1, now()).await, Verdict::Release(_)));
+    let error = bench.webhook(&message).await.latest[0].error.clone().expect("a reason");
+    assert_eq!(error, "The receiver did not answer within 0.3 s.");
+}
+
+#[tokio::test]
+async fn an_answer_without_end_is_an_answer() {
+    let receiver = Receiver::endless().await;
+    let bench = Bench::new(here(), SystemLookup).await;
+    let message = bench.completed(&receiver.url("/")).await;
+    assert_eq!(bench.courier.deliver(&message.encode(), 1, now()).await, Verdict::Acknowledge);
+    assert_eq!(bench.webhook(&message).await.status, WebhookStatus::Delivered);
+}
+
+#[tokio::test]
+async fn a_receiver_that_wants_no_more_is_left_alone() {
+    let receiver = Receiver::start([answer(StatusCode::GONE)]).await;
+    let bench = Bench::new(here(), SystemLookup).await;
+    let message = bench.completed(&receiver.url("/")).await;
+    for _ in ["the event", "another copy of it"] {
+        assert_eq!(bench.courier.deliver(&message.encode(), 1, now()).await, Verdict::Acknowledge);
+    }
+    let webhook = bench.webhook(&message).await;
+    assert_eq!((webhook.status, webhook.attempts), (WebhookStatus::Failed, 1));
+    assert_eq!(receiver.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn after_a_day_it_is_given_up() {
+    let receiver = Receiver::start(std::iter::repeat_n(answer(StatusCode::SERVICE_UNAVAILABLE), 50)).await;
+    let bench = Bench::new(here(), SystemLookup).await;
+    let message = bench.completed(&receiver.url("/")).await;
+    let (mut at, mut receives) = (message.ended_at, 0);
+    loop {
+        receives += 1;
+        match bench.courier.deliver(&message.encode(), receives, at).await {
+            Verdict::Release(_) => at = bench.webhook(&message).await.next_attempt_at.expect("another attempt"),
+            verdict => break assert_eq!(verdict, Verdict::Acknowledge),
+        }
+    }
+    let webhook = bench.webhook(&message).await;
+    assert_eq!((webhook.status, webhook.attempts), (WebhookStatus::Failed, receives));
+    let told = at - message.ended_at;
+    assert!(told > TimeDelta::hours(19) && told <= TimeDelta::hours(25), "{told}");
+    assert!((12..=20).contains(&receives), "{receives}");
+}
+
+#[tokio::test]
+async fn an_event_is_delivered_though_its_job_has_gone_on() {
+    let receiver = Receiver::start([answer(StatusCode::INTERNAL_SERVER_ERROR), answer(StatusCode::OK)]).await;
+    let bench = Bench::new(here(), SystemLookup).await;
+    let message = bench.failed(&receiver.url("/")).await;
+    bench.local.jobs.reopen(message.id, now()).await.expect("the store answers").expect("it failed");
+    assert!(matches!(bench.courier.deliver(&message.encode(), 1, now()).await, Verdict::Release(_)));
+    assert_eq!(bench.courier.deliver(&message.encode(), 2, now()).await, Verdict::Acknowledge);
+    let sent: serde_json::Value = serde_json::from_str(&receiver.requests()[1].body).expect("JSON");
+    assert_eq!((&sent["type"], &sent["data"]["error"]["title"]), (&json!("job.failed"), &json!("why")));
+    let job = bench.local.jobs.get(message.id).await.expect("the store answers").expect("on record");
+    assert_eq!((job.status, job.webhook), (Status::Queued, None));
+}
+
+#[tokio::test]
+async fn what_is_no_webhook_is_rejected() {
+    let bench = Bench::new(here(), SystemLookup).await;
+    assert_eq!(bench.courier.deliver("hello", 1, now()).await, Verdict::Reject);
+}
+
+#[tokio::test]
+async fn a_slow_receiver_does_not_hold_up_the_others() {
+    let (silent, quick) = (Receiver::silent().await, Receiver::start([answer(StatusCode::OK)]).await);
+    let bench = Bench::new(here(), SystemLookup).await;
+    let slow = bench.completed(&silent.url("/")).await;
+    let message = bench.completed(&quick.url("/")).await;
+    let queue = Arc::new(bench.local.webhooks.clone());
+    for message in [&slow, &message] {
+        queue.push(&message.encode()).await.expect("push");
+    }
+    let ((stop, stopped), (interrupt, interrupted)) = (watch::channel(false), watch::channel(false));
+    let working = tokio::spawn(work(bench.courier.clone(), queue.clone(), stopped, interrupted));
+    while bench.local.jobs.get(message.id).await.expect("the store answers").expect("on record").webhook.is_none() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    while silent.requests().is_empty() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    stop.send(true).expect("it works");
+    interrupt.send(true).expect("it finishes the slow one");
+    working.await.expect("it stops");
+    assert_eq!(bench.webhook(&message).await.status, WebhookStatus::Delivered);
+    let slow = bench.local.jobs.get(slow.id).await.expect("the store answers").expect("on record");
+    assert_eq!(slow.webhook, None, "it was cut off, and will be delivered again");
+    assert_eq!(queue.receive(Duration::ZERO, Duration::ZERO).await.expect("the queue answers"), None, "it is hidden");
+}

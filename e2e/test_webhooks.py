@@ -1,0 +1,209 @@
+"""Webhooks: what a receiver gets from `pressrun serve`, checked with another implementation of Standard Webhooks than the
+one that signs, and what is refused.
+
+On the emulator only refusals can be seen: from AWS a webhook goes to public addresses alone, and no receiver of a test
+has one. That an event gets through is shown by `pressrun serve`, which sends it with the same code.
+"""
+
+import base64
+import json
+import subprocess
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+import requests
+from standardwebhooks import Webhook, WebhookVerificationError
+
+from emulated_aws import ROOT
+from polling import wait_for
+from server import Server, free_address
+
+SECRETS = ("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_" + "A" * 43 + "=")
+
+
+class Receiver:
+    """A caller's server. It gives its answers in turn, and the last one from then on."""
+
+    def __init__(self, *answers: int | str, address: str | None = None) -> None:
+        self.requests: list[tuple[dict[str, str], str]] = []
+        left, requests = list(answers), self.requests
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+                requests.append(({name.lower(): value for name, value in self.headers.items()}, body))
+                answer = left.pop(0) if len(left) > 1 else left[0]
+                self.send_response(answer if isinstance(answer, int) else 307)
+                if isinstance(answer, str):
+                    self.send_header("Location", answer)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_) -> None:
+                pass
+
+        host, port = (address or free_address()).split(":")
+        self.server = ThreadingHTTPServer((host, int(port)), Handler)
+        self.url = f"http://{host}:{port}/hook"
+
+    def __enter__(self) -> "Receiver":
+        self.thread = threading.Thread(target=self.server.serve_forever)
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+        self.thread.join()
+
+
+def queue(server: Server, webhook: str, template: str = "letter") -> requests.Response:
+    data = json.loads((ROOT / "templates/letter/sample.json").read_text()) if template == "letter" else {}
+    body = {"template": template, "data": data, "notify": {"webhook": webhook}}
+    return requests.post(f"{server.url}/append_queue", json=body, timeout=60)
+
+
+def queued(server: Server, webhook: str, template: str = "letter") -> str:
+    answer = queue(server, webhook, template)
+    assert answer.status_code == 202, answer.text
+    return answer.json()["id"]
+
+
+def settled(server: Server, job_id: str) -> dict:
+    """What became of the job's webhook, once no further attempt is made."""
+
+    def webhook() -> dict | None:
+        webhook = server.job(job_id)["webhook"]
+        return webhook if webhook["status"] != "pending" else None
+
+    return wait_for(webhook, f"the webhook of job {job_id} to be delivered or given up", within=90)
+
+
+def secret_of(server: Server) -> str:
+    return (server.data / "webhook.secret").read_text()
+
+
+def test_a_receiver_that_stumbles_gets_the_event(program, tmp_path):
+    with Receiver(500, 500, 500, 200) as receiver, Server(program, tmp_path / "data") as server:
+        job_id = queued(server, receiver.url)
+        webhook = settled(server, job_id)
+        assert (webhook["url"], webhook["status"], webhook["attempts"]) == (receiver.url, "delivered", 4)
+        assert [attempt["status"] for attempt in webhook["latest"]] == [500, 500, 500, 200]
+        assert len(receiver.requests) == 4
+        checker = Webhook(secret_of(server))
+        for headers, body in receiver.requests:
+            event = checker.verify(body, headers)
+            with pytest.raises(WebhookVerificationError):
+                checker.verify(body.replace("completed", "complete"), headers)
+            with pytest.raises(WebhookVerificationError):
+                checker.verify(body, headers | {"webhook-id": "another"})
+        assert len({headers["webhook-id"] for headers, _ in receiver.requests}) == 1
+
+        job = server.job(job_id)
+        del job["webhook"]
+        link = event["data"].pop("link")
+        assert (event["type"], event["timestamp"], event["data"]) == ("job.completed", job["finished_at"], job)
+        assert requests.get(link, timeout=60).content.startswith(b"%PDF")
+        shown = subprocess.run([program, "job", job_id, "--url", server.url], capture_output=True, text=True, check=True)
+        assert "webhook    delivered, 4 attempts" in shown.stdout
+
+
+def test_an_event_survives_the_death_of_the_server(program, tmp_path):
+    address = free_address()
+    with Server(program, tmp_path / "data") as server:
+        job_id = queued(server, f"http://{address}/hook")
+        wait_for(lambda: server.job(job_id).get("webhook", {}).get("attempts"), "an attempt", within=60)
+        server.kill()
+        with Receiver(204, address=address) as receiver:
+            server.start()
+            webhook = settled(server, job_id)
+            assert webhook["status"] == "delivered" and "Connection refused" in webhook["latest"][0]["error"]
+            Webhook(secret_of(server)).verify(receiver.requests[-1][1], receiver.requests[-1][0])
+
+
+def test_each_end_of_a_job_is_an_event(program, tmp_path):
+    template = tmp_path / "templates/letter/main.typ"
+    template.parent.mkdir(parents=True)
+    template.write_text("#nothing")
+    with Receiver(200) as receiver, Server(program, tmp_path / "data", templates=tmp_path / "templates") as server:
+        job_id = queued(server, receiver.url)
+        assert settled(server, job_id)["status"] == "delivered"
+        template.write_text("Hello")
+        assert requests.post(f"{server.url}/jobs/{job_id}/retry", timeout=60).status_code == 202
+        wait_for(lambda: len(receiver.requests) == 2, "the second event", within=60)
+        assert settled(server, job_id)["attempts"] == 1
+        checker = Webhook(secret_of(server))
+        first, second = (checker.verify(body, headers) for headers, body in receiver.requests)
+        assert (first["type"], second["type"]) == ("job.failed", "job.completed")
+        assert first["data"]["error"]["diagnostics"][0]["line"] == 1
+        assert len({headers["webhook-id"] for headers, _ in receiver.requests}) == 2
+
+
+def test_a_receiver_can_go_over_to_another_secret(program, tmp_path):
+    with Receiver(200) as receiver, Server(program, tmp_path / "data", "--webhook-secret", ",".join(SECRETS)) as server:
+        settled(server, queued(server, receiver.url))
+        (headers, body), = receiver.requests
+        for secret in SECRETS:
+            Webhook(secret).verify(body, headers)
+        with pytest.raises(WebhookVerificationError):
+            Webhook("whsec_" + "B" * 43 + "=").verify(body, headers)
+
+
+def test_what_is_out_of_reach_is_refused_with_the_reason(program, tmp_path):
+    with Receiver("https://169.254.169.254/") as redirector, Server(program, tmp_path / "data") as server:
+        for url in ["https://169.254.169.254/latest/meta-data/", "https://10.0.0.1/", redirector.url]:
+            webhook = settled(server, queued(server, url))
+            assert (webhook["status"], webhook["attempts"]) == ("refused", 1)
+            assert "which is not a public address" in webhook["latest"][0]["error"]
+        for url in ["http://example.org/", "http://169.254.169.254/", "https://user@example.org/", "example.org"]:
+            answer = queue(server, url)
+            assert answer.status_code == 422, answer.text
+            assert answer.json()["errors"][0]["pointer"] == "/notify/webhook"
+
+
+def test_only_hosts_of_the_list_are_told(program, tmp_path):
+    options = ["--webhook-hosts", "127.0.0.1,*.example.org"]
+    with Receiver("http://localhost:1/") as redirector, Server(program, tmp_path / "data", *options) as server:
+        answer = queue(server, "https://example.com/hook")
+        assert answer.status_code == 422 and "127.0.0.1, *.example.org" in answer.text
+        webhook = settled(server, queued(server, redirector.url))
+        assert webhook["status"] == "refused" and "localhost is not among" in webhook["latest"][0]["error"]
+
+
+def test_a_secret_that_is_none_is_refused_at_the_start(program, tmp_path):
+    said = Server(program, tmp_path / "data", "--webhook-secret", "hunter2").refuses(2)
+    assert "whsec_" in said and "hunter2" not in said
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("https://169.254.169.254/latest/meta-data/", "169.254.169.254, which is not a public address"),
+        ("https://127.0.0.1/", "127.0.0.1, which is not a public address"),
+        ("https://localhost/", "localhost resolves to "),
+    ],
+)
+def test_from_aws_nothing_but_public_addresses_is_told(deployment, url, reason):
+    job = deployment.queue("probe", {"divisor": 8}, notify={"webhook": url})
+
+    def refused() -> dict | None:
+        webhook = deployment.job(job)["webhook"]
+        return webhook if webhook["status"] != "pending" else None
+
+    webhook = wait_for(refused, f"the webhook to {url} to be refused", within=90)
+    assert (webhook["url"], webhook["status"], webhook["attempts"]) == (url, "refused", 1)
+    assert reason in webhook["latest"][0]["error"]
+    assert deployment.job(job)["status"] == "completed", "a webhook does not touch its job"
+
+
+def test_from_aws_nothing_goes_without_tls(deployment):
+    for url in ["http://127.0.0.1:9000/", "http://example.org/"]:
+        body = {"template": "probe", "data": {"divisor": 8}, "notify": {"webhook": url}}
+        answer = deployment.call("POST", "/append_queue", json=body)
+        assert answer.status_code == 422 and answer.json()["errors"][0]["pointer"] == "/notify/webhook", answer.text
+
+
+def test_the_secret_of_a_deployment_is_one(deployment):
+    prefix, _, secret = deployment.outputs["webhook_secret"].partition("_")
+    assert (prefix, len(base64.b64decode(secret, validate=True))) == ("whsec", 32)

@@ -1,0 +1,78 @@
+//! What is wrong with an upload, and where.
+
+use std::io;
+
+use jsonschema::ValidationError;
+
+/// After how many faults reading stops: an upload with more has one mistake many times.
+pub const MAX_FAULTS: usize = 100;
+
+/// How much of a fault's text is told, in characters: it may quote the data.
+const MAX_DETAIL_CHARS: usize = 400;
+
+/// One place where an upload is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// The line of the upload, from 1; absent where the fault is not in the upload, or is of all of it.
+    pub line: Option<u64>,
+    /// The column in bytes, from 1, where it is known.
+    pub column: Option<u64>,
+    /// Where in the data, as a JSON Pointer (RFC 6901).
+    pub pointer: String,
+    /// What is wrong there.
+    pub detail: String,
+}
+
+impl Fault {
+    pub(crate) fn new(pointer: impl Into<String>, detail: impl AsRef<str>) -> Self {
+        Self { line: None, column: None, pointer: pointer.into(), detail: shortened(detail.as_ref()) }
+    }
+
+    /// A violation of a schema; `prefix` is where the checked part stands in the data.
+    pub(crate) fn of_schema(prefix: &str, error: &ValidationError<'_>) -> Self {
+        Self::new(format!("{prefix}{}", error.instance_path()), error.to_string())
+    }
+
+    pub(crate) fn at(mut self, line: u64, column: Option<u64>) -> Self {
+        (self.line, self.column) = (Some(line), column);
+        self
+    }
+
+    /// A row that is longer than may be.
+    pub(crate) fn too_long(pointer: impl Into<String>, most: u64) -> Self {
+        Self::new(pointer, format!("the row has more than {most} bytes, the most that one row may have"))
+    }
+
+    /// Text that is not JSON. `line` is that of the text's beginning.
+    pub(crate) fn of_syntax(pointer: impl Into<String>, error: &serde_json::Error, line: u64) -> Self {
+        let detail = error.to_string();
+        // The place has members of its own.
+        let detail = detail.rsplit_once(" at line ").map_or(detail.as_str(), |(detail, _)| detail);
+        let column = u64::try_from(error.column()).ok().filter(|column| *column > 0);
+        Self::new(pointer, detail).at(line + (error.line() as u64).saturating_sub(1), column)
+    }
+}
+
+/// Why an upload was not spooled.
+#[derive(Debug, thiserror::Error)]
+pub enum InputError {
+    /// It is not as the template wants it. Holds one fault at least and [`MAX_FAULTS`] at most, in the order they were met.
+    #[error("the data has {} faults or more", .0.len())]
+    Invalid(Vec<Fault>),
+    /// What is not rows is kept in memory, and is more than may be. Holds that limit in bytes.
+    #[error("the data beside the rows has more than {0} bytes")]
+    RestTooLarge(u64),
+    /// The upload could not be read.
+    #[error("read the upload: {0}")]
+    Read(#[source] io::Error),
+    /// The spool could not be written.
+    #[error("write the rows: {0}")]
+    Write(#[source] io::Error),
+}
+
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(MAX_DETAIL_CHARS) {
+        Some((end, _)) => format!("{} …", &text[..end]),
+        None => text.to_owned(),
+    }
+}

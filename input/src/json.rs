@@ -1,0 +1,180 @@
+//! JSON: one object, whose rows are taken as they come and never gathered.
+
+use std::fmt;
+use std::io::{BufReader, Read, Seek, SeekFrom, Write};
+
+use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
+
+use crate::fault::{Fault, InputError};
+use crate::locate::locate;
+use crate::manifest::Totals;
+use crate::meter::{Meter, Metered, Part};
+use crate::sink::{At, Sink, Stop};
+use crate::spool::{CHUNK_BYTES, Limits, Spooled};
+use crate::template::Rows;
+use crate::totals::Sums;
+
+/// Reads a text that is all in all one value without rows.
+pub(crate) fn read_whole(source: impl Read, most: u64) -> Result<Value, InputError> {
+    let meter = Meter::new(Part::Rest, most);
+    let read = serde_json::from_reader(Metered::new(source, meter.clone()));
+    read.map_err(|error| match Problem::of(error, &meter) {
+        Problem::Read(error) => InputError::Read(error),
+        Problem::TooLong(_) => InputError::RestTooLarge(most),
+        Problem::Text(error) => InputError::Invalid(vec![Fault::of_syntax("", &error, 1)]),
+    })
+}
+
+/// Reads an object with rows. The text begins at `start`, and is read once more where its faults are to be found, or where
+/// what is summed stands in the data itself.
+pub(crate) fn read<W: Write>(
+    mut source: impl Read + Seek,
+    start: u64,
+    rows: &Rows,
+    limits: &Limits,
+    spool: &mut W,
+) -> Result<Spooled, InputError> {
+    let mut rest = Map::new();
+    if matches!(rows.declaration().totals, Totals::Pointer(_)) {
+        // What is wrong is told by the reading that counts.
+        _ = parse::<W>(&mut source, rows, limits, None, &mut rest);
+        source.seek(SeekFrom::Start(start)).map_err(InputError::Read)?;
+    }
+    let sums = match Sums::declared(&rows.declaration().totals, &rest) {
+        Ok(sums) => sums,
+        Err(fault) => return Err(located(source, start, vec![fault])),
+    };
+    rest.clear();
+    let mut sink = Sink::new(rows, limits, sums, spool);
+    match parse(&mut source, rows, limits, Some(&mut sink), &mut rest) {
+        Err(_) if sink.is_stopped() => {}
+        Ok(with_rows) => {
+            let faults = rows.faults_of_rest(&rest, with_rows);
+            let counted = if with_rows { sink.end() } else { Ok(()) };
+            _ = counted.and_then(|()| sink.note(faults));
+        }
+        Err(Problem::Text(error)) => sink.stop(vec![Fault::of_syntax("", &error, 1)]),
+        Err(Problem::TooLong(Part::Row)) => sink.stop(vec![Fault::too_long(sink.pointer(), limits.row_bytes)]),
+        Err(Problem::TooLong(Part::Rest)) => return Err(InputError::RestTooLarge(limits.rest_bytes)),
+        Err(Problem::Read(error)) => return Err(InputError::Read(error)),
+    }
+    match sink.spooled(rest) {
+        Err(InputError::Invalid(faults)) => Err(located(source, start, faults)),
+        spooled => spooled,
+    }
+}
+
+/// These faults, each with its place in the text.
+pub(crate) fn located(mut source: impl Read + Seek, start: u64, mut faults: Vec<Fault>) -> InputError {
+    if let Err(error) = source.seek(SeekFrom::Start(start)) {
+        return InputError::Read(error);
+    }
+    locate(BufReader::with_capacity(CHUNK_BYTES, source), 1, &mut faults);
+    faults.sort_by_key(|fault| (fault.line, fault.column));
+    InputError::Invalid(faults)
+}
+
+/// Why a text could not be read to its end.
+enum Problem {
+    Read(std::io::Error),
+    TooLong(Part),
+    Text(serde_json::Error),
+}
+
+impl Problem {
+    fn of(error: serde_json::Error, meter: &Meter) -> Self {
+        match meter.overrun() {
+            Some(part) => Self::TooLong(part),
+            None if error.is_io() => Self::Read(error.into()),
+            None => Self::Text(error),
+        }
+    }
+}
+
+/// Reads the text. Rows go into the sink, or nowhere; what else there is goes into `rest`. Answers whether there were rows.
+fn parse<W: Write>(
+    source: impl Read,
+    rows: &Rows,
+    limits: &Limits,
+    sink: Option<&mut Sink<'_, W>>,
+    rest: &mut Map<String, Value>,
+) -> Result<bool, Problem> {
+    let meter = Meter::new(Part::Rest, limits.rest_bytes);
+    let mut deserializer = serde_json::Deserializer::from_reader(Metered::new(source, meter.clone()));
+    let data = Data { field: rows.field(), limits, meter: &meter, sink, rest };
+    let read = deserializer.deserialize_any(data).and_then(|with_rows| deserializer.end().map(|()| with_rows));
+    read.map_err(|error| Problem::of(error, &meter))
+}
+
+/// Takes the object in.
+struct Data<'a, 'b, W> {
+    field: &'a str,
+    limits: &'a Limits,
+    meter: &'a Meter,
+    sink: Option<&'a mut Sink<'b, W>>,
+    rest: &'a mut Map<String, Value>,
+}
+
+impl<'de, W: Write> Visitor<'de> for Data<'_, '_, W> {
+    type Value = bool;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the template's data, a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<bool, A::Error> {
+        let mut with_rows = false;
+        while let Some(name) = map.next_key::<String>()? {
+            if name != self.field {
+                self.rest.insert(name, map.next_value()?);
+                continue;
+            }
+            if with_rows {
+                return Err(A::Error::custom(format!("`{name}` stands here for the second time")));
+            }
+            with_rows = true;
+            let left = self.meter.left();
+            let (limits, meter, sink) = (self.limits, self.meter, self.sink.as_deref_mut());
+            map.next_value_seed(Array { limits, meter, sink })?;
+            self.meter.start(Part::Rest, left);
+        }
+        Ok(with_rows)
+    }
+}
+
+/// Takes the rows in.
+struct Array<'a, 'b, W> {
+    limits: &'a Limits,
+    meter: &'a Meter,
+    sink: Option<&'a mut Sink<'b, W>>,
+}
+
+impl<'de, W: Write> DeserializeSeed<'de> for Array<'_, '_, W> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de, W: Write> Visitor<'de> for Array<'_, '_, W> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of rows")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        let Some(sink) = self.sink else {
+            self.meter.start(Part::Row, u64::MAX);
+            while seq.next_element::<IgnoredAny>()?.is_some() {}
+            return Ok(());
+        };
+        loop {
+            self.meter.start(Part::Row, self.limits.row_bytes);
+            let Some(row) = seq.next_element::<Value>()? else { return Ok(()) };
+            sink.row(&row, At::Anywhere).map_err(|Stop| A::Error::custom("reading stopped"))?;
+        }
+    }
+}

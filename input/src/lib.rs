@@ -1,0 +1,26 @@
+//! Big data in: JSON, NDJSON and CSV, read one row at a time, checked against a schema and spooled. No more than a row of
+//! it is in memory at once. Pure and synchronous: no network, no clock, no Typst.
+//!
+//! Read in this order: [`Manifest`] (what a template declares about its rows), [`Template`] (that and its schema, ready to
+//! check), [`spool()`] (from an upload to a file of rows), [`Spooled`] (what is known of that file). One file a format:
+//! `json`, `ndjson`, `csv`.
+
+mod csv;
+mod fault;
+mod json;
+mod locate;
+mod manifest;
+mod meter;
+mod ndjson;
+mod schema;
+mod sink;
+mod spool;
+mod template;
+mod totals;
+
+pub use fault::{Fault, InputError, MAX_FAULTS};
+pub use manifest::{Manifest, RowsDeclaration, Totals};
+pub use rust_decimal::Decimal;
+pub use schema::validator;
+pub use spool::{Format, Limits, MARK_EVERY, Mark, Spooled, spool};
+pub use template::{Rows, Template, Unusable};

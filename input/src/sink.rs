@@ -1,0 +1,197 @@
+//! Where rows go once they are read: checked, summed, marked and written to the spool.
+
+use std::io::Write;
+
+use serde_json::{Map, Value};
+
+use crate::fault::{Fault, InputError, MAX_FAULTS};
+use crate::locate::locate;
+use crate::schema::escaped;
+use crate::spool::{Limits, MARK_EVERY, Mark, Spooled};
+use crate::template::{Rows, faults};
+use crate::totals::Sums;
+
+/// Reading must not go on; the [sink](Sink) knows why.
+#[derive(Debug)]
+pub(crate) struct Stop;
+
+/// Where a row stands in its upload.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum At<'a> {
+    /// It is found later, by its pointer.
+    Anywhere,
+    /// It begins on this line.
+    Line(u64),
+    /// It is this JSON text, which begins on this line.
+    Text(u64, &'a [u8]),
+}
+
+/// Takes rows in.
+pub(crate) struct Sink<'a, W> {
+    pub(crate) template: &'a Rows,
+    pub(crate) limits: &'a Limits,
+    spool: &'a mut W,
+    sums: Sums,
+    rows: u64,
+    bytes: u64,
+    marks: Vec<Mark>,
+    line: Vec<u8>,
+    faults: Vec<Fault>,
+    /// What went wrong besides.
+    error: Option<InputError>,
+    stopped: bool,
+}
+
+impl<'a, W: Write> Sink<'a, W> {
+    pub(crate) fn new(template: &'a Rows, limits: &'a Limits, sums: Sums, spool: &'a mut W) -> Self {
+        Self {
+            template,
+            limits,
+            spool,
+            sums,
+            rows: 0,
+            bytes: 0,
+            marks: Vec::new(),
+            line: Vec::new(),
+            faults: Vec::new(),
+            error: None,
+            stopped: false,
+        }
+    }
+
+    /// The pointer of the row that comes next.
+    pub(crate) fn pointer(&self) -> String {
+        format!("{}/{}", self.template.pointer(), self.rows)
+    }
+
+    /// Takes a row.
+    pub(crate) fn row(&mut self, row: &Value, at: At<'_>) -> Result<(), Stop> {
+        let most = self.template.most.min(self.limits.rows);
+        if self.rows >= most {
+            let fault = Fault::new(self.pointer(), format!("there may be {most} rows, and this is one more"));
+            self.stop(placed(vec![fault], at));
+            return Err(Stop);
+        }
+        self.mark();
+        let found = self.faults_of(row);
+        if found.is_empty()
+            && self.faults.is_empty()
+            && let Err(error) = self.write(row)
+        {
+            return self.fail(InputError::Write(error));
+        }
+        self.rows += 1;
+        if found.is_empty() { Ok(()) } else { self.note(placed(found, at)) }
+    }
+
+    /// Takes a row that could not be read; those after it may be.
+    pub(crate) fn unreadable(&mut self, fault: Fault) -> Result<(), Stop> {
+        self.rows += 1;
+        self.note(vec![fault])
+    }
+
+    /// Takes the last faults: what comes after them cannot be understood.
+    pub(crate) fn stop(&mut self, faults: Vec<Fault>) {
+        _ = self.note(faults);
+        self.stopped = true;
+    }
+
+    /// Takes an error that has nothing to do with what was read.
+    pub(crate) fn fail(&mut self, error: InputError) -> Result<(), Stop> {
+        self.error = Some(error);
+        self.stopped = true;
+        Err(Stop)
+    }
+
+    /// Whether reading was told to stop.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stopped
+    }
+
+    /// Says that there are no more rows.
+    pub(crate) fn end(&mut self) -> Result<(), Stop> {
+        let least = self.template.least;
+        if self.rows >= least {
+            return Ok(());
+        }
+        let detail = format!("there must be {least} rows, and there are {}", self.rows);
+        self.note(vec![Fault::new(self.template.pointer(), detail)])
+    }
+
+    /// Makes a mark, if the next row is to have one.
+    fn mark(&mut self) {
+        if self.rows.is_multiple_of(MARK_EVERY) {
+            self.marks.push(Mark { row: self.rows, offset: self.bytes, totals: self.sums.values.clone() });
+        }
+    }
+
+    fn faults_of(&mut self, row: &Value) -> Vec<Fault> {
+        let Some(members) = row.as_object() else {
+            return vec![Fault::new(self.pointer(), "a row is a JSON object")];
+        };
+        if let Some(validator) = &self.template.row
+            && !validator.is_valid(row)
+        {
+            return faults(validator, row, &self.pointer());
+        }
+        match self.sums.add(members) {
+            Ok(()) => Vec::new(),
+            Err((name, detail)) => vec![Fault::new(format!("{}/{}", self.pointer(), escaped(&name)), detail)],
+        }
+    }
+
+    fn write(&mut self, row: &Value) -> std::io::Result<()> {
+        self.line.clear();
+        serde_json::to_writer(&mut self.line, row)?;
+        self.line.push(b'\n');
+        self.bytes += self.line.len() as u64;
+        self.spool.write_all(&self.line)
+    }
+
+    /// Takes faults.
+    pub(crate) fn note(&mut self, faults: Vec<Fault>) -> Result<(), Stop> {
+        self.faults.extend(faults);
+        if self.faults.len() < MAX_FAULTS {
+            return Ok(());
+        }
+        self.faults.truncate(MAX_FAULTS);
+        self.stopped = true;
+        Err(Stop)
+    }
+
+    /// What came of it all.
+    pub(crate) fn spooled(self, rest: Map<String, Value>) -> Result<Spooled, InputError> {
+        if let Some(error) = self.error {
+            return Err(error);
+        }
+        if !self.faults.is_empty() {
+            return Err(InputError::Invalid(self.faults));
+        }
+        Ok(Spooled {
+            rest: rest.into(),
+            rows: self.rows,
+            bytes: self.bytes,
+            names: self.sums.names,
+            totals: self.sums.values,
+            marks: self.marks,
+        })
+    }
+}
+
+/// Says where faults of a row are.
+fn placed(mut faults: Vec<Fault>, at: At<'_>) -> Vec<Fault> {
+    match at {
+        At::Anywhere => {}
+        At::Line(line) => faults.iter_mut().for_each(|fault| fault.line = Some(line)),
+        At::Text(line, text) => {
+            // Within its row, a fault has a pointer without the row's own two tokens.
+            let within =
+                |pointer: &str| pointer.splitn(4, '/').nth(3).map(|path| format!("/{path}")).unwrap_or_default();
+            let pointers: Vec<_> = faults.iter().map(|fault| fault.pointer.clone()).collect();
+            faults.iter_mut().for_each(|fault| fault.pointer = within(&fault.pointer));
+            locate(text, line, &mut faults);
+            faults.iter_mut().zip(pointers).for_each(|(fault, pointer)| fault.pointer = pointer);
+        }
+    }
+    faults
+}

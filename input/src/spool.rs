@@ -1,0 +1,190 @@
+//! From an upload to a spool: a file with one row a line, and what must be known to read any part of it.
+
+use std::io::{self, BufRead, BufReader, Read, Seek, Write};
+
+use rust_decimal::Decimal;
+use serde_json::{Map, Value};
+
+use crate::fault::{Fault, InputError};
+use crate::sink::{Sink, Stop};
+use crate::template::{Rows, Template, faults};
+use crate::totals::Sums;
+use crate::{csv, json, ndjson};
+
+/// How many rows lie between two marks.
+pub const MARK_EVERY: u64 = 100;
+
+/// How much of an upload is read at a time, in bytes.
+pub(crate) const CHUNK_BYTES: usize = 128 * 1024;
+
+/// What an upload is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// The whole data as one JSON text.
+    Json,
+    /// A JSON object a line, each a row.
+    Ndjson,
+    /// RFC 4180: a line of names, then a line a row.
+    Csv,
+}
+
+/// What an upload may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// The longest row, in bytes of the upload.
+    pub row_bytes: u64,
+    /// The most data beside the rows, in bytes: it is kept in memory.
+    pub rest_bytes: u64,
+    /// The most rows: the marks of 100,000 take about 100 kB of memory.
+    pub rows: u64,
+}
+
+impl Default for Limits {
+    /// Rows of a mebibyte, 64 MiB beside them, and twenty million rows.
+    fn default() -> Self {
+        Self { row_bytes: 1024 * 1024, rest_bytes: 64 * 1024 * 1024, rows: 20_000_000 }
+    }
+}
+
+/// What is known of a spool.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Spooled {
+    /// The data without its rows. For a template that declares no rows, all of it.
+    pub rest: Value,
+    /// How many rows there are.
+    pub rows: u64,
+    /// The spool's length, in bytes.
+    pub bytes: u64,
+    /// The fields that were summed.
+    pub names: Vec<String>,
+    /// Their sums over all rows, in the order of the names.
+    pub totals: Vec<Decimal>,
+    /// The first row and every [hundredth](MARK_EVERY) after it.
+    pub marks: Vec<Mark>,
+}
+
+/// A row that can be found without reading those before it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark {
+    /// The row, from 0.
+    pub row: u64,
+    /// Where it begins in the spool, in bytes.
+    pub offset: u64,
+    /// The sums over all rows before it.
+    pub totals: Vec<Decimal>,
+}
+
+/// Reads an upload, checks all of it and writes its rows to `spool`, one a line.
+///
+/// `head` is the data beside the rows where the upload holds rows only, as NDJSON and CSV do. For a template that declares
+/// no rows, the upload is JSON, and nothing is written.
+///
+/// # Errors
+///
+/// Reading stops after [`MAX_FAULTS`](crate::MAX_FAULTS) faults, or where the text cannot be understood any further. What
+/// was written to `spool` by then is of no use.
+pub fn spool(
+    mut source: impl Read + Seek,
+    format: Format,
+    head: Map<String, Value>,
+    template: &Template,
+    limits: &Limits,
+    spool: &mut impl Write,
+) -> Result<Spooled, InputError> {
+    let start = skip_mark(&mut source).map_err(InputError::Read)?;
+    let Some(rows) = template.rows() else { return whole(source, start, format, template, limits) };
+    match format {
+        Format::Json => json::read(source, start, rows, limits, spool),
+        Format::Ndjson => listed(head, rows, limits, spool, |sink| ndjson::read(reader(source), sink)),
+        Format::Csv => listed(head, rows, limits, spool, |sink| csv::read(reader(source), sink)),
+    }
+}
+
+/// An upload that is all the data, and none of it rows.
+fn whole(
+    mut source: impl Read + Seek,
+    start: u64,
+    format: Format,
+    template: &Template,
+    limits: &Limits,
+) -> Result<Spooled, InputError> {
+    if format != Format::Json {
+        return Err(InputError::Invalid(vec![Fault::new(
+            "",
+            "the template declares no rows: upload its data as JSON",
+        )]));
+    }
+    let rest = json::read_whole(&mut source, limits.rest_bytes)?;
+    let faults = template.whole.as_ref().map(|validator| faults(validator, &rest, "")).unwrap_or_default();
+    if !faults.is_empty() {
+        return Err(json::located(source, start, faults));
+    }
+    Ok(Spooled { rest, rows: 0, bytes: 0, names: Vec::new(), totals: Vec::new(), marks: Vec::new() })
+}
+
+/// An upload that is rows only.
+fn listed<W: Write>(
+    head: Map<String, Value>,
+    rows: &Rows,
+    limits: &Limits,
+    spool: &mut W,
+    read: impl FnOnce(&mut Sink<'_, W>) -> Result<(), Stop>,
+) -> Result<Spooled, InputError> {
+    let mut faults = rows.faults_of_rest(&head, true);
+    if head.contains_key(rows.field()) {
+        faults.push(Fault::new(rows.pointer(), "the rows are in the upload: leave them out here"));
+    }
+    let sums = Sums::declared(&rows.declaration().totals, &head).map_err(|fault| faults.push(fault));
+    let Ok(sums) = sums else { return Err(InputError::Invalid(faults)) };
+    if !faults.is_empty() {
+        return Err(InputError::Invalid(faults));
+    }
+    let mut sink = Sink::new(rows, limits, sums, spool);
+    if read(&mut sink).is_ok() {
+        _ = sink.end();
+    }
+    sink.spooled(head)
+}
+
+fn reader(source: impl Read) -> impl BufRead {
+    BufReader::with_capacity(CHUNK_BYTES, source)
+}
+
+/// Skips the byte order mark that some programs begin a text with; answers where the text itself begins.
+fn skip_mark(source: &mut (impl Read + Seek)) -> io::Result<u64> {
+    let mut first = Vec::new();
+    source.by_ref().take(3).read_to_end(&mut first)?;
+    if first == b"\xef\xbb\xbf" {
+        return Ok(3);
+    }
+    source.rewind()?;
+    Ok(0)
+}
+
+impl Spooled {
+    /// The length of [all the data](Self::write_whole), in bytes.
+    pub fn whole_bytes(&self, rows: Option<&Rows>) -> u64 {
+        // Every row of the spool ends with a line break; of all but one a comma is made.
+        let around = rows.map_or(0, |rows| Value::from(rows.field()).to_string().len() as u64 + 4);
+        self.rest.to_string().len() as u64 + around + self.bytes
+    }
+
+    /// Writes all the data as one JSON text: the rest, then the rows, as they are read from the spool.
+    pub fn write_whole(&self, rows: Option<&Rows>, spool: impl Read, mut to: impl Write) -> io::Result<()> {
+        let rest = self.rest.to_string();
+        let (Some(rows), Some(open)) = (rows, rest.strip_suffix('}')) else { return to.write_all(rest.as_bytes()) };
+        to.write_all(open.as_bytes())?;
+        let comma = if open.len() > 1 { "," } else { "" };
+        write!(to, "{comma}{}:[", Value::from(rows.field()))?;
+        let (mut reader, mut line, mut first) = (reader(spool), Vec::new(), true);
+        while reader.read_until(b'\n', &mut line)? > 0 {
+            if !first {
+                to.write_all(b",")?;
+            }
+            first = false;
+            to.write_all(line.strip_suffix(b"\n").unwrap_or(&line))?;
+            line.clear();
+        }
+        to.write_all(b"]}")
+    }
+}

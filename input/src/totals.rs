@@ -1,0 +1,79 @@
+//! Exact sums of a row's fields.
+
+use std::fmt::Write;
+
+use rust_decimal::Decimal;
+use serde_json::{Map, Value};
+
+use crate::fault::Fault;
+use crate::manifest::Totals;
+
+/// Sums that grow row by row.
+#[derive(Debug, Default)]
+pub(crate) struct Sums {
+    pub(crate) names: Vec<String>,
+    pub(crate) values: Vec<Decimal>,
+    /// Spares an allocation a number.
+    digits: String,
+}
+
+impl Sums {
+    /// Nothing summed yet of these fields.
+    pub(crate) fn new(names: Vec<String>) -> Self {
+        Self { values: vec![Decimal::ZERO; names.len()], names, digits: String::new() }
+    }
+
+    /// The fields that a declaration means, given the data beside the rows.
+    pub(crate) fn declared(totals: &Totals, rest: &Map<String, Value>) -> Result<Self, Fault> {
+        let pointer = match totals {
+            Totals::Names(names) => return Ok(Self::new(names.clone())),
+            Totals::Pointer(pointer) => pointer,
+        };
+        let Some(named) = find(rest, pointer) else { return Ok(Self::default()) };
+        let names = named.as_array().and_then(|names| names.iter().map(name).collect());
+        names.map(Self::new).ok_or_else(|| Fault::new(pointer, "these are the fields to sum: an array of their names"))
+    }
+
+    /// Adds a row. A field that is absent or null adds nothing; one that is no decimal number, or cannot be added
+    /// exactly, is a fault. Answers with the name of that field.
+    pub(crate) fn add(&mut self, row: &Map<String, Value>) -> Result<(), (String, &'static str)> {
+        for (name, sum) in self.names.iter().zip(&mut self.values) {
+            let value = match row.get(name) {
+                None | Some(Value::Null) => continue,
+                Some(value) => decimal(value, &mut self.digits),
+            };
+            let value = value.ok_or_else(|| (name.clone(), "it is summed, so it must be a decimal number"))?;
+            let inexact = || (name.clone(), "the total has more digits than can be reckoned exactly");
+            let exact = sum.checked_add(value).filter(|total| total.scale() == sum.scale().max(value.scale()));
+            *sum = exact.ok_or_else(inexact)?;
+        }
+        Ok(())
+    }
+}
+
+fn name(name: &Value) -> Option<String> {
+    name.as_str().map(ToOwned::to_owned)
+}
+
+/// Follows a pointer whose first token is a member of `rest`.
+fn find<'a>(rest: &'a Map<String, Value>, pointer: &str) -> Option<&'a Value> {
+    let path = pointer.strip_prefix('/')?;
+    let (first, deeper) = path.split_at(path.find('/').unwrap_or(path.len()));
+    rest.get(&first.replace("~1", "/").replace("~0", "~"))?.pointer(deeper)
+}
+
+/// A number, or a string that is one, as a template sees it.
+fn decimal(value: &Value, digits: &mut String) -> Option<Decimal> {
+    match value {
+        Value::String(text) => Decimal::from_str_exact(text).ok(),
+        Value::Number(number) => {
+            if let Some(number) = number.as_i64() {
+                return Some(number.into());
+            }
+            digits.clear();
+            write!(digits, "{number}").ok()?;
+            if digits.contains('e') { Decimal::from_scientific(digits) } else { Decimal::from_str_exact(digits) }.ok()
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,154 @@
+//! Who follows which job, in a DynamoDB table of its own: one item a follower, so that hundreds of them are told and
+//! counted off one by one, and none waits for another's write.
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use aws_config::SdkConfig;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
+use aws_sdk_dynamodb::types::AttributeValue;
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::refused;
+use crate::event::EventId;
+use crate::followers::{Follower, Followers};
+use crate::job::JobId;
+use crate::ports::Unavailable;
+
+/// The index that finds what a connection follows: partition key `connection`, sort key `job`.
+const BY_CONNECTION: &str = "by-connection";
+
+/// The followers' table: partition key `job`, sort key `connection`, time to live in `expires_at`.
+#[derive(Debug, Clone)]
+pub struct DynamoFollowers {
+    client: Client,
+    table: String,
+    jobs_table: String,
+}
+
+impl DynamoFollowers {
+    /// The followers in `table` of the jobs in `jobs_table`.
+    pub fn new(config: &SdkConfig, table: impl Into<String>, jobs_table: impl Into<String>) -> Self {
+        Self { client: Client::new(config), table: table.into(), jobs_table: jobs_table.into() }
+    }
+
+    /// Changes the job's record, which its stream then tells, with this change and all later ones marked `followed`.
+    async fn stir(&self, job: JobId) -> Result<(), Unavailable> {
+        let update = self
+            .client
+            .update_item()
+            .table_name(&self.jobs_table)
+            .key("id", text(job))
+            .condition_expression("attribute_exists(id)")
+            .update_expression("SET followed = :anew")
+            // A write that changes nothing is not told.
+            .expression_attribute_values(":anew", text(Uuid::new_v4()));
+        update_if("mark the job as followed", update).await
+    }
+
+    async fn delete(&self, job: impl ToString, connection: &str) -> Result<(), Unavailable> {
+        let delete = self.client.delete_item().table_name(&self.table);
+        let delete = delete.key("job", text(job)).key("connection", text(connection));
+        delete.send().await.map_err(refused("forget a follower"))?;
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Followers for DynamoFollowers {
+    async fn add(&self, job: JobId, follower: &Follower, expires_at: DateTime<Utc>) -> Result<(), Unavailable> {
+        let mut put = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .item("job", text(job))
+            .item("connection", text(&follower.connection))
+            .item("expires_at", AttributeValue::N(expires_at.timestamp().to_string()));
+        if let Some(last) = follower.last {
+            put = put.item("last", text(last));
+        }
+        put.send().await.map_err(refused("record a follower"))?;
+        self.stir(job).await
+    }
+
+    async fn of(&self, job: JobId) -> Result<Vec<Follower>, Unavailable> {
+        let attempted = "look for followers";
+        let pages = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .consistent_read(true)
+            .key_condition_expression("job = :job")
+            .expression_attribute_values(":job", text(job))
+            .into_paginator();
+        let items: Result<Vec<_>, _> = pages.items().send().collect().await;
+        items.map_err(refused(attempted))?.iter().map(|item| read_follower(item, attempted)).collect()
+    }
+
+    async fn advance(&self, job: JobId, connection: &str, last: EventId) -> Result<(), Unavailable> {
+        let update = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .key("job", text(job))
+            .key("connection", text(connection))
+            .condition_expression("attribute_exists(job)")
+            .update_expression("SET #last = :last")
+            .expression_attribute_names("#last", "last")
+            .expression_attribute_values(":last", text(last));
+        update_if("record what a follower was told", update).await
+    }
+
+    async fn remove(&self, job: JobId, connection: &str) -> Result<(), Unavailable> {
+        self.delete(job, connection).await
+    }
+
+    async fn forget(&self, connection: &str) -> Result<(), Unavailable> {
+        let attempted = "look for what a connection follows";
+        let pages = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .index_name(BY_CONNECTION)
+            .key_condition_expression("#connection = :connection")
+            .expression_attribute_names("#connection", "connection")
+            .expression_attribute_values(":connection", text(connection))
+            .into_paginator();
+        let items: Result<Vec<_>, _> = pages.items().send().collect().await;
+        for item in items.map_err(refused(attempted))? {
+            self.delete(read_string(&item, "job", attempted)?, connection).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Sends an update; it is no error if its condition does not hold.
+async fn update_if(attempted: &str, update: UpdateItemFluentBuilder) -> Result<(), Unavailable> {
+    match update.send().await {
+        Ok(_) => Ok(()),
+        Err(error) => match error.as_service_error() {
+            Some(service) if service.is_conditional_check_failed_exception() => Ok(()),
+            _ => Err(refused(attempted)(error)),
+        },
+    }
+}
+
+fn read_follower(item: &HashMap<String, AttributeValue>, attempted: &str) -> Result<Follower, Unavailable> {
+    let last = item.get("last").and_then(|value| value.as_s().ok()).and_then(|id| id.parse().ok());
+    Ok(Follower { connection: read_string(item, "connection", attempted)?.to_owned(), last })
+}
+
+fn read_string<'a>(
+    item: &'a HashMap<String, AttributeValue>,
+    name: &str,
+    attempted: &str,
+) -> Result<&'a str, Unavailable> {
+    let value = item.get(name).and_then(|value| value.as_s().ok());
+    value.map(String::as_str).ok_or_else(|| Unavailable::when(attempted)(format!("an item has no `{name}`")))
+}
+
+fn text(value: impl ToString) -> AttributeValue {
+    AttributeValue::S(value.to_string())
+}

@@ -1,0 +1,133 @@
+//! WebSockets where API Gateway holds the connections: this program is called for each thing that a client does, and
+//! for each change of a followed job, and speaks through [`Connections`].
+//!
+//! Clients are told by one voice at a time, so that they hear everything in its order. What a job has come to when a
+//! client begins to follow it is told at once. The follower is then recorded, which changes the job's record; all
+//! further events are told as the changes of that record come by, one after the other.
+
+mod event;
+mod tell;
+
+use std::sync::Arc;
+
+use axum::http::HeaderMap;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use chrono::TimeDelta;
+use jobs::event::events;
+use jobs::followers::{Connections, Follower, Followers, MAX_POSTED_BYTES, Posted};
+use jobs::job::now;
+use jobs::{JobId, Unavailable};
+use serde_json::{Value, json};
+
+pub use event::{Change, Client, Event, Message};
+
+use crate::access::refuse;
+use crate::base_url::base_url;
+use crate::protocol::{self, Granted, broken_off, frame};
+use crate::{Listener, Problem};
+
+/// For how long API Gateway keeps a connection at the most, and a follower is therefore kept.
+const LONGEST_CONNECTION: TimeDelta = TimeDelta::hours(2);
+
+/// The listener behind a WebSocket API.
+pub struct Gateway {
+    /// What does the clients' bidding. Its `public_url` must be there, since no request tells it.
+    pub listener: Listener,
+    /// Who follows which job.
+    pub followers: Arc<dyn Followers>,
+    /// The way to the clients.
+    pub connections: Arc<dyn Connections>,
+}
+
+impl Gateway {
+    /// Deals with one event and answers what its sender is to get.
+    pub async fn handle(&self, event: Event) -> Result<Value, Unavailable> {
+        match event {
+            Event::Client(client) => self.attend(client).await,
+            Event::Changes(changes) => {
+                let undone = self.tell_of(&changes).await;
+                let failures: Vec<_> = undone.iter().map(|number| json!({ "itemIdentifier": number })).collect();
+                Ok(json!({ "batchItemFailures": failures }))
+            }
+        }
+    }
+
+    async fn attend(&self, client: Client) -> Result<Value, Unavailable> {
+        let Client { connection, message } = client;
+        match message {
+            Message::Connect(headers) => {
+                // A handshake that is not answered with 200 is refused with this status.
+                return Ok(refuse(&self.listener, &headers).map_or_else(accepted, |problem| refused(&problem)));
+            }
+            Message::Text(text) => self.answer(&connection, &text).await?,
+            Message::Disconnect => self.followers.forget(&connection).await?,
+        }
+        Ok(accepted())
+    }
+
+    /// Does what a message asks for, answers it, and has its sender follow the job.
+    async fn answer(&self, connection: &str, text: &str) -> Result<(), Unavailable> {
+        let base_url = self.base_url();
+        let Granted { answer, job, last } = match protocol::take(&self.listener, &base_url, text).await {
+            Ok(granted) => granted,
+            Err(problem) => return self.post(connection, problem.to_json()).await.map(|_| ()),
+        };
+        if self.post(connection, answer).await? == Posted::Gone {
+            return Ok(());
+        }
+        let (id, ended, mut told) = (job.id, job.status.is_final(), last);
+        for event in events(&job, last) {
+            told = Some(event.id);
+            if self.post(connection, frame(&self.listener, event, &base_url)).await? == Posted::Gone {
+                return Ok(());
+            }
+        }
+        if !ended {
+            self.follow(id, Follower { connection: connection.to_owned(), last: told }).await?;
+        }
+        Ok(())
+    }
+
+    async fn follow(&self, job: JobId, follower: Follower) -> Result<(), Unavailable> {
+        let Err(error) = self.followers.add(job, &follower, now() + LONGEST_CONNECTION).await else { return Ok(()) };
+        tracing::error!(%error, job_id = %job, "cannot record a follower");
+        // The client shall not wait for what does not come.
+        self.post(&follower.connection, broken_off(job)).await.map(|_| ())
+    }
+
+    async fn post(&self, connection: &str, frame: Value) -> Result<Posted, Unavailable> {
+        self.connections.post(connection, &fitting(frame)).await
+    }
+
+    fn base_url(&self) -> String {
+        base_url(&self.listener, &HeaderMap::new())
+    }
+}
+
+/// What API Gateway gets; clients see nothing of it.
+fn accepted() -> Value {
+    json!({ "statusCode": 200 })
+}
+
+fn refused(problem: &Problem) -> Value {
+    let body = problem.to_json();
+    json!({ "statusCode": body["status"], "body": body.to_string() })
+}
+
+/// The frame as text, with as many of a problem's violations as API Gateway passes on.
+fn fitting(mut frame: Value) -> String {
+    loop {
+        let text = frame.to_string();
+        match frame.get_mut("errors").and_then(Value::as_array_mut) {
+            Some(errors) if text.len() > MAX_POSTED_BYTES && !errors.is_empty() => errors.truncate(errors.len() / 2),
+            _ => return text,
+        }
+    }
+}
+
+/// A message's text; API Gateway hands over binary ones in Base64.
+fn text_of(body: &str, is_base64: bool) -> String {
+    let bytes = if is_base64 { BASE64_STANDARD.decode(body).unwrap_or_default() } else { body.as_bytes().to_vec() };
+    String::from_utf8_lossy(&bytes).into_owned()
+}

@@ -1,0 +1,78 @@
+//! The `input` of a request: an upload that is the data, or the rows of it.
+
+use axum::http::StatusCode;
+use jobs::job::now;
+use jobs::{UploadFormat, UploadId};
+use serde_json::{Map, Value};
+
+use crate::append_queue::within;
+use crate::catalogue::{Template, Violation};
+use crate::openapi::example;
+use crate::request::Invalid;
+use crate::{Listener, Problem};
+
+/// Checks all that can be known before the upload is read: that it is there, that it goes with the template, and what
+/// `data` there is beside it. Answers with that data, if there is to be any.
+pub(crate) async fn check(
+    listener: &Listener,
+    template: &Template,
+    upload: UploadId,
+    data: Option<Value>,
+) -> Result<Option<Value>, Problem> {
+    let rest = match upload.format() {
+        UploadFormat::Json if data.is_some() => {
+            return Err(refusal("/data", "a JSON upload is all the data: leave this out"));
+        }
+        UploadFormat::Json => None,
+        UploadFormat::Ndjson | UploadFormat::Csv => Some(rest(template, data)?),
+    };
+    let is_kept = upload.made_at().is_some_and(|made_at| made_at > now() - listener.retention);
+    let size = if is_kept { listener.objects.size(&upload.key()).await? } else { None };
+    let bytes = size.ok_or_else(|| unknown(upload))?;
+    if template.rows.is_none() {
+        within(listener.max_data_bytes, bytes)?;
+    }
+    Ok(rest)
+}
+
+/// The data beside the rows, which is an object and fits the schema.
+fn rest(template: &Template, data: Option<Value>) -> Result<Value, Problem> {
+    let Some(rows) = &template.rows else {
+        let detail = format!(
+            "`{}` declares no rows, so that its data is uploaded whole, as application/json; a template.json would declare them",
+            template.name
+        );
+        return Err(refusal("/input", &detail));
+    };
+    let rest = match data {
+        None => Map::new(),
+        Some(Value::Object(rest)) => rest,
+        Some(_) => return Err(refusal("/data", "beside an upload of rows, this is an object with the other data")),
+    };
+    let mut violations = template.violations_of_rest(&rest, "/data");
+    if rest.contains_key(rows.field()) {
+        let pointer = format!("/data{}", rows.pointer());
+        violations.push(Violation { pointer, detail: "the rows are in the upload: leave this out".into() });
+    }
+    match violations.as_slice() {
+        [] => Ok(rest.into()),
+        violations => Err(Invalid::Data.problem(violations)),
+    }
+}
+
+fn refusal(pointer: &str, detail: &str) -> Problem {
+    Invalid::Request.problem(&[Violation { pointer: pointer.into(), detail: detail.into() }])
+}
+
+/// How an upload may be refused.
+pub(crate) fn refusals() -> [Problem; 1] {
+    [unknown(example::stored_upload().id())]
+}
+
+fn unknown(upload: UploadId) -> Problem {
+    let detail = format!(
+        "{upload} was begun too long ago, or was never put, or its PUT has not ended yet. Put it to the URL that POST \
+         /uploads answered, wait for the 200, and send this again; or begin another."
+    );
+    Problem::new(StatusCode::NOT_FOUND, "unknown-upload", "There is no such upload.", detail)
+}

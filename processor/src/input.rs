@@ -1,0 +1,160 @@
+//! A job's upload, from the object store to the file that its template reads.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use input::{Fault, Format, InputError, Spooled, Template, Unusable};
+use jobs::{Failure, UploadFormat, UploadId, Violation};
+use serde_json::{Map, Value};
+
+use crate::failure::failure;
+use crate::trouble::Trouble;
+
+/// How much of all violations is told, in bytes: beside the job's data in a record of 400 KB.
+const MAX_VIOLATIONS_BYTES: usize = 64 * 1024;
+
+/// An upload that was fetched, and what belongs to it.
+pub(crate) struct Upload {
+    /// Its id.
+    pub(crate) id: UploadId,
+    /// The file it was fetched to.
+    pub(crate) file: PathBuf,
+    /// The data beside its rows, where it holds rows only.
+    pub(crate) head: Option<Value>,
+}
+
+/// Checks an upload against the template in `template`, and writes the data to `data` as one JSON text of at most
+/// `most_bytes`. The rows lie in `spool` meanwhile. Blocks; ends early once what it came with is dropped.
+pub(crate) async fn unpack(
+    upload: Upload,
+    template: PathBuf,
+    spool: PathBuf,
+    data: PathBuf,
+    most_bytes: u64,
+) -> Result<(), Trouble> {
+    let stop = StopOnDrop(Arc::default());
+    let stopped = stop.0.clone();
+    let unpacked = tokio::task::spawn_blocking(move || {
+        let template = Template::read(&template).map_err(unusable)?;
+        let spooled = to_spool(upload, &template, &spool, most_bytes, stopped)?;
+        // A template that is typeset in sections would take the spool as it is.
+        to_data(&spooled, &template, &spool, &data, most_bytes)
+    });
+    unpacked.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+}
+
+/// Reads and checks the upload; its rows go to `spool`.
+fn to_spool(
+    upload: Upload,
+    template: &Template,
+    spool: &Path,
+    rest_bytes: u64,
+    stopped: Arc<AtomicBool>,
+) -> Result<Spooled, Trouble> {
+    let head = match upload.head {
+        Some(Value::Object(head)) => head,
+        _ => Map::new(),
+    };
+    let format = match upload.id.format() {
+        UploadFormat::Json => Format::Json,
+        UploadFormat::Ndjson => Format::Ndjson,
+        UploadFormat::Csv => Format::Csv,
+    };
+    let source = Stoppable { source: File::open(&upload.file)?, stopped };
+    let limits = input::Limits { rest_bytes, ..input::Limits::default() };
+    let mut rows = BufWriter::new(File::create(spool)?);
+    let spooled = input::spool(source, format, head, template, &limits, &mut rows).map_err(trouble)?;
+    rows.flush()?;
+    // What was read is of no more use, and the disk may be small.
+    std::fs::remove_file(&upload.file)?;
+    Ok(spooled)
+}
+
+/// Puts the data together from the rows in `spool` and what there is beside them.
+fn to_data(spooled: &Spooled, template: &Template, spool: &Path, data: &Path, most_bytes: u64) -> Result<(), Trouble> {
+    let bytes = spooled.whole_bytes(template.rows());
+    if bytes > most_bytes {
+        return Err(too_large(bytes, most_bytes));
+    }
+    let mut file = BufWriter::new(File::create(data)?);
+    spooled.write_whole(template.rows(), File::open(spool)?, &mut file)?;
+    Ok(file.flush()?)
+}
+
+fn too_large(bytes: u64, most_bytes: u64) -> Trouble {
+    let detail =
+        format!("The data has {bytes} bytes and may have {most_bytes}. Send less of it, or raise the data limit.");
+    Trouble::Permanent(failure("data-limit-exceeded", detail))
+}
+
+fn trouble(error: InputError) -> Trouble {
+    match error {
+        InputError::Invalid(faults) => Trouble::Permanent(invalid(faults)),
+        InputError::RestTooLarge(limit) => {
+            let detail = format!(
+                "Beside its rows it has more than {limit} bytes, which is the data limit. Send less, or raise that limit."
+            );
+            Trouble::Permanent(failure("data-limit-exceeded", detail))
+        }
+        InputError::Read(error) | InputError::Write(error) => error.into(),
+    }
+}
+
+fn unusable(error: Unusable) -> Trouble {
+    match error {
+        Unusable::Io { source, .. } => source.into(),
+        Unusable::Broken { .. } => Trouble::Permanent(failure("template-error", format!("{error}."))),
+    }
+}
+
+/// The failure of a job whose upload does not fit.
+fn invalid(faults: Vec<Fault>) -> Failure {
+    let violation = |Fault { line, column, pointer, detail }| Violation { line, column, pointer, detail };
+    let violations: Vec<_> = faults.into_iter().map(violation).collect();
+    let count = match violations.len() {
+        1 => "1 violation".to_owned(),
+        input::MAX_FAULTS => format!("{} violations, and reading stopped there", input::MAX_FAULTS),
+        count => format!("{count} violations"),
+    };
+    let first = violations.first().map(|first| format!(" The first, {first}.")).unwrap_or_default();
+    let mut failure = failure("invalid-data", format!("{count}.{first} Mend the data, upload it and queue it again."));
+    let mut room = MAX_VIOLATIONS_BYTES;
+    failure.errors.extend(violations.into_iter().take_while(|violation| {
+        room = room.saturating_sub(violation.pointer.len() + violation.detail.len() + 64);
+        room > 0
+    }));
+    failure
+}
+
+/// Tells a thread that nobody waits for it any more.
+struct StopOnDrop(Arc<AtomicBool>);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// A file that cannot be read any further once nobody waits for it.
+struct Stoppable {
+    source: File,
+    stopped: Arc<AtomicBool>,
+}
+
+impl Read for Stoppable {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.stopped.load(Ordering::Relaxed) {
+            return Err(io::Error::other("the run was stopped"));
+        }
+        self.source.read(buffer)
+    }
+}
+
+impl Seek for Stoppable {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.source.seek(to)
+    }
+}
