@@ -49,12 +49,12 @@ pub enum WebhookMessageError {
 impl WebhookMessage {
     /// The event of a job that ended, to be sent to `url`: `{"type", "timestamp", "data"}`, where the data is the job as
     /// `GET /jobs/{id}` shows it, with the mail's `link` if it has a report. Links start with `public_url`. Errors of a
-    /// template that are too much for a queue are left out.
+    /// template, or of the data, that are too much for a queue are left out.
     pub fn new(job: &Job, url: &str, public_url: &str, link: Option<&str>) -> Self {
         let message = Self::whole(job, url, public_url, link);
         match &job.error {
             Some(failure) if message.encode().len() > MAX_BODY_BYTES => {
-                let error = Some(Failure { diagnostics: Vec::new(), ..failure.clone() });
+                let error = Some(Failure { diagnostics: Vec::new(), errors: Vec::new(), ..failure.clone() });
                 Self::whole(&Job { error, ..job.clone() }, url, public_url, link)
             }
             _ => message,

@@ -332,6 +332,9 @@ async fn write(draft: &FilePath, mut body: Body, bytes: u64) -> Result<(), Probl
     while let Some(frame) = body.frame().await {
         let Ok(piece) = frame.map_err(|_| incomplete())?.into_data() else { continue };
         written += piece.len() as u64;
+        if written > bytes {
+            break;
+        }
         file.write_all(&piece).await.map_err(failed)?;
     }
     file.flush().await.map_err(failed)?;

@@ -97,7 +97,10 @@ impl Queue for SqsQueue {
         for Ticket(ticket) in tickets {
             let request = self.client.change_message_visibility().queue_url(url).receipt_handle(ticket);
             let request = request.visibility_timeout(0);
-            request.send().await.map_err(refused("show the dead letters again"))?;
+            // Those that cannot be shown show by themselves, a minute after they were hidden.
+            if let Err(error) = request.send().await.map_err(refused("show the dead letters again")) {
+                tracing::warn!(%error, "a dead letter stays hidden for a while");
+            }
         }
         Ok(())
     }
