@@ -6,7 +6,7 @@ CACHE    := $(or $(PRESSRUN_CACHE),$(HOME)/.cache/pressrun)
 PYTHON   := $(CACHE)/venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help run test e2e chaos fuzz lint build tf deploy destroy send redrive tools
+.PHONY: help run test e2e chaos fuzz openapi lint build tf deploy destroy send redrive tools
 
 help: ## list these tasks
 	@echo "make TASK"
@@ -30,6 +30,9 @@ chaos: tools build ## stop the work at every step, kill servers and functions at
 
 fuzz: ## feed the parsers what nobody would send
 	scripts/fuzz
+
+openapi: ## write resources/openapi.json anew, after a call has changed
+	UPDATE=1 cargo test --workspace --test openapi
 
 lint: ## check format, lints, docs and Terraform
 	cargo fmt --check

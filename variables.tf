@@ -72,7 +72,7 @@ variable "webhook_secret" {
   sensitive   = true
 
   validation {
-    condition     = var.webhook_secret == null || can(regex("^whsec_[A-Za-z0-9+/]{32,86}={0,2}(,whsec_[A-Za-z0-9+/]{32,86}={0,2})*$", var.webhook_secret))
+    condition     = var.webhook_secret == null || can(regex("^(whsec_([A-Za-z0-9+/]{4}){8,21}([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?(,|$))+$", var.webhook_secret))
     error_message = "webhook_secret must be like whsec_ followed by 24 to 64 bytes in base64, for example from `echo whsec_$(openssl rand -base64 32)`; several are separated by commas."
   }
 }

@@ -142,7 +142,7 @@ impl Poster {
                 return Answer { status: Some(status.as_u16()), ..answer };
             };
             next.set_fragment(None);
-            if let Err(refused) = self.destinations.check(&next) {
+            if let Err(refused) = self.destinations.check_redirect(&url, &next) {
                 let answer = Answer::forbidden(format!("the receiver redirects to {}: {refused}", place(&next)));
                 return Answer { status: Some(status.as_u16()), ..answer };
             }

@@ -3,6 +3,7 @@
 //! `csv-core` takes the text apart; what is read and counted around it is our own, since the line that a row begins on,
 //! and a limit on a row's length, are more than the reader of the crate `csv` tells or holds.
 
+use std::collections::HashSet;
 use std::io::{BufRead, Write};
 
 use csv_core::{ReadRecordResult, Reader};
@@ -69,13 +70,13 @@ pub(crate) fn read<W: Write>(source: impl BufRead, sink: &mut Sink<'_, W>) -> Re
 }
 
 fn header<W: Write>(sink: &Sink<'_, W>, record: &Record<'_>) -> Result<Vec<Column>, String> {
-    let mut columns: Vec<Column> = Vec::new();
+    let (mut columns, mut names): (Vec<Column>, HashSet<String>) = Default::default();
     for number in 0..record.len() {
         let name = record.field(number).ok_or("the first line names the fields, and is not UTF-8")?;
         if name.is_empty() {
             return Err(format!("the first line names the fields, and has no name for field {}", number + 1));
         }
-        if columns.iter().any(|column| column.name == name) {
+        if !names.insert(name.to_owned()) {
             return Err(format!("the first line names `{name}` twice"));
         }
         columns.push(Column { name: name.to_owned(), kind: sink.template.kinds.get(name).copied() });

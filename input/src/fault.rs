@@ -7,7 +7,7 @@ use jsonschema::ValidationError;
 /// After how many faults reading stops: an upload with more has one mistake many times.
 pub const MAX_FAULTS: usize = 100;
 
-/// How much of a fault's text is told, in characters: it may quote the data.
+/// How much of a fault's text and of its pointer is told, in characters: both may quote the data.
 const MAX_DETAIL_CHARS: usize = 400;
 
 /// One place where an upload is not as it should be.
@@ -25,7 +25,7 @@ pub struct Fault {
 
 impl Fault {
     pub(crate) fn new(pointer: impl Into<String>, detail: impl AsRef<str>) -> Self {
-        Self { line: None, column: None, pointer: pointer.into(), detail: shortened(detail.as_ref()) }
+        Self { line: None, column: None, pointer: shortened(&pointer.into()), detail: shortened(detail.as_ref()) }
     }
 
     /// A violation of a schema; `prefix` is where the checked part stands in the data.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::{BufReader, Read, Seek, SeekFrom, Write};
+use std::ops::Range;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
@@ -36,14 +37,16 @@ pub(crate) fn read<W: Write>(
     spool: &mut W,
 ) -> Result<Spooled, InputError> {
     let mut rest = Map::new();
+    let mut seen = start;
     if matches!(rows.declaration().totals, Totals::Pointer(_)) {
         // What is wrong is told by the reading that counts.
         _ = parse::<W>(&mut source, rows, limits, None, &mut rest);
+        seen = source.stream_position().map_err(InputError::Read)?;
         source.seek(SeekFrom::Start(start)).map_err(InputError::Read)?;
     }
     let sums = match Sums::declared(&rows.declaration().totals, &rest) {
         Ok(sums) => sums,
-        Err(fault) => return Err(located(source, start, vec![fault])),
+        Err(fault) => return Err(located(source, start..seen, vec![fault])),
     };
     rest.clear();
     let mut sink = Sink::new(rows, limits, sums, spool);
@@ -60,17 +63,24 @@ pub(crate) fn read<W: Write>(
         Err(Problem::Read(error)) => return Err(InputError::Read(error)),
     }
     match sink.spooled(rest) {
-        Err(InputError::Invalid(faults)) => Err(located(source, start, faults)),
+        Err(InputError::Invalid(faults)) => {
+            let seen = source.stream_position().map_err(InputError::Read)?;
+            Err(located(source, start..seen, faults))
+        }
         spooled => spooled,
     }
 }
 
-/// These faults, each with its place in the text.
-pub(crate) fn located(mut source: impl Read + Seek, start: u64, mut faults: Vec<Fault>) -> InputError {
-    if let Err(error) = source.seek(SeekFrom::Start(start)) {
+/// These faults, each with its place in the text. No more is read again than was `seen` by the reading that met them, which
+/// kept to the limits.
+pub(crate) fn located(mut source: impl Read + Seek, seen: Range<u64>, mut faults: Vec<Fault>) -> InputError {
+    if let Err(error) = source.seek(SeekFrom::Start(seen.start)) {
         return InputError::Read(error);
     }
-    locate(BufReader::with_capacity(CHUNK_BYTES, source), 1, &mut faults);
+    if faults.iter().any(|fault| fault.line.is_none()) {
+        let source = source.take(seen.end.saturating_sub(seen.start));
+        locate(BufReader::with_capacity(CHUNK_BYTES, source), 1, &mut faults);
+    }
     faults.sort_by_key(|fault| (fault.line, fault.column));
     InputError::Invalid(faults)
 }

@@ -1,6 +1,7 @@
 //! `template.json`: what a template declares about its rows.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// A template's manifest.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,7 +13,7 @@ pub struct Manifest {
 }
 
 /// Which part of the data is rows, and what is to be summed of them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RowsDeclaration {
     /// The top-level property that is the array of rows.
@@ -23,7 +24,7 @@ pub struct RowsDeclaration {
 }
 
 /// The fields of a row that are summed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(untagged)]
 pub enum Totals {
     /// These.

@@ -117,7 +117,8 @@ fn whole(
     let rest = json::read_whole(&mut source, limits.rest_bytes)?;
     let faults = template.whole.as_ref().map(|validator| faults(validator, &rest, "")).unwrap_or_default();
     if !faults.is_empty() {
-        return Err(json::located(source, start, faults));
+        let seen = source.stream_position().map_err(InputError::Read)?;
+        return Err(json::located(source, start..seen, faults));
     }
     Ok(Spooled { rest, rows: 0, bytes: 0, names: Vec::new(), totals: Vec::new(), marks: Vec::new() })
 }

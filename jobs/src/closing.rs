@@ -60,12 +60,13 @@ impl Closing {
 
     /// Tells how `job` ended, then records that it was told: a run that dies in between leaves it to be told twice.
     pub async fn announce(&self, job: &Job, owner: Uuid) -> Result<Held, Unavailable> {
-        let announcement = self.announcement(job);
-        self.patience.insist(|| self.notifier.announce(&announcement)).await?;
+        // First what may be repeated without harm: a webhook has an identity, and a mail does not.
         if let Some(url) = &job.notify.webhook {
             let body = self.webhook(job, url).await?.encode();
             self.patience.insist(|| self.webhooks.push(&body)).await?;
         }
+        let announcement = self.announcement(job);
+        self.patience.insist(|| self.notifier.announce(&announcement)).await?;
         let at = now();
         self.patience.insist(|| self.jobs.mark_notified(job.id, owner, at)).await
     }

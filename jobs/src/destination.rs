@@ -38,7 +38,17 @@ impl Destinations {
         Ok(url)
     }
 
-    /// Whether webhooks may go to a URL, one that a server redirects to included.
+    /// Whether webhooks may go on to `next` from a server that redirects. To this machine only from this machine: whoever
+    /// owns another shall not choose what is called here.
+    pub fn check_redirect(&self, from: &Url, next: &Url) -> Result<(), Refused> {
+        let is_local = |url: &Url| url.host().is_some_and(|host| is_loopback(&host));
+        if is_local(next) && !is_local(from) {
+            return Err(Refused("this machine is not for other servers to redirect to".into()));
+        }
+        self.check(next)
+    }
+
+    /// Whether webhooks may go to a URL.
     pub fn check(&self, url: &Url) -> Result<(), Refused> {
         let Some(host) = url.host() else { return Err(Refused("the URL must name a host".into())) };
         if !url.username().is_empty() || url.password().is_some() {

@@ -86,8 +86,8 @@ pub fn events(job: &Job, last: Option<EventId>) -> Vec<Event> {
         webhook: None,
         ..job.clone()
     };
-    // Of how far a run is, the record holds the latest alone.
-    // An earlier attempt was given back or was killed: either way it is over, and the record holds the latest alone.
+    // An earlier attempt was given back or was killed: either way it is over. The record holds the latest alone, and how
+    // far that is.
     let runs = (1..=job.attempts).map(|attempts| Job {
         status: Status::Running,
         attempts,

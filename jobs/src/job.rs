@@ -5,14 +5,16 @@ use std::str::FromStr;
 
 use chrono::{DateTime, SubsecRound, Utc};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::upload::UploadId;
 use crate::webhook::Webhook;
 
 /// A job's identity: a UUIDv7, so that ids sort by the time they were made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
+#[schema(example = "01a1fd88-28fa-7243-a82c-05f04864e387")]
 pub struct JobId(Uuid);
 
 impl JobId {
@@ -61,7 +63,7 @@ impl FromStr for JobId {
 
 /// Where a job stands. `queued → running → completed | failed`; a run that gives up in transient trouble puts it
 /// back to `queued`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     /// Accepted, waiting for a processor.
@@ -109,7 +111,7 @@ impl FromStr for Status {
 }
 
 /// A job as it stands on record.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Job {
     /// Its identity.
     pub id: JobId,
@@ -123,33 +125,42 @@ pub struct Job {
     pub enqueued_at: DateTime<Utc>,
     /// When its latest run began.
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(nullable = false)]
     pub started_at: Option<DateTime<Utc>>,
     /// When it ended.
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(nullable = false)]
     pub finished_at: Option<DateTime<Utc>>,
     /// Pages of the report.
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(nullable = false)]
     pub pages: Option<u64>,
     /// Size of the report in bytes.
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(nullable = false)]
     pub bytes: Option<u64>,
     /// How far its run is, where that is known.
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(nullable = false)]
     pub progress: Option<Progress>,
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(nullable = false)]
     pub error: Option<Failure>,
     /// When its end was announced.
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(ignore)]
     pub notified_at: Option<DateTime<Utc>>,
     /// How often it was queued again after it had failed.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub retries: u32,
     /// What became of telling the caller's server of its end.
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(nullable = false)]
     pub webhook: Option<Webhook>,
     /// The upload that its data is in, or the rows of it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(nullable = false)]
     pub input: Option<UploadId>,
     /// How its report is to be made.
     #[serde(skip)]
@@ -195,7 +206,7 @@ impl Job {
 }
 
 /// How far a run is with a report that is typeset in sections.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Progress {
     /// Sections that are done.
     pub sections_done: u32,
@@ -224,7 +235,7 @@ pub fn now() -> DateTime<Utc> {
 }
 
 /// Why a job failed, in words its caller can act on. The fields are those of an RFC 9457 problem.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Failure {
     /// A stable name, for example `urn:pressrun:problem:template-error`.
     #[serde(rename = "type")]
@@ -242,13 +253,15 @@ pub struct Failure {
 }
 
 /// One place where an upload is not as its template wants it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Violation {
     /// The line of the upload, from 1, where it is in the upload.
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(nullable = false)]
     pub line: Option<u64>,
     /// The column in bytes, from 1, where it is known.
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(nullable = false)]
     pub column: Option<u64>,
     /// Where in the data, as a JSON Pointer (RFC 6901).
     pub pointer: String,
@@ -299,18 +312,21 @@ impl Failure {
 }
 
 /// One error of a template, and where it stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Diagnostic {
     /// What is wrong.
     pub message: String,
     /// The file, relative to the template's folder.
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(nullable = false)]
     pub file: Option<String>,
     /// Line, from 1.
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(nullable = false)]
     pub line: Option<usize>,
     /// Column in characters, from 1.
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(nullable = false)]
     pub column: Option<usize>,
     /// What may help.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]

@@ -5,6 +5,9 @@ use std::str::FromStr;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::job::JobId;
 
@@ -45,6 +48,14 @@ impl UploadFormat {
             Self::Ndjson => "ndjson",
             Self::Csv => "csv",
         }
+    }
+}
+
+impl ToSchema for UploadFormat {}
+
+impl PartialSchema for UploadFormat {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new().schema_type(Type::String).enum_values(Some(Self::ALL.map(Self::content_type))).into()
     }
 }
 
@@ -98,6 +109,18 @@ impl FromStr for UploadId {
         let (id, extension) = text.split_once('.').ok_or(NoUploadId)?;
         let format = UploadFormat::ALL.into_iter().find(|format| format.extension() == extension).ok_or(NoUploadId)?;
         Ok(Self { id: id.parse().map_err(|_: uuid::Error| NoUploadId)?, format })
+    }
+}
+
+impl ToSchema for UploadId {}
+
+impl PartialSchema for UploadId {
+    fn schema() -> RefOr<Schema> {
+        let extensions = UploadFormat::ALL.map(UploadFormat::extension).join("|");
+        let hex = "[0-9a-f]";
+        let object = ObjectBuilder::new().schema_type(Type::String).description(Some("An upload's identity."));
+        let object = object.pattern(Some(format!("^{hex}{{8}}(-{hex}{{4}}){{3}}-{hex}{{12}}\\.({extensions})$")));
+        object.examples(["01a1fd87-9c3e-7b11-8f60-2c51d7a0e4b9.csv"]).into()
     }
 }
 

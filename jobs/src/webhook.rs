@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use crate::job::{Failure, Job, JobId, Status, is_zero, now};
 use crate::message::MAX_BODY_BYTES;
@@ -48,12 +49,12 @@ pub enum WebhookMessageError {
 impl WebhookMessage {
     /// The event of a job that ended, to be sent to `url`: `{"type", "timestamp", "data"}`, where the data is the job as
     /// `GET /jobs/{id}` shows it, with the mail's `link` if it has a report. Links start with `public_url`. Errors of a
-    /// template that are too much for a queue are left out.
+    /// template, or of the data, that are too much for a queue are left out.
     pub fn new(job: &Job, url: &str, public_url: &str, link: Option<&str>) -> Self {
         let message = Self::whole(job, url, public_url, link);
         match &job.error {
             Some(failure) if message.encode().len() > MAX_BODY_BYTES => {
-                let error = Some(Failure { diagnostics: Vec::new(), ..failure.clone() });
+                let error = Some(Failure { diagnostics: Vec::new(), errors: Vec::new(), ..failure.clone() });
                 Self::whole(&Job { error, ..job.clone() }, url, public_url, link)
             }
             _ => message,
@@ -104,7 +105,7 @@ impl WebhookMessage {
 }
 
 /// What became of telling a caller's server, on the job's record.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Webhook {
     /// Where the event goes, as the caller wrote it.
     pub url: String,
@@ -114,6 +115,7 @@ pub struct Webhook {
     pub attempts: u32,
     /// When the next attempt is due.
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(nullable = false)]
     pub next_attempt_at: Option<DateTime<Utc>>,
     /// The latest attempts, ten at the most, the last one last.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
@@ -121,7 +123,7 @@ pub struct Webhook {
 }
 
 /// Where the delivery of an event stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum WebhookStatus {
     /// It is not delivered yet.
@@ -147,15 +149,17 @@ impl WebhookStatus {
 }
 
 /// One attempt to tell a caller's server.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct WebhookAttempt {
     /// When it began.
     pub at: DateTime<Utc>,
     /// The HTTP status of the answer, if there was one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(nullable = false)]
     pub status: Option<u16>,
     /// Why it did not succeed.
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(nullable = false)]
     pub error: Option<String>,
 }
 

@@ -11,6 +11,14 @@ use subtle::ConstantTimeEq;
 
 use crate::{Listener, Problem};
 
+/// The detail of a refusal of a call without a token.
+const NO_TOKEN: &str = "Send the token in the header `Authorization: Bearer <token>`.";
+
+/// How a call may be refused before it reaches its handler.
+pub(crate) fn refusals() -> [Problem; 2] {
+    [unauthorized(NO_TOKEN), foreign()]
+}
+
 /// Lets a request through if it shows the token, or if there is none to show.
 pub(crate) async fn require_token(State(listener): State<Arc<Listener>>, request: Request, next: Next) -> Response {
     match refuse(&listener, request.headers()) {
@@ -24,8 +32,8 @@ pub(crate) fn refuse(listener: &Listener, headers: &HeaderMap) -> Option<Problem
     let Some(token) = &listener.token else { return is_foreign(listener, headers).then(foreign) };
     match shown_token(headers) {
         Some(shown) if bool::from(shown.as_bytes().ct_eq(token.as_bytes())) => None,
-        Some(_) => Some(refusal("The token is not the right one. Check it for a missing or an extra character.")),
-        None => Some(refusal("Send the token in the header `Authorization: Bearer <token>`.")),
+        Some(_) => Some(unauthorized("The token is not the right one. Check it for a missing or an extra character.")),
+        None => Some(unauthorized(NO_TOKEN)),
     }
 }
 
@@ -49,7 +57,7 @@ fn shown_token(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-fn refusal(detail: &str) -> Problem {
+fn unauthorized(detail: &str) -> Problem {
     Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", "This call needs a token.", detail)
         .with_header(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
 }

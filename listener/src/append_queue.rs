@@ -8,19 +8,85 @@ use axum::extract::State;
 use axum::http::header::{LOCATION, RETRY_AFTER};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
-use jobs::job::now;
+use chrono::{DateTime, Utc};
+use jobs::job::{MEBIBYTE, now};
 use jobs::message::MAX_BODY_BYTES;
 use jobs::{Content, Job, JobId, Message, Status, Unavailable};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::{IntoResponses, ToSchema};
 
 use crate::base_url::base_url;
-use crate::body::read_json;
-use crate::idempotency::{Key, Seen};
+use crate::body::{self, read_json};
+use crate::catalogue::Violation;
+use crate::idempotency::{self, Key, Seen};
+use crate::openapi::{Responses, example, guarded_refusals};
+use crate::problem::unavailable;
 use crate::request::{Invalid, Request};
-use crate::templates::known;
-use crate::uploaded::check;
+use crate::templates::{self, known, unknown};
+use crate::uploaded::{self, check};
 use crate::{Listener, Problem};
 
+/// What is said to a request that cannot be lost any more.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Acceptance {
+    id: JobId,
+    status: Status,
+    template: String,
+    /// When the job was accepted.
+    enqueued_at: DateTime<Utc>,
+    /// Where to ask how the job stands.
+    #[schema(format = "uri")]
+    status_url: String,
+    /// Where the report will be.
+    #[schema(format = "uri")]
+    report_url: String,
+}
+
+impl Acceptance {
+    /// What is said to a caller who reaches the listener at `base_url`.
+    pub(crate) fn new(job: &Job, base_url: &str) -> Self {
+        let status_url = format!("{base_url}/jobs/{}", job.id);
+        let report_url = format!("{status_url}/report");
+        let (status, template, enqueued_at) = (job.status, job.template.clone(), job.enqueued_at);
+        Self { id: job.id, status, template, enqueued_at, status_url, report_url }
+    }
+}
+
+/// Queue a report.
+///
+/// Answers once the job is in the queue and on record: it survives a crash of anything.
+#[utoipa::path(
+    post,
+    path = "/append_queue",
+    tag = "jobs",
+    params((
+        "Idempotency-Key" = Option<String>, Header, nullable = false,
+        description = "The same request under the same key is the same job for 24 hours. A string as in RFC 9651, or \
+            bare text; 255 characters at most.",
+        pattern = r#"^("([ !#-\[\]-~]|\\["\\]){1,255}"|[!#-~]{1,255})$"#,
+        example = json!("\"8e03978e-40d5-43dd-bc93-6894a57f9324\""),
+    )),
+    request_body(content = Request, example = json!(example::request())),
+    responses(
+        (
+            status = 202, description = "Queued. The answer to a repeated request is that to the first.",
+            headers(
+                ("Location" = String, description = "The `status_url`."),
+                ("Retry-After" = u64, description = "When it makes sense to ask, in seconds."),
+            ),
+            links(
+                ("job" = (operation_id = "job", parameters(("id" = "$response.body#/id")))),
+                ("events" = (operation_id = "job_events", parameters(("id" = "$response.body#/id")))),
+                ("report" = (operation_id = "report", parameters(("id" = "$response.body#/id")))),
+                ("retry" = (operation_id = "retry", parameters(("id" = "$response.body#/id")))),
+            ),
+            body = Acceptance,
+            example = json!(Acceptance::new(&example::job(Status::Queued), example::BASE_URL))
+        ),
+        AppendQueueRefusals,
+    )
+)]
 pub(crate) async fn append_queue(
     State(listener): State<Arc<Listener>>,
     headers: HeaderMap,
@@ -31,6 +97,27 @@ pub(crate) async fn append_queue(
     let job = submit(&listener, body, key).await?;
     let base_url = base_url(&listener, &headers);
     Ok(accepted(&job, &base_url))
+}
+
+struct AppendQueueRefusals;
+
+impl IntoResponses for AppendQueueRefusals {
+    fn responses() -> Responses {
+        let violation = |pointer: &str, detail: &str| Violation { pointer: pointer.into(), detail: detail.into() };
+        let invalid_request = [
+            violation("/options/pdf_standard", "\"a-9\" is not one of \"1.4\", \"1.5\" or …"),
+            violation("/notify/webhook", "the URL must be https"),
+        ];
+        let own = [
+            unknown(&["invoice".into(), "letter".into()]),
+            Invalid::Request.problem(&invalid_request),
+            Invalid::Data.problem(&[violation("/data/paragraphs", "[] has less than 1 item")]),
+            too_large(80 * MEBIBYTE, 64 * MEBIBYTE),
+            unavailable("send a message to the queue"),
+        ];
+        let own = own.into_iter().chain(body::refusals()).chain(idempotency::refusals());
+        guarded_refusals(own.chain(templates::refusals()).chain(uploaded::refusals()))
+    }
 }
 
 /// Takes a request in; the job that comes back cannot be lost any more.
@@ -74,22 +161,8 @@ pub(crate) async fn submit(listener: &Listener, body: Value, key: Option<Key>) -
 
 /// The answer to a request that cannot be lost any more.
 pub(crate) fn accepted(job: &Job, base_url: &str) -> impl IntoResponse + use<> {
-    let status_url = format!("{base_url}/jobs/{}", job.id);
-    let answer = Json(acceptance(job, base_url));
-    (StatusCode::ACCEPTED, [(LOCATION, status_url), (RETRY_AFTER, "1".to_owned())], answer)
-}
-
-/// What that answer says.
-pub(crate) fn acceptance(job: &Job, base_url: &str) -> Value {
-    let status_url = format!("{base_url}/jobs/{}", job.id);
-    json!({
-        "id": job.id,
-        "status": job.status,
-        "template": job.template,
-        "enqueued_at": job.enqueued_at,
-        "status_url": status_url,
-        "report_url": format!("{status_url}/report"),
-    })
+    let answer = Acceptance::new(job, base_url);
+    (StatusCode::ACCEPTED, [(LOCATION, answer.status_url.clone()), (RETRY_AFTER, "1".to_owned())], Json(answer))
 }
 
 /// Returns once the data is parked, if it must be, and both the message and the record are durable.
@@ -135,10 +208,11 @@ fn check_size(listener: &Listener, data: &Value) -> Result<(), Problem> {
 
 /// Data of so many bytes is taken, or refused for its size.
 pub(crate) fn within(limit: u64, bytes: u64) -> Result<(), Problem> {
-    if bytes <= limit {
-        return Ok(());
-    }
+    if bytes <= limit { Ok(()) } else { Err(too_large(bytes, limit)) }
+}
+
+fn too_large(bytes: u64, limit: u64) -> Problem {
     let detail = format!("It has {bytes} bytes and may have {limit}. Send less of it, or raise the data limit.");
-    Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "data-limit-exceeded", "The data is too large.", detail)
-        .with("limit_bytes", limit))
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "data-limit-exceeded", "The data is too large.", detail)
+        .with("limit_bytes", limit)
 }

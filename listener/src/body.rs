@@ -23,6 +23,13 @@ pub(crate) async fn read_json(headers: &HeaderMap, body: Body) -> Result<Value, 
     serde_json::from_slice(&bytes).map_err(|error| malformed(&error))
 }
 
+/// How a body may be refused.
+pub(crate) fn refusals() -> [Problem; 4] {
+    let malformed = serde_json::from_str::<Value>("{\n  \"template\": letter\n}").map_err(|error| malformed(&error));
+    let Err(malformed) = malformed else { unreachable!("it is not JSON") };
+    [malformed, incomplete(), unsupported(), too_large()]
+}
+
 /// Takes JSON under its own names, under none, and under the one that `curl -d` gives everything.
 fn check_type(headers: &HeaderMap) -> Result<(), Problem> {
     let encoded = headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity");
@@ -35,10 +42,14 @@ fn check_type(headers: &HeaderMap) -> Result<(), Problem> {
     if taken && !encoded {
         return Ok(());
     }
+    Err(unsupported())
+}
+
+fn unsupported() -> Problem {
     let detail = "Send the body as plain JSON, with the header `Content-Type: application/json`.";
     let title = "This call does not take a body of this type.";
-    Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", title, detail)
-        .with_header(ACCEPT, HeaderValue::from_static("application/json")))
+    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", title, detail)
+        .with_header(ACCEPT, HeaderValue::from_static("application/json"))
 }
 
 fn is_json(mime: &Mime) -> bool {

@@ -13,11 +13,15 @@ use axum::response::sse::{Event as SseEvent, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt, stream};
 use jobs::event::{Event, EventId, events};
-use jobs::{Job, Unavailable};
+use jobs::{Job, JobId, Status, Unavailable};
+use serde::Serialize;
 use tokio::time::Instant;
+use utoipa::{IntoResponses, ToSchema};
 
 use crate::base_url::base_url;
-use crate::job::{Answer, find};
+use crate::job::{Answer, find, unknown};
+use crate::openapi::{Responses, example, guarded_refusals};
+use crate::problem::unavailable;
 use crate::{Listener, Problem};
 
 /// How often a quiet stream says that it is alive.
@@ -27,7 +31,29 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 const LOOK: Duration = Duration::from_secs(600);
 
 /// How soon a client comes back to a stream that was broken off, in milliseconds.
-const COME_BACK: Duration = Duration::from_millis(500);
+const COME_BACK_MILLIS: u64 = 500;
+
+/// An event as it is told.
+#[derive(Serialize, ToSchema)]
+#[schema(as = JobEvent)]
+struct Told {
+    /// What to send as `Last-Event-ID` to hear what comes after.
+    id: String,
+    /// Where the job stands.
+    event: Status,
+    /// How soon to come back to a stream that was broken off, in milliseconds.
+    retry: u64,
+    /// The job, as `GET /jobs/{id}` tells of it.
+    #[schema(content_media_type = "application/json")]
+    data: String,
+}
+
+impl Told {
+    fn new(id: String, job: Answer) -> Self {
+        let data = serde_json::to_string(&job).unwrap_or_else(|error| unreachable!("a job is always JSON: {error}"));
+        Self { id, event: job.status(), retry: COME_BACK_MILLIS, data }
+    }
+}
 
 /// One caller who follows one job.
 pub(crate) struct Follower {
@@ -39,6 +65,31 @@ pub(crate) struct Follower {
     ends_at: Option<Instant>,
 }
 
+/// What happens to a job, as it happens.
+///
+/// Server-Sent Events `queued`, `running`, `completed` and `failed`, each with the job as its data. The stream begins
+/// with what has happened already and ends with the job, or before that where answers have to end, as on AWS. A client
+/// takes it up again by `Last-Event-ID`, as browsers do by themselves.
+#[utoipa::path(
+    get,
+    path = "/jobs/{id}/events",
+    tag = "jobs",
+    params(
+        ("id" = JobId, Path, description = "The job's id."),
+        (
+            "Last-Event-ID" = Option<String>, Header, nullable = false, example = "0.1.0",
+            description = "Begin after this event.",
+        ),
+    ),
+    responses(
+        (
+            status = 200, description = "The events, each of this form.", content_type = "text/event-stream",
+            body = Told, example = json!(Told::new("0.1.2".into(), example::answer(Status::Completed)))
+        ),
+        (status = 204, description = "The last event was told, and there will be no more."),
+        EventsRefusals,
+    )
+)]
 pub(crate) async fn job_events(
     State(listener): State<Arc<Listener>>,
     headers: HeaderMap,
@@ -52,14 +103,23 @@ pub(crate) async fn job_events(
         // What makes a browser stop coming back.
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
+    let teller = follower.listener.clone();
     let events = stream::unfold(follower, async |mut follower| follower.next().await.map(|event| (event, follower)));
-    let stream = Sse::new(events.map(move |event| Ok::<_, Infallible>(sse(event, &base_url))));
+    let stream = Sse::new(events.map(move |event| Ok::<_, Infallible>(sse(&teller, event, &base_url))));
     let mut response = stream.keep_alive(KeepAlive::new().interval(HEARTBEAT)).into_response();
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     // Proxies that collect an answer before they pass it on, nginx above all, let this one through.
     headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
     Ok(response)
+}
+
+struct EventsRefusals;
+
+impl IntoResponses for EventsRefusals {
+    fn responses() -> Responses {
+        guarded_refusals([unknown(), unavailable("read the job")])
+    }
 }
 
 impl Follower {
@@ -106,9 +166,8 @@ impl Follower {
     }
 }
 
-fn sse(event: Event, base_url: &str) -> SseEvent {
-    let (id, name) = (event.id.to_string(), event.job.status.as_str());
-    let data = serde_json::to_string(&Answer::new(event.job, base_url));
-    let data = data.unwrap_or_else(|error| unreachable!("a job is always JSON: {error}"));
-    SseEvent::default().id(id).event(name).retry(COME_BACK).data(data)
+fn sse(listener: &Listener, event: Event, base_url: &str) -> SseEvent {
+    let told = Told::new(event.id.to_string(), Answer::new(listener, event.job, base_url));
+    let retry = Duration::from_millis(told.retry);
+    SseEvent::default().id(told.id).event(told.event.as_str()).retry(retry).data(told.data)
 }

@@ -91,6 +91,11 @@ fn digest(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// How a key may be refused.
+pub(crate) fn refusals() -> [Problem; 2] {
+    [malformed(), reused()]
+}
+
 fn malformed() -> Problem {
     let detail = format!(
         "Send it once, as a string of 1 to {MAX_KEY_BYTES} ASCII characters, for example \

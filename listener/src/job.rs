@@ -9,59 +9,138 @@ use axum::extract::{Path, Query, State};
 use axum::http::header::{CACHE_CONTROL, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use jobs::{Job, JobId, Status, Webhook};
+use chrono::{DateTime, TimeDelta, Utc};
+use jobs::{Job, JobId, LinkSigner, Status, Webhook};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
+use utoipa::{IntoParams, IntoResponses, ToSchema};
 
 use crate::base_url::base_url;
 use crate::list::invalid_query;
+use crate::openapi::{Responses, example, guarded_refusals};
+use crate::problem::unavailable;
 use crate::{Listener, Problem};
 
-/// The answer: the record, without what is the processor's own, and with the way to the report.
-#[derive(Serialize)]
+/// A job, and the ways to its report.
+#[derive(Serialize, ToSchema)]
+#[schema(as = JobAnswer)]
 pub(crate) struct Answer {
     #[serde(flatten)]
     job: Job,
+    /// Where the report is, for callers who show the token.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, format = "uri")]
     report_url: Option<String>,
+    /// Where the report is for everybody who has this link.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, format = "uri")]
+    link: Option<String>,
+    /// Until when the link works.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    link_expires_at: Option<DateTime<Utc>>,
 }
 
 impl Answer {
     /// The answer about `job` to a caller who reaches the listener at `base_url`.
-    pub(crate) fn new(job: Job, base_url: &str) -> Self {
-        let report_url = (job.status == Status::Completed).then(|| format!("{base_url}/jobs/{}/report", job.id));
+    pub(crate) fn new(listener: &Listener, job: Job, base_url: &str) -> Self {
+        Self::signed(&listener.links, listener.retention, job, base_url)
+    }
+
+    /// Where the job stands.
+    pub(crate) fn status(&self) -> Status {
+        self.job.status
+    }
+
+    /// The way to the report that needs no token.
+    pub(crate) fn link(&self) -> Option<&str> {
+        self.link.as_deref()
+    }
+
+    /// The same, with what signs the link and how long it works from the moment the job was accepted.
+    pub(crate) fn signed(links: &LinkSigner, retention: TimeDelta, job: Job, base_url: &str) -> Self {
         let webhook = job.webhook.or_else(|| job.notify.webhook.as_ref().map(Webhook::pending));
-        Self { job: Job { notified_at: None, webhook, ..job }, report_url }
+        let job = Job { notified_at: None, webhook, ..job };
+        if job.status != Status::Completed {
+            return Self { job, report_url: None, link: None, link_expires_at: None };
+        }
+        let expires_at = job.enqueued_at + retention;
+        Self {
+            report_url: Some(format!("{base_url}/jobs/{}/report", job.id)),
+            link: Some(links.sign(base_url, job.id, expires_at)),
+            link_expires_at: Some(expires_at),
+            job,
+        }
     }
 }
 
 /// How long a caller wants to wait for a change.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct Wait {
+    /// For how many seconds to wait for the job to change.
+    #[param(value_type = Option<u64>, nullable = false, maximum = 60)]
     wait: Option<String>,
 }
 
 /// The longest wait that may be asked for, in seconds.
 const MAX_WAIT_SECONDS: u64 = 60;
 
+/// Where a job stands.
+///
+/// At once; or, if one waits, at the moment it changes, or as it stands at the end of the wait.
+#[utoipa::path(
+    get,
+    path = "/jobs/{id}",
+    tag = "jobs",
+    params(
+        ("id" = JobId, Path, description = "The job's id."),
+        Wait,
+        (
+            "Prefer" = Option<String>, Header, nullable = false, example = "wait=30",
+            description = "`wait=SECONDS` (RFC 7240), where the query asks for no wait.",
+        ),
+    ),
+    responses(
+        (
+            status = 200, description = "The job.",
+            headers(
+                ("Retry-After" = u64, description = "How soon to ask again, in seconds, if the job has not ended."),
+                ("Preference-Applied" = String, description = "`wait`, where `Prefer` made the call wait."),
+            ),
+            body = Answer,
+            examples(
+                ("running" = (value = json!(example::answer(Status::Running)))),
+                ("completed" = (value = json!(example::answer(Status::Completed)))),
+                ("failed" = (value = json!(example::answer(Status::Failed)))),
+                ("misfit" = (
+                    summary = "Its upload does not fit its template.",
+                    value = json!(example::misfit()),
+                )),
+            )
+        ),
+        JobRefusals,
+    )
+)]
 pub(crate) async fn job(
     State(listener): State<Arc<Listener>>,
     headers: HeaderMap,
     id: Result<Path<String>, PathRejection>,
     asked: Result<Query<Wait>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    let wait = wait(&headers, asked)?;
+    let asked = asked_wait(asked)?;
     let mut job = find(&listener, id).await?;
-    if let Some(wait) = wait.filter(|_| !job.status.is_final()) {
+    let wait = asked.or_else(|| preferred_wait(&headers)).filter(|_| !job.status.is_final());
+    if let Some(wait) = wait {
         job = changed(&listener, job, wait.min(listener.longest_wait)).await?;
     }
     let ended = job.status.is_final();
-    let answer = Answer::new(job, &base_url(&listener, &headers));
+    let answer = Answer::new(&listener, job, &base_url(&listener, &headers));
     let mut response = ([(CACHE_CONTROL, "no-store")], Json(answer)).into_response();
     if !ended {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
     }
-    if wait.is_some() && headers.contains_key(PREFER) {
+    if wait.is_some() && asked.is_none() {
         response.headers_mut().insert("preference-applied", HeaderValue::from_static("wait"));
     }
     Ok(response)
@@ -80,21 +159,32 @@ async fn changed(listener: &Listener, seen: Job, wait: Duration) -> Result<Job, 
     }
 }
 
-const PREFER: &str = "prefer";
+struct JobRefusals;
 
-/// The wait that a caller asks for, by `?wait=` or by `Prefer: wait=` (RFC 7240, section 4.3).
-fn wait(headers: &HeaderMap, asked: Result<Query<Wait>, QueryRejection>) -> Result<Option<Duration>, Problem> {
-    let Query(Wait { wait }) = asked.map_err(|error| invalid_query(&error.body_text()))?;
-    if let Some(wait) = wait {
-        let seconds = wait.parse().ok().filter(|seconds| *seconds <= MAX_WAIT_SECONDS);
-        let refused = || invalid_query(&format!("`wait` is a number of seconds from 0 to {MAX_WAIT_SECONDS}"));
-        return seconds.map(|seconds| Some(Duration::from_secs(seconds))).ok_or_else(refused);
+impl IntoResponses for JobRefusals {
+    fn responses() -> Responses {
+        guarded_refusals([invalid_wait(), unknown(), unavailable("read the job")])
     }
-    // A preference that cannot be met is no error.
-    let preferences = headers.get_all(PREFER).iter().filter_map(|value| value.to_str().ok());
+}
+
+/// The wait that a caller asks for by `?wait=`.
+fn asked_wait(asked: Result<Query<Wait>, QueryRejection>) -> Result<Option<Duration>, Problem> {
+    let Query(Wait { wait }) = asked.map_err(|error| invalid_query(&error.body_text()))?;
+    let Some(wait) = wait else { return Ok(None) };
+    let seconds = wait.parse().ok().filter(|seconds| *seconds <= MAX_WAIT_SECONDS).ok_or_else(invalid_wait)?;
+    Ok(Some(Duration::from_secs(seconds)))
+}
+
+fn invalid_wait() -> Problem {
+    invalid_query(&format!("`wait` is a number of seconds from 0 to {MAX_WAIT_SECONDS}"))
+}
+
+/// The wait that a caller asks for by `Prefer: wait=` (RFC 7240, section 4.3). One that cannot be met is no error.
+fn preferred_wait(headers: &HeaderMap) -> Option<Duration> {
+    let preferences = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
     let mut each = preferences.flat_map(|value| value.split([',', ';']));
     let seconds: Option<u64> = each.find_map(|one| one.trim().strip_prefix("wait=")?.trim().parse().ok());
-    Ok(seconds.map(|seconds| Duration::from_secs(seconds.min(MAX_WAIT_SECONDS))))
+    seconds.map(|seconds| Duration::from_secs(seconds.min(MAX_WAIT_SECONDS)))
 }
 
 /// The job a path names.

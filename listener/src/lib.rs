@@ -1,7 +1,8 @@
 //! HTTP in: checks a request, queues it, answers with a job.
 //!
 //! [`Listener::router`] is the whole of it, and the same on AWS Lambda (`main.rs`) and on one machine (the
-//! `pressrun` package). One file an endpoint: `append_queue`, `job`, `events`, `list`, `page`, `report`, `retry`, `socket`, `templates`, `uploads`; whatever goes
+//! `pressrun` package). One file an endpoint: `append_queue`, `job`, `events`, `list`, `openapi`, `page`,
+//! `report`, `retry`, `socket`, `templates`, `uploads`; each handler says what it takes and answers. Whatever goes
 //! wrong is a [`Problem`].
 
 mod access;
@@ -15,6 +16,7 @@ pub mod gateway;
 mod idempotency;
 mod job;
 mod list;
+mod openapi;
 mod page;
 mod problem;
 mod protocol;
@@ -32,11 +34,12 @@ use std::time::Duration;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post, put};
 use chrono::TimeDelta;
 use jobs::job::now;
 use jobs::{Destinations, Job, JobStore, LinkSigner, ObjectStore, Queue, Terms};
 use tower_http::catch_panic::CatchPanicLayer;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 pub use body::MAX_BODY_BYTES;
 pub use catalogue::Catalogue;
@@ -84,45 +87,61 @@ impl Listener {
     /// Every call, with its errors.
     pub fn router(self) -> Router {
         let listener = Arc::new(self);
-        let guarded = Router::new()
-            .route("/append_queue", post(append_queue::append_queue))
-            .route("/jobs", get(list::list))
-            .route("/jobs/{id}", get(job::job))
-            .route("/jobs/{id}/events", get(events::job_events))
-            .route("/ws", get(socket::socket))
-            .route("/jobs/{id}/report", get(report::by_id))
-            .route("/jobs/{id}/retry", post(retry::retry))
-            .route("/templates", get(templates::list))
-            .route("/templates/{name}", get(templates::one))
-            .route("/uploads", post(uploads::begin))
+        let guarded = Router::from(guarded())
             .fallback(unknown_path)
             .method_not_allowed_fallback(wrong_method)
             .layer(from_fn_with_state(listener.clone(), access::require_token));
-        let open = Router::new()
-            .route("/", get(page::html))
-            .route("/page.css", get(page::css))
-            .route("/page.js", get(page::script))
-            .route("/healthz", get(healthz))
-            .route("/r/{id}", get(report::by_link))
-            .route("/uploads/{id}", put(uploads::put))
-            .method_not_allowed_fallback(wrong_method);
+        let open = Router::from(open()).method_not_allowed_fallback(wrong_method);
         guarded.merge(open).layer(CatchPanicLayer::custom(problem::from_panic)).with_state(listener)
     }
 }
 
+/// The calls that need the token, where there is one.
+fn guarded() -> OpenApiRouter<Arc<Listener>> {
+    OpenApiRouter::new()
+        .routes(routes!(append_queue::append_queue))
+        .routes(routes!(list::list))
+        .routes(routes!(job::job))
+        .routes(routes!(events::job_events))
+        .routes(routes!(socket::socket))
+        .routes(routes!(report::by_id))
+        .routes(routes!(retry::retry))
+        .routes(routes!(templates::list))
+        .routes(routes!(templates::one))
+        .routes(routes!(uploads::begin))
+}
+
+/// The calls that anybody may make.
+fn open() -> OpenApiRouter<Arc<Listener>> {
+    OpenApiRouter::new()
+        .routes(routes!(report::by_link))
+        .routes(routes!(uploads::put))
+        .routes(routes!(healthz))
+        .routes(routes!(openapi::openapi_json))
+        .routes(routes!(page::html))
+        .routes(routes!(page::css))
+        .routes(routes!(page::script))
+}
+
+/// Whether the server is up.
+#[utoipa::path(
+    get,
+    path = "/healthz",
+    tag = "server",
+    responses((status = 200, description = "It is.", body = String, example = "ok\n"), openapi::Defect)
+)]
 async fn healthz() -> &'static str {
     "ok\n"
 }
 
 async fn unknown_path() -> Problem {
-    let calls = "POST /append_queue, GET /jobs, GET /jobs/{id}, GET /jobs/{id}/events, GET /ws, GET /jobs/{id}/report, POST /jobs/{id}/retry, GET /templates, \
-                 GET /templates/{name}, POST /uploads, GET /healthz";
-    Problem::new(
-        StatusCode::NOT_FOUND,
-        "unknown-path",
-        "There is nothing at this path.",
-        format!("The calls are: {calls}."),
-    )
+    nothing_here(&openapi::calls())
+}
+
+/// There is nothing at a path; at others there are these calls.
+fn nothing_here(calls: &[String]) -> Problem {
+    let detail = format!("The calls are: {}.", calls.join(", "));
+    Problem::new(StatusCode::NOT_FOUND, "unknown-path", "There is nothing at this path.", detail)
 }
 
 async fn wrong_method() -> Problem {

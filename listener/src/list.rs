@@ -10,11 +10,13 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
 use jobs::job::now;
 use jobs::{JobId, Listing, Status};
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, IntoResponses, ToSchema};
 
 use crate::base_url::base_url;
 use crate::job::Answer;
+use crate::openapi::{Responses, example, guarded_refusals};
+use crate::problem::unavailable;
 use crate::{Listener, Problem};
 
 /// How many jobs a page has where nothing else is asked for.
@@ -24,14 +26,51 @@ const DEFAULT_LIMIT: usize = 20;
 const MAX_LIMIT: usize = 100;
 
 /// What a caller may ask for.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct Asked {
+    /// Jobs that stand there only.
+    #[param(value_type = Option<Status>, nullable = false)]
     status: Option<String>,
+    /// Jobs of this template only.
+    #[param(nullable = false, example = "letter")]
     template: Option<String>,
+    /// Where the page begins: the `next` of the page before.
+    #[param(value_type = Option<JobId>, nullable = false)]
     cursor: Option<String>,
+    /// How many jobs a page has, 20 where nothing is said.
+    #[param(value_type = Option<u64>, nullable = false, minimum = 1, maximum = 100)]
     limit: Option<String>,
 }
+
+/// A page of jobs.
+#[derive(Serialize, ToSchema)]
+#[schema(as = JobPage)]
+pub(crate) struct Page {
+    /// The newest first.
+    jobs: Vec<Answer>,
+    /// The `cursor` of the next page, if there may be one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    next: Option<JobId>,
+}
+
+/// The jobs, the newest first.
+#[utoipa::path(
+    get,
+    path = "/jobs",
+    operation_id = "jobs",
+    tag = "jobs",
+    params(Asked),
+    responses(
+        (
+            status = 200, description = "A page of them.",
+            body = Page, example = json!(Page { jobs: vec![example::answer(Status::Completed)], next: None })
+        ),
+        ListRefusals,
+    )
+)]
 
 pub(crate) async fn list(
     State(listener): State<Arc<Listener>>,
@@ -42,12 +81,16 @@ pub(crate) async fn list(
     let listing = asked.listing(&listener)?;
     let listed = listener.jobs.list(&listing).await?;
     let base_url = base_url(&listener, &headers);
-    let jobs: Vec<_> = listed.jobs.into_iter().map(|job| Answer::new(job, &base_url)).collect();
-    let mut answer = json!({ "jobs": jobs });
-    if let Some(next) = listed.next {
-        answer["next"] = json!(next);
+    let jobs = listed.jobs.into_iter().map(|job| Answer::new(&listener, job, &base_url)).collect();
+    Ok(([(CACHE_CONTROL, "no-store")], Json(Page { jobs, next: listed.next })))
+}
+
+struct ListRefusals;
+
+impl IntoResponses for ListRefusals {
+    fn responses() -> Responses {
+        guarded_refusals([invalid_limit(), unavailable("list the jobs")])
     }
-    Ok(([(CACHE_CONTROL, "no-store")], Json(answer)))
 }
 
 impl Asked {
@@ -64,9 +107,13 @@ impl Asked {
             .map_err(|_| invalid_query("`cursor` is the `next` of the page before"))?;
         let limit = self.limit.map_or(Some(DEFAULT_LIMIT), |limit| limit.parse().ok());
         let limit = limit.filter(|limit| (1..=MAX_LIMIT).contains(limit));
-        let limit = limit.ok_or_else(|| invalid_query(&format!("`limit` is a number from 1 to {MAX_LIMIT}")))?;
+        let limit = limit.ok_or_else(invalid_limit)?;
         Ok(Listing { status, template: self.template, before, since: now() - listener.retention, limit })
     }
+}
+
+fn invalid_limit() -> Problem {
+    invalid_query(&format!("`limit` is a number from 1 to {MAX_LIMIT}"))
 }
 
 /// A query that makes no sense.

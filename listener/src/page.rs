@@ -9,15 +9,40 @@ use axum::http::header::{
 use axum::response::IntoResponse;
 
 use crate::Listener;
+use crate::openapi::Defect;
 
+/// The page on which a person queues reports and watches them.
+#[utoipa::path(
+    get,
+    path = "/",
+    operation_id = "page",
+    tag = "page",
+    responses((status = 200, description = "HTML.", content_type = "text/html", body = String), Defect)
+)]
 pub(crate) async fn html(State(listener): State<Arc<Listener>>) -> impl IntoResponse {
     file(&listener, "text/html; charset=utf-8", include_str!("page/index.html"))
 }
 
+/// The page's looks.
+#[utoipa::path(
+    get,
+    path = "/page.css",
+    operation_id = "page_css",
+    tag = "page",
+    responses((status = 200, description = "CSS.", content_type = "text/css", body = String), Defect)
+)]
 pub(crate) async fn css(State(listener): State<Arc<Listener>>) -> impl IntoResponse {
     file(&listener, "text/css; charset=utf-8", include_str!("page/page.css"))
 }
 
+/// The page's script.
+#[utoipa::path(
+    get,
+    path = "/page.js",
+    operation_id = "page_js",
+    tag = "page",
+    responses((status = 200, description = "JavaScript.", content_type = "text/javascript", body = String), Defect)
+)]
 pub(crate) async fn script(State(listener): State<Arc<Listener>>) -> impl IntoResponse {
     file(&listener, "text/javascript; charset=utf-8", include_str!("page/page.js"))
 }

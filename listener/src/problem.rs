@@ -16,12 +16,12 @@ const RETRY_AFTER_SECONDS: u64 = 5;
 /// problem of a type; `detail` speaks of this one and says what to do.
 #[derive(Debug)]
 pub struct Problem {
-    status: StatusCode,
-    name: &'static str,
-    title: &'static str,
+    pub(crate) status: StatusCode,
+    pub(crate) name: &'static str,
+    pub(crate) title: &'static str,
     detail: String,
     members: Vec<(&'static str, Value)>,
-    header: Option<Box<(HeaderName, HeaderValue)>>,
+    pub(crate) header: Option<Box<(HeaderName, HeaderValue)>>,
 }
 
 impl Problem {
@@ -30,10 +30,15 @@ impl Problem {
         Self { status, name, title, detail: detail.into(), members: Vec::new(), header: None }
     }
 
+    /// The problem's `type`.
+    pub(crate) fn kind(&self) -> String {
+        format!("{}{}", Failure::TYPE_PREFIX, self.name)
+    }
+
     /// The problem as JSON.
     pub fn to_json(&self) -> Value {
         let mut body = json!({
-            "type": format!("{}{}", Failure::TYPE_PREFIX, self.name),
+            "type": self.kind(),
             "title": self.title,
             "status": self.status.as_u16(),
             "detail": self.detail,
@@ -62,14 +67,18 @@ impl Problem {
 impl From<Unavailable> for Problem {
     fn from(error: Unavailable) -> Self {
         tracing::error!(%error, "a queue or store did not answer");
-        let detail = format!(
-            "Could not {}. Send the request again in {RETRY_AFTER_SECONDS} seconds; without an Idempotency-Key, a report \
-             that was asked for may then be made twice.",
-            error.attempted
-        );
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "A queue or store did not answer.", detail)
-            .with_header(RETRY_AFTER, RETRY_AFTER_SECONDS)
+        unavailable(&error.attempted)
     }
+}
+
+/// A queue or store did not do what was attempted.
+pub(crate) fn unavailable(attempted: &str) -> Problem {
+    let detail = format!(
+        "Could not {attempted}. Send the request again in {RETRY_AFTER_SECONDS} seconds; without an Idempotency-Key, a \
+         report that was asked for may then be made twice."
+    );
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "A queue or store did not answer.", detail)
+        .with_header(RETRY_AFTER, RETRY_AFTER_SECONDS)
 }
 
 impl IntoResponse for Problem {
@@ -89,6 +98,43 @@ pub(crate) fn from_panic(panic: Box<dyn Any + Send>) -> Response<Body> {
     let said = panic.downcast_ref::<&str>().map(ToString::to_string);
     let said = said.or_else(|| panic.downcast_ref::<String>().cloned());
     tracing::error!(panic = said.as_deref().unwrap_or("of unknown kind"), "a handler panicked");
+    defect().into_response()
+}
+
+pub(crate) fn defect() -> Problem {
     let detail = "This is a defect of Pressrun. The log of the listener has the details.";
-    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "defect", "The listener made a mistake.", detail).into_response()
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "defect", "The listener made a mistake.", detail)
+}
+
+/// What the JSON of every problem looks like.
+pub(crate) fn schema() -> Value {
+    json!({
+        "description": "RFC 9457, with what a program may want to know in members of its own.",
+        "type": "object",
+        "required": ["type", "title", "status", "detail"],
+        "properties": {
+            "type": {"description": "A name that does not change.", "type": "string", "format": "uri"},
+            "title": {"description": "What happened, the same words for every problem of this type.", "type": "string"},
+            "status": {"description": "The answer's status.", "type": "integer"},
+            "detail": {"description": "What happened here, and what to do next.", "type": "string"},
+            "line": {"description": "Where JSON is malformed: the line, from 1.", "type": "integer"},
+            "column": {"description": "Where JSON is malformed: the column, from 1.", "type": "integer"},
+            "limit_bytes": {"description": "What a body or data may have at most.", "type": "integer"},
+            "bytes": {"description": "The size that an upload was begun with.", "type": "integer"},
+            "errors": {
+                "description": "Each violation of a schema, a thousand at most.",
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["pointer", "detail"],
+                    "properties": {
+                        "pointer": {"description": "Where, as a JSON Pointer (RFC 6901).", "type": "string"},
+                        "detail": {"description": "What is wrong there.", "type": "string"},
+                    },
+                },
+            },
+            "job_status": {"description": "Where the job stands.", "$ref": "#/components/schemas/Status"},
+            "error": {"description": "Why the job failed.", "$ref": "#/components/schemas/Failure"},
+        },
+    })
 }

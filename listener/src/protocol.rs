@@ -5,11 +5,11 @@
 
 use axum::http::StatusCode;
 use jobs::event::{Event, EventId};
-use jobs::{Job, JobId, Status};
+use jobs::{Job, JobId};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::append_queue::{acceptance, submit};
+use crate::append_queue::{Acceptance, submit};
 use crate::body::malformed;
 use crate::catalogue::Violation;
 use crate::job::{Answer, find_by_id, unknown};
@@ -36,7 +36,7 @@ pub(crate) async fn take(listener: &Listener, base_url: &str, text: &str) -> Res
     let body: Value = serde_json::from_str(text).map_err(|error| malformed(&error))?;
     if body.get("subscribe").is_none() {
         let job = submit(listener, body, None).await?;
-        return Ok(Granted { answer: acceptance(&job, base_url), job, last: None });
+        return Ok(Granted { answer: json!(Acceptance::new(&job, base_url)), job, last: None });
     }
     let asked: Subscription = serde_json::from_value(body).map_err(|error| {
         let detail = format!("{error}; a subscription is {{\"subscribe\": \"<job id>\"}}");
@@ -52,10 +52,11 @@ pub(crate) async fn take(listener: &Listener, base_url: &str, text: &str) -> Res
 pub(crate) fn frame(listener: &Listener, event: Event, base_url: &str) -> Value {
     let Event { id, job } = event;
     let mut frame = json!({ "event": job.status, "id": id.to_string() });
-    if job.status == Status::Completed {
-        frame["link"] = listener.links.sign(base_url, job.id, job.enqueued_at + listener.retention).into();
+    let answer = Answer::new(listener, job, base_url);
+    if let Some(link) = answer.link() {
+        frame["link"] = link.into();
     }
-    frame["job"] = serde_json::to_value(Answer::new(job, base_url)).unwrap_or_default();
+    frame["job"] = serde_json::to_value(answer).unwrap_or_default();
     frame
 }
 

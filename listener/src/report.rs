@@ -10,20 +10,88 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, LOCATION, RETRY_AFT
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use jobs::job::now;
-use jobs::{Job, Opened, Status, Unavailable};
+use jobs::{Job, JobId, Opened, Status, Unavailable};
 use serde::Deserialize;
 use tower_http::services::ServeFile;
+use utoipa::{IntoParams, IntoResponses, ToSchema};
 
-use crate::job::find;
+use crate::job::{find, unknown};
+use crate::openapi::{Responses, example, guarded_refusals, refusals};
+use crate::problem::unavailable;
 use crate::{Listener, Problem};
 
 /// What a signed link carries.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct Seal {
+    /// Until when the link works, in seconds since 1970.
+    #[param(example = 1797846921)]
     expires: i64,
+    /// The signature.
+    #[param(example = "cqWExEcnl3OblV-dy7uRVSdbPL35gFqMwWwHNMrPDIc")]
     sig: String,
 }
 
+/// What a caller may ask of a report that comes from one machine.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "`ServeFile` reads them")]
+struct Conditions {
+    /// The part that is wanted; one range of bytes.
+    #[param(rename = "Range", nullable = false, example = "bytes=0-1023")]
+    range: Option<String>,
+    /// The report is wanted if it has none of these `ETag`s.
+    #[param(rename = "If-None-Match", nullable = false)]
+    if_none_match: Option<String>,
+    /// The report is wanted if it has one of these `ETag`s.
+    #[param(rename = "If-Match", nullable = false)]
+    if_match: Option<String>,
+    /// An HTTP date: the report is wanted if it was made later.
+    #[param(rename = "If-Modified-Since", nullable = false, example = "Sat, 21 Nov 2026 09:55:21 GMT")]
+    if_modified_since: Option<String>,
+    /// An HTTP date: the report is wanted if it was not made later.
+    #[param(rename = "If-Unmodified-Since", nullable = false, example = "Sat, 21 Nov 2026 09:55:22 GMT")]
+    if_unmodified_since: Option<String>,
+}
+
+/// The bytes of a report.
+#[derive(ToSchema)]
+#[schema(value_type = String, format = Binary)]
+struct Pdf(#[expect(dead_code, reason = "it is told of")] Vec<u8>);
+
+/// How a report comes.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "it is told of, and `deliver` makes it")]
+enum Delivered {
+    /// The report.
+    #[response(status = 200, content_type = "application/pdf", headers(
+        ("Content-Disposition" = String, description = "What to call the file."),
+        ("ETag" = String, description = "What tells this report from others."),
+        ("Last-Modified" = String, description = "When the report was made."),
+    ))]
+    Whole(#[to_schema] Pdf),
+    /// The part of it that `Range` asks for.
+    #[response(status = 206, content_type = "application/pdf", headers(
+        ("Content-Range" = String, description = "Which part it is."),
+    ))]
+    Part(#[to_schema] Pdf),
+    /// On AWS, the way to it, open for five minutes.
+    #[response(status = 302, headers(("Location" = String, description = "Where the report is.")))]
+    Elsewhere,
+    /// It is the one that `If-None-Match` or `If-Modified-Since` names.
+    #[response(status = 304)]
+    NotModified,
+}
+
+/// A job's report.
+#[utoipa::path(
+    get,
+    path = "/jobs/{id}/report",
+    operation_id = "report",
+    tag = "jobs",
+    params(("id" = JobId, Path, description = "The job's id."), Conditions),
+    responses(Delivered, ByIdRefusals)
+)]
 pub(crate) async fn by_id(
     State(listener): State<Arc<Listener>>,
     id: Result<Path<String>, PathRejection>,
@@ -33,6 +101,25 @@ pub(crate) async fn by_id(
     deliver(&listener, &job, request).await
 }
 
+struct ByIdRefusals;
+
+impl IntoResponses for ByIdRefusals {
+    fn responses() -> Responses {
+        guarded_refusals(undelivered())
+    }
+}
+
+/// The report at the end of a mail's link.
+///
+/// The link needs no token, and works for as long as the report is kept.
+#[utoipa::path(
+    get,
+    path = "/r/{id}",
+    operation_id = "link",
+    tag = "jobs",
+    params(("id" = JobId, Path, description = "The job's id."), Seal, Conditions),
+    responses(Delivered, ByLinkRefusals)
+)]
 pub(crate) async fn by_link(
     State(listener): State<Arc<Listener>>,
     id: Result<Path<String>, PathRejection>,
@@ -46,11 +133,18 @@ pub(crate) async fn by_link(
         _ => false,
     };
     if !signed {
-        let detail = "It was altered, its time is over, or it was revoked. Ask the sender for a new one.";
-        return Err(Problem::new(StatusCode::FORBIDDEN, "link-refused", "This link does not work.", detail));
+        return Err(link_refused());
     }
     let job = find(&listener, id).await?;
     deliver(&listener, &job, request).await
+}
+
+struct ByLinkRefusals;
+
+impl IntoResponses for ByLinkRefusals {
+    fn responses() -> Responses {
+        refusals(undelivered().into_iter().chain([link_refused()]))
+    }
 }
 
 async fn deliver(listener: &Listener, job: &Job, request: Request) -> Result<Response, Problem> {
@@ -85,6 +179,18 @@ async fn serve(path: &FilePath, file_name: &str, request: Request) -> Result<Res
     Ok(response)
 }
 
+/// How a report may fail to come.
+fn undelivered() -> [Problem; 7] {
+    let (queued, failed_job) = (example::job(Status::Queued), example::job(Status::Failed));
+    let unavailable = unavailable("read the report");
+    [unknown(), not_ready(&queued), failed(&failed_job), gone(), beyond_the_end(), not_as_asked(), unavailable]
+}
+
+fn link_refused() -> Problem {
+    let detail = "It was altered, its time is over, or it was revoked. Ask the sender for a new one.";
+    Problem::new(StatusCode::FORBIDDEN, "link-refused", "This link does not work.", detail)
+}
+
 fn beyond_the_end() -> Problem {
     let detail = "The job's `bytes` says how long the report is.";
     let title = "The report has no such range.";
@@ -92,7 +198,7 @@ fn beyond_the_end() -> Problem {
 }
 
 fn not_as_asked() -> Problem {
-    let detail = "It was made before or after the time that the request names. Leave the condition out.";
+    let detail = "It is not the one that `If-Match` or `If-Unmodified-Since` names. Leave the condition out.";
     let title = "The report is not as the request's condition says.";
     Problem::new(StatusCode::PRECONDITION_FAILED, "precondition-failed", title, detail)
 }

@@ -10,6 +10,8 @@ use jobs::{Destinations, Notify, Options, UploadId};
 use jsonschema::Validator;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::Problem;
 use crate::catalogue::{self, Violation};
@@ -40,47 +42,87 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, 
 }
 
 static SHAPE: LazyLock<Validator> = LazyLock::new(|| {
-    catalogue::validator(&schema()).unwrap_or_else(|error| unreachable!("the request's own schema: {error}"))
+    catalogue::validator(&shape()).unwrap_or_else(|error| unreachable!("the request's own schema: {error}"))
 });
 
-fn schema() -> Value {
+/// What a request must look like, as JSON Schema 2020-12: it is checked against this, and the OpenAPI document has it.
+pub(crate) fn schema() -> Value {
+    let mut schema = shape();
+    schema["anyOf"] = json!([{"required": ["data"]}, {"required": ["input"]}]);
+    schema
+}
+
+/// All of it but that there is data or an upload: [`violations_of_input`] has better words for that.
+fn shape() -> Value {
     json!({
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "description": "A report to make.",
         "type": "object",
         "required": ["template"],
         "additionalProperties": false,
         "properties": {
-            "template": {"type": "string"},
-            "data": true,
-            "input": {"type": "string"},
+            "template": {"description": "The template's name.", "type": "string"},
+            "data": {
+                "description": "What goes into it: whatever fits the template's schema. With an `input` of rows, the \
+                                other data; with one that is JSON, nothing.",
+            },
+            "input": {
+                "description": "The upload that the data is in, or the rows of it: the `id` of POST /uploads.",
+                "type": "string",
+            },
             "options": {
+                "description": "How the report is to be made.",
                 "type": "object",
                 "additionalProperties": false,
                 "properties": {
-                    "pdf_standard": {"enum": PDF_STANDARDS},
-                    "tagged": {"type": "boolean"},
+                    "pdf_standard": {
+                        "description": "The standard to conform to; PDF 1.7 where absent.",
+                        "enum": PDF_STANDARDS,
+                    },
+                    "tagged": {
+                        "description": "Whether to tag for assistive technology; true where absent. `a-1a`, `a-2a`, \
+                                        `a-3a` and `ua-1` need tags.",
+                        "type": "boolean",
+                    },
                 },
             },
             "notify": {
+                "description": "How its end is to be announced.",
                 "type": "object",
                 "additionalProperties": false,
                 "properties": {
                     "subject": {
+                        "description": "The mail's subject, in printable ASCII.",
                         "type": "string",
                         "pattern": "^[!-~]([ -~]*[!-~])?$",
                         "maxLength": MAX_SUBJECT_CHARS,
                     },
                     "tags": {
+                        "description": "Words by which subscribers choose what they are told of.",
                         "type": "array",
                         "maxItems": 10,
                         "uniqueItems": true,
                         "items": {"type": "string", "pattern": "^[!-+\\--~]{1,64}$"},
                     },
-                    "webhook": {"type": "string", "maxLength": MAX_URL_CHARS},
+                    "webhook": {
+                        "description": "An https URL of yours that is told of the end, as Standard Webhooks has it. \
+                                        The server may take certain hosts only; one that it does not take is a \
+                                        violation at `/notify/webhook`.",
+                        "type": "string",
+                        "maxLength": MAX_URL_CHARS,
+                    },
                 },
             },
         },
     })
+}
+
+impl ToSchema for Request {}
+
+impl PartialSchema for Request {
+    /// A place for [`schema`] in the document; a schema of utoipa's does not hold all that it says.
+    fn schema() -> RefOr<Schema> {
+        Schema::default().into()
+    }
 }
 
 impl Request {

@@ -6,12 +6,15 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
-use jobs::{Job, Message, Status, Unavailable, UploadFormat};
+use jobs::{Job, JobId, Message, Status, Unavailable, UploadFormat};
 use serde_json::Value;
+use utoipa::IntoResponses;
 
-use crate::append_queue::{accepted, push};
+use crate::append_queue::{Acceptance, accepted, push};
 use crate::base_url::base_url;
-use crate::job::find;
+use crate::job::{find, unknown};
+use crate::openapi::{Responses, example, guarded_refusals};
+use crate::problem::unavailable;
 use crate::{Listener, Problem};
 
 /// Where a job's data is.
@@ -26,6 +29,27 @@ enum Input {
     Gone,
 }
 
+/// Queue a failed job again.
+///
+/// With the data that was kept when it failed. Its attempts are counted anew, and `retries` says how often that was.
+#[utoipa::path(
+    post,
+    path = "/jobs/{id}/retry",
+    tag = "jobs",
+    params(("id" = JobId, Path, description = "The job's id.")),
+    responses(
+        (
+            status = 202, description = "Queued.",
+            headers(
+                ("Location" = String, description = "The `status_url`."),
+                ("Retry-After" = u64, description = "When it makes sense to ask, in seconds."),
+            ),
+            body = Acceptance,
+            example = json!(Acceptance::new(&example::job(Status::Queued), example::BASE_URL))
+        ),
+        RetryRefusals,
+    )
+)]
 pub(crate) async fn retry(
     State(listener): State<Arc<Listener>>,
     headers: HeaderMap,
@@ -47,6 +71,15 @@ pub(crate) async fn retry(
     push(&listener, Message::new(&reopened, data)).await?;
     tracing::info!(job_id = %reopened.id, template = reopened.template, retries = reopened.retries, "queued again");
     Ok(accepted(&reopened, &base_url(&listener, &headers)))
+}
+
+struct RetryRefusals;
+
+impl IntoResponses for RetryRefusals {
+    fn responses() -> Responses {
+        let own = [unknown(), not_failed(&example::job(Status::Completed)), input_not_kept()];
+        guarded_refusals(own.into_iter().chain([unavailable("send a message to the queue")]))
+    }
 }
 
 async fn input(listener: &Listener, job: &Job) -> Result<Input, Unavailable> {
@@ -72,6 +105,7 @@ fn not_failed(job: &Job) -> Problem {
 }
 
 fn input_not_kept() -> Problem {
-    let detail = "Its message was lost before it could be kept, or its upload is kept no longer. Queue the report anew with POST /append_queue.";
+    let detail = "Its message was lost before it could be kept, or its upload is kept no longer. Queue the report anew \
+                  with POST /append_queue.";
     Problem::new(StatusCode::CONFLICT, "input-not-kept", "The job's data was not kept.", detail)
 }

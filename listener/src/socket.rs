@@ -14,10 +14,12 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
+use utoipa::IntoResponses;
 
 use crate::base_url::base_url;
 use crate::body::MAX_BODY_BYTES;
 use crate::events::Follower;
+use crate::openapi::{Responses, guarded_refusals};
 use crate::protocol::{self, Granted, broken_off, frame};
 use crate::{Listener, Problem};
 
@@ -42,20 +44,42 @@ struct Client {
     followers: JoinSet<()>,
 }
 
+/// Everything over one connection.
+///
+/// A WebSocket, which OpenAPI cannot describe; on AWS, at the address that `terraform output websocket_url` names. Send
+/// what you would POST to `/append_queue`, and get the same answer and then frames like
+/// `{"event": "completed", "id": "0.1.2", "job": {…}, "link": "…"}`; send `{"subscribe": "<job id>"}`, with
+/// `"last_event_id"` if you like, for the events of a job that you know. Problems come as frames too.
+#[utoipa::path(
+    get,
+    path = "/ws",
+    operation_id = "socket",
+    tag = "jobs",
+    responses((status = 101, description = "The connection is a WebSocket from here on."), SocketRefusals)
+)]
 pub(crate) async fn socket(
     State(listener): State<Arc<Listener>>,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
-    let upgrade = upgrade.map_err(|error| {
-        let detail = format!(
-            "{}. Use a WebSocket client; on AWS, with the address that `terraform output websocket_url` names.",
-            error.body_text()
-        );
-        Problem::new(StatusCode::BAD_REQUEST, "websocket-expected", "This path speaks WebSocket only.", detail)
-    })?;
+    let upgrade = upgrade.map_err(|error| no_websocket(&error.body_text()))?;
     let base_url = base_url(&listener, &headers);
     Ok(upgrade.max_message_size(MAX_BODY_BYTES).on_upgrade(async |socket| serve(listener, base_url, socket).await))
+}
+
+fn no_websocket(reason: &str) -> Problem {
+    let detail = format!(
+        "{reason}. Use a WebSocket client; on AWS, with the address that `terraform output websocket_url` names."
+    );
+    Problem::new(StatusCode::BAD_REQUEST, "websocket-expected", "This path speaks WebSocket only.", detail)
+}
+
+struct SocketRefusals;
+
+impl IntoResponses for SocketRefusals {
+    fn responses() -> Responses {
+        guarded_refusals([no_websocket("Connection header did not include 'upgrade'")])
+    }
 }
 
 /// Serves a client until it leaves or is gone.

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::append_queue::within;
 use crate::catalogue::{Template, Violation};
+use crate::openapi::example;
 use crate::request::Invalid;
 use crate::{Listener, Problem};
 
@@ -61,6 +62,11 @@ fn rest(template: &Template, data: Option<Value>) -> Result<Value, Problem> {
 
 fn refusal(pointer: &str, detail: &str) -> Problem {
     Invalid::Request.problem(&[Violation { pointer: pointer.into(), detail: detail.into() }])
+}
+
+/// How an upload may be refused.
+pub(crate) fn refusals() -> [Problem; 1] {
+    [unknown(example::stored_upload().id())]
 }
 
 fn unknown(upload: UploadId) -> Problem {

@@ -1,5 +1,5 @@
-//! `POST /uploads`: where to put data that is too large for a request. `PUT /uploads/{id}`: puts it there, on one machine;
-//! on AWS a caller puts it into the bucket.
+//! `POST /uploads`: where to put data that is too large for a request. `PUT /uploads/{id}`: puts it there, on one
+//! machine; on AWS a caller puts it into the bucket.
 
 use std::io;
 use std::path::{Path as FilePath, PathBuf};
@@ -13,41 +13,130 @@ use axum::extract::{Path, Query, State};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Utc};
 use http_body_util::BodyExt;
 use jobs::job::now;
 use jobs::upload::{MAX_UPLOAD_BYTES, UPLOADS};
 use jobs::{Accepts, Content, Unavailable, UploadFormat, UploadId};
 use mime::Mime;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::{Number, Value};
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt;
+use utoipa::{IntoParams, IntoResponses, ToSchema};
 
 use crate::base_url::base_url;
-use crate::body::{discard, incomplete, read_json};
+use crate::body::{self, discard, incomplete, read_json};
 use crate::catalogue::Violation;
+use crate::openapi::{Responses, example, guarded_refusals, refusals};
+use crate::problem::unavailable;
 use crate::request::Invalid;
-use crate::{Listener, Problem, unknown_path};
+use crate::{Listener, Problem, nothing_here, unknown_path};
 
 /// How long a caller has to put an upload.
 const LIFE: Duration = Duration::from_secs(3600);
 
 /// What a caller wants to put.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = UploadRequest)]
 struct Wanted {
+    /// What it is written in.
+    #[schema(value_type = UploadFormat)]
     content_type: String,
+    /// Its size in bytes.
+    #[schema(value_type = u64, minimum = 1, maximum = 5_368_709_120_i64)]
+    bytes: Number,
+}
+
+/// Where to put an upload, and how.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Upload)]
+pub(crate) struct Begun {
+    /// What to queue a job with, as its `input`.
+    id: UploadId,
+    /// Where to put it: works for an hour, without the token, for this type and size only. On AWS it is the bucket's.
+    #[schema(format = "uri")]
+    url: String,
+    /// How to put it: `PUT`.
+    method: &'static str,
+    headers: PutHeaders,
+    /// When the URL stops working.
+    expires_at: DateTime<Utc>,
+}
+
+/// The headers to put an upload with.
+#[derive(Serialize, ToSchema)]
+#[schema(as = UploadHeaders)]
+struct PutHeaders {
+    #[serde(rename = "Content-Type")]
+    #[schema(value_type = UploadFormat)]
+    content_type: &'static str,
+    #[serde(rename = "Content-Length")]
+    content_length: String,
+}
+
+impl Begun {
+    /// What is said of an upload of so many bytes that is to be put to `url`.
+    pub(crate) fn new(id: UploadId, bytes: u64, url: String, expires_at: DateTime<Utc>) -> Self {
+        let headers = PutHeaders { content_type: id.format().content_type(), content_length: bytes.to_string() };
+        Self { id, url, method: "PUT", headers, expires_at }
+    }
+}
+
+/// An upload that is there.
+#[derive(Serialize, ToSchema)]
+#[schema(as = StoredUpload)]
+pub(crate) struct Stored {
+    /// What to queue a job with, as its `input`.
+    id: UploadId,
+    /// Its size in bytes.
     bytes: u64,
+}
+
+impl Stored {
+    /// The upload of so many bytes.
+    pub(crate) fn new(id: UploadId, bytes: u64) -> Self {
+        Self { id, bytes }
+    }
+
+    /// Which it is.
+    pub(crate) fn id(&self) -> UploadId {
+        self.id
+    }
 }
 
 /// What a signed upload URL carries.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct Seal {
+    /// The size that the upload was begun with.
+    #[param(example = 48)]
     bytes: u64,
+    /// Until when the URL works, in seconds since 1970.
+    #[param(example = 1795258491)]
     expires: i64,
+    /// The signature.
+    #[param(example = "IfBxaKDwNzy-B319qwMVyEJ1WusWZo1B4JSNAWtpbxg")]
     sig: String,
 }
 
+/// Begin an upload.
+///
+/// For data that is too large for a request. Put the file to the answer's `url` with the answer's `headers`, then queue
+/// a job with the answer's `id` as its `input`. An upload is kept as long as reports are, and serves as many jobs as
+/// you like.
+#[utoipa::path(
+    post,
+    path = "/uploads",
+    operation_id = "begin_upload",
+    tag = "jobs",
+    request_body(content = Wanted, example = json!({"content_type": "text/csv", "bytes": 48})),
+    responses(
+        (status = 201, description = "Where to put it.", body = Begun, example = json!(example::upload())),
+        BeginRefusals,
+    )
+)]
 pub(crate) async fn begin(
     State(listener): State<Arc<Listener>>,
     headers: HeaderMap,
@@ -61,19 +150,20 @@ pub(crate) async fn begin(
         Accepts::Draft(_) => listener.links.sign_upload(&base_url(&listener, &headers), id, bytes, expires_at),
     };
     tracing::info!(upload = %id, bytes, "an upload was begun");
-    let answer = json!({
-        "id": id,
-        "url": url,
-        "method": "PUT",
-        "headers": {"Content-Type": content_type, "Content-Length": bytes.to_string()},
-        "expires_at": expires_at,
-    });
-    Ok((StatusCode::CREATED, Json(answer)).into_response())
+    Ok((StatusCode::CREATED, Json(Begun::new(id, bytes, url, expires_at))).into_response())
+}
+
+struct BeginRefusals;
+
+impl IntoResponses for BeginRefusals {
+    fn responses() -> Responses {
+        let own = [Invalid::Request.problem(&[impossible_size()]), unavailable("sign the upload's URL")];
+        guarded_refusals(own.into_iter().chain(body::refusals()))
+    }
 }
 
 /// Reads the request, or names everything that is wrong with it.
 fn wanted(body: Value) -> Result<(UploadFormat, u64), Problem> {
-    let violation = |pointer: &str, detail: String| Violation { pointer: pointer.into(), detail };
     let wanted: Wanted = serde_json::from_value(body).map_err(|error| {
         let detail = format!("{error}; send {{\"content_type\": \"application/x-ndjson\", \"bytes\": 123}}");
         Invalid::Request.problem(&[violation("", detail)])
@@ -84,13 +174,29 @@ fn wanted(body: Value) -> Result<(UploadFormat, u64), Problem> {
         let types = UploadFormat::ALL.map(UploadFormat::content_type).join(", ");
         violations.push(violation("/content_type", format!("it is none of {types}")));
     }
-    if !(1..=MAX_UPLOAD_BYTES).contains(&wanted.bytes) {
-        violations.push(violation("/bytes", format!("an upload has from 1 to {MAX_UPLOAD_BYTES} bytes")));
+    let bytes = whole(&wanted.bytes).filter(|bytes| (1..=MAX_UPLOAD_BYTES).contains(bytes));
+    if bytes.is_none() {
+        violations.push(impossible_size());
     }
-    match format {
-        Some(format) if violations.is_empty() => Ok((format, wanted.bytes)),
+    match (format, bytes) {
+        (Some(format), Some(bytes)) => Ok((format, bytes)),
         _ => Err(Invalid::Request.problem(&violations)),
     }
+}
+
+/// A number as an integer; JSON Schema takes 3.0 for one.
+fn whole(number: &Number) -> Option<u64> {
+    let float =
+        || number.as_f64().filter(|float| float.fract() == 0.0 && (0.0..=MAX_UPLOAD_BYTES as f64).contains(float));
+    number.as_u64().or_else(|| float().map(|float| float as u64))
+}
+
+fn violation(pointer: &str, detail: String) -> Violation {
+    Violation { pointer: pointer.into(), detail }
+}
+
+fn impossible_size() -> Violation {
+    violation("/bytes", format!("an upload has from 1 to {MAX_UPLOAD_BYTES} bytes"))
 }
 
 /// The format of this type; parameters such as `charset=utf-8` say nothing more.
@@ -100,6 +206,29 @@ fn format_of(content_type: &str) -> Option<UploadFormat> {
     UploadFormat::ALL.into_iter().find(|format| utf8 && format.content_type() == mime.essence_str())
 }
 
+/// Put an upload.
+///
+/// To the `url` that `POST /uploads` answered, as it is, and without the token. Repeated, it replaces what was put
+/// before, so put nothing to it once a job is queued with it. On AWS this call does not exist, 404: there the `url` is
+/// the bucket's, which answers as S3 does.
+#[utoipa::path(
+    put,
+    path = "/uploads/{id}",
+    operation_id = "put_upload",
+    tag = "jobs",
+    params(
+        ("id" = UploadId, Path, description = "The upload's id."),
+        Seal,
+    ),
+    request_body(
+        description = "The file, of the type and with the `Content-Length` that the upload was begun with.",
+        content((String = "application/json"), (String = "application/x-ndjson"), (String = "text/csv"))
+    ),
+    responses(
+        (status = 200, description = "It is there.", body = Stored, example = json!(example::stored_upload())),
+        PutRefusals,
+    )
+)]
 pub(crate) async fn put(
     State(listener): State<Arc<Listener>>,
     id: Result<Path<String>, PathRejection>,
@@ -130,7 +259,26 @@ pub(crate) async fn put(
     write(&draft.0, body, seal.bytes).await?;
     listener.objects.put(&key, id.format().content_type(), Content::Draft(&draft.0)).await.map_err(not_stored)?;
     tracing::info!(upload = %id, bytes = seal.bytes, "an upload is there");
-    Ok(Json(json!({ "id": id, "bytes": seal.bytes })).into_response())
+    Ok(Json(Stored::new(id, seal.bytes)).into_response())
+}
+
+struct PutRefusals;
+
+impl IntoResponses for PutRefusals {
+    fn responses() -> Responses {
+        let own = [
+            refused(),
+            nothing_here(&["POST /append_queue".into(), "POST /uploads".into()]),
+            wrong_type(UploadFormat::Csv),
+            wrong_size(30, 48),
+            wrong_size(60, 48),
+            length_required(48),
+            incomplete(),
+            storage_full(),
+            unavailable("store the upload"),
+        ];
+        refusals(own)
+    }
 }
 
 /// A file that is removed unless it became an object.
@@ -146,27 +294,34 @@ impl Drop for Draft {
 /// What is wrong with the headers of an upload that was begun with another type or size.
 fn mismatch(headers: &HeaderMap, id: UploadId, bytes: u64) -> Option<Problem> {
     let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    let content_type = id.format().content_type();
     if header(CONTENT_TYPE).and_then(format_of) != Some(id.format()) {
-        let title = "This call does not take a body of this type.";
-        let detail = format!("The upload was begun with the header `Content-Type: {content_type}`. Send the same.");
-        return Some(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", title, detail));
+        return Some(wrong_type(id.format()));
     }
     match header(CONTENT_LENGTH).map(str::parse::<u64>) {
         Some(Ok(sent)) if sent == bytes => None,
-        Some(Ok(sent)) => {
-            let detail = format!("It has {sent} bytes and was begun with {bytes}. Begin another with POST /uploads.");
-            let status = if sent > bytes { StatusCode::PAYLOAD_TOO_LARGE } else { StatusCode::BAD_REQUEST };
-            let title = "The upload has another size than was said.";
-            Some(Problem::new(status, "wrong-upload-size", title, detail).with("bytes", bytes))
-        }
-        _ => {
-            let detail =
-                format!("Send the header `Content-Length: {bytes}`, and the body in one piece, not in chunks.");
-            let title = "An upload needs its length beforehand.";
-            Some(Problem::new(StatusCode::LENGTH_REQUIRED, "length-required", title, detail))
-        }
+        Some(Ok(sent)) => Some(wrong_size(sent, bytes)),
+        _ => Some(length_required(bytes)),
     }
+}
+
+fn wrong_type(format: UploadFormat) -> Problem {
+    let title = "This call does not take a body of this type.";
+    let content_type = format.content_type();
+    let detail = format!("The upload was begun with the header `Content-Type: {content_type}`. Send the same.");
+    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", title, detail)
+}
+
+fn wrong_size(sent: u64, bytes: u64) -> Problem {
+    let detail = format!("It has {sent} bytes and was begun with {bytes}. Begin another with POST /uploads.");
+    let status = if sent > bytes { StatusCode::PAYLOAD_TOO_LARGE } else { StatusCode::BAD_REQUEST };
+    let title = "The upload has another size than was said.";
+    Problem::new(status, "wrong-upload-size", title, detail).with("bytes", bytes)
+}
+
+fn length_required(bytes: u64) -> Problem {
+    let detail = format!("Send the header `Content-Length: {bytes}`, and the body in one piece, not in chunks.");
+    let title = "An upload needs its length beforehand.";
+    Problem::new(StatusCode::LENGTH_REQUIRED, "length-required", title, detail)
 }
 
 /// Writes the body to a file, piece by piece.
@@ -177,6 +332,9 @@ async fn write(draft: &FilePath, mut body: Body, bytes: u64) -> Result<(), Probl
     while let Some(frame) = body.frame().await {
         let Ok(piece) = frame.map_err(|_| incomplete())?.into_data() else { continue };
         written += piece.len() as u64;
+        if written > bytes {
+            break;
+        }
         file.write_all(&piece).await.map_err(failed)?;
     }
     file.flush().await.map_err(failed)?;
@@ -195,6 +353,10 @@ fn not_stored(error: Unavailable) -> Problem {
         return error.into();
     }
     tracing::error!(%error, "an upload was not stored");
+    storage_full()
+}
+
+fn storage_full() -> Problem {
     let detail = "Nothing of it was kept. Make room on the server's disk, then put it again.";
     Problem::new(StatusCode::INSUFFICIENT_STORAGE, "storage-full", "The server has no room for the upload.", detail)
 }

@@ -105,6 +105,13 @@ async fn one_who_waits_in_vain_gets_the_state() {
     let preferring = Request::get(format!("/jobs/{}", job.id)).header("prefer", "respond-async, wait=1");
     let answer = bench.send(preferring.body(Body::empty()).expect("a request")).await;
     assert_eq!((answer.json()["status"].as_str(), answer.header("preference-applied")), (Some("running"), "wait"));
+
+    // The query goes before the preference, and other preferences are not met.
+    for (query, preference) in [("?wait=0", "wait=1"), ("", "respond-async"), ("", "wait=soon")] {
+        let other = Request::get(format!("/jobs/{}{query}", job.id)).header("prefer", preference);
+        let answer = bench.send(other.body(Body::empty()).expect("a request")).await;
+        assert_eq!((answer.status, answer.headers.get("preference-applied")), (StatusCode::OK, None), "{preference}");
+    }
 }
 
 #[tokio::test]

@@ -368,6 +368,10 @@ async fn a_job_is_shown_from_queue_to_report() {
     let job = bench.completed(b"%PDF-1.7 hello").await;
     let completed = bench.get(&format!("/jobs/{}", job.id)).await.json();
     assert_eq!((&completed["pages"], &completed["bytes"], &completed["attempts"]), (&json!(3), &json!(14), &json!(1)));
+    let links = LinkSigner::new(b"key");
+    let expires_at = job.enqueued_at + TimeDelta::days(30);
+    assert_eq!(completed["link"], links.sign("http://press.test", job.id, expires_at), "it needs no token");
+    assert_eq!((&completed["link_expires_at"], failed.get("link")), (&json!(expires_at), None));
     let report_url = completed["report_url"].as_str().expect("a URL").to_owned();
     let report = bench.get(report_url.strip_prefix("http://press.test").expect("our own")).await;
     assert_eq!((report.status, report.bytes.as_slice()), (StatusCode::OK, &b"%PDF-1.7 hello"[..]));

@@ -91,6 +91,11 @@ async fn an_upload_is_begun_for_a_type_and_a_size() {
         assert_eq!((answer.problem().as_str(), pointers(&answer)), ("invalid-request", vec![pointer.to_owned()]));
     }
     assert_eq!(begin(&bench, "text/csv", 5_368_709_120).await.status, 201);
+    for (bytes, status) in [("24.0", 201), ("24.5", 422), ("-1", 422), ("1e300", 422)] {
+        let mut request = post(format!(r#"{{"content_type": "text/csv", "bytes": {bytes}}}"#));
+        *request.uri_mut() = Uri::from_static("/uploads");
+        assert_eq!(bench.send(request).await.status, status, "{bytes}");
+    }
     let mut empty = post("{}");
     *empty.uri_mut() = Uri::from_static("/uploads");
     assert_eq!(bench.send(empty).await.problem(), "invalid-request");

@@ -91,6 +91,8 @@ struct Template {
 pub(crate) struct Record {
     pub(crate) job: Job,
     pub(crate) report_url: Option<String>,
+    /// Where a person finds the report without the token.
+    pub(crate) link: Option<String>,
     /// All that was told.
     pub(crate) json: Value,
 }
@@ -99,8 +101,8 @@ impl TryFrom<Value> for Record {
     type Error = serde_json::Error;
 
     fn try_from(json: Value) -> Result<Self, Self::Error> {
-        let report_url = json.get("report_url").and_then(Value::as_str).map(ToOwned::to_owned);
-        Ok(Self { job: Job::deserialize(&json)?, report_url, json })
+        let text = |member| json.get(member).and_then(Value::as_str).map(ToOwned::to_owned);
+        Ok(Self { job: Job::deserialize(&json)?, report_url: text("report_url"), link: text("link"), json })
     }
 }
 
@@ -230,17 +232,6 @@ impl Client {
         query.extend(cursor.map(|cursor| ("cursor", cursor.as_str().map_or(cursor.to_string(), ToOwned::to_owned))));
         let url = Url::parse_with_params(&self.url("/jobs"), query);
         url.map(String::from).map_err(no_url)
-    }
-
-    /// Where a person finds the report: at the address the server redirects to, or at the server's own.
-    pub(crate) async fn report_link(&self, record: &Record) -> Result<String, CallerError> {
-        let url = self.report_url(record.job.id);
-        let redirect = || async {
-            let response = self.send(self.calls.get(&url), &url).await?;
-            Ok(location(&response))
-        };
-        let own = || record.report_url.clone().unwrap_or_else(|| url.clone());
-        Ok(self.insist(redirect).await?.unwrap_or_else(own))
     }
 
     /// Writes the report to a file of its own, and answers with its size in bytes.

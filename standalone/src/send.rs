@@ -130,9 +130,9 @@ async fn finish(client: &Client, progress: &Progress, id: JobId, output: Option<
     let pages = if pages == 1 { "1 page".to_owned() } else { format!("{pages} pages") };
     let summary = format!("report     {pages}, {}\n", HumanBytes(bytes));
     let Some(output) = output else {
-        let link = client.report_link(&record).await?;
         progress.end();
-        return tell(None, &format!("{summary}link       {link}\n"));
+        let link = record.link.or(record.report_url).map(|link| format!("link       {link}\n"));
+        return tell(None, &format!("{summary}{}", link.unwrap_or_default()));
     };
     let received = client.download(id, &output.draft()).await?;
     progress.end();

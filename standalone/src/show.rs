@@ -68,6 +68,7 @@ fn described(record: &Record) -> String {
         ("pages", job.pages.map(|pages| pages.to_string())),
         ("size", job.bytes.map(|bytes| HumanBytes(bytes).to_string())),
         ("report", record.report_url.clone()),
+        ("link", record.link.clone()),
         ("webhook", job.webhook.as_ref().map(told)),
         ("error", job.error.as_ref().map(reason)),
     ];

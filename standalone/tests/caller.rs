@@ -163,13 +163,18 @@ fn without_a_file_the_link_to_the_report_is_told() {
     let (server, desk) = (Server::hello(&[]), Desk::new());
     let output = desk.run(&server.url(), &["send", "mine", "--wait", "--subject", "Your report"]);
     assert_status(&output, 0);
-    assert_eq!(told_as(&output, "link"), format!("{}/report", told_as(&output, "status")));
+    let (id, link) = (told_as(&output, "job"), told_as(&output, "link"));
+    assert_eq!(server.get(&format!("/jobs/{id}"))["link"], json!(link));
+    assert!(link.starts_with(&format!("{}/r/{id}?expires=", server.url())), "it needs no token: {link}");
 
-    let signed = "http://storage.test/report.pdf?signature=abc";
+    let signed = "http://press.test/r/x?expires=1&sig=y";
     let decoy = Decoy::start(move |call| match call {
         "POST /append_queue" => accepted(),
-        call if call.ends_with("/report") => Some((StatusCode::FOUND, [(LOCATION, signed)]).into_response()),
-        _ => told(record("completed")),
+        _ => {
+            let mut record = record("completed");
+            record["link"] = json!(signed);
+            told(record)
+        }
     });
     let output = desk.run(&decoy.url, &["send", "mine", "--data", "/dev/null", "--wait"]);
     assert_status(&output, 3);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use aws_config::SdkConfig;
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::types::{ChangeMessageVisibilityBatchRequestEntry, Message, MessageSystemAttributeName};
+use aws_sdk_sqs::types::{Message, MessageSystemAttributeName};
 
 use super::refused;
 use crate::ports::{Delivery, Queue, Ticket, Unavailable};
@@ -93,15 +93,14 @@ impl Queue for SqsQueue {
 
     async fn show_dead_letters(&self, tickets: &[Ticket]) -> Result<(), Unavailable> {
         let Some(url) = &self.dead_letters else { return Ok(()) };
-        for batch in tickets.chunks(BATCH.unsigned_abs() as usize) {
-            let entry = |(number, ticket): (usize, &Ticket)| {
-                let entry = ChangeMessageVisibilityBatchRequestEntry::builder().id(number.to_string());
-                entry.receipt_handle(&ticket.0).visibility_timeout(0).build()
-            };
-            let entries: Result<Vec<_>, _> = batch.iter().enumerate().map(entry).collect();
-            let entries = entries.map_err(Unavailable::when("name the dead letters"))?;
-            let request = self.client.change_message_visibility_batch().queue_url(url).set_entries(Some(entries));
-            request.send().await.map_err(refused("show the dead letters again"))?;
+        // One by one, under the very action that the policy names.
+        for Ticket(ticket) in tickets {
+            let request = self.client.change_message_visibility().queue_url(url).receipt_handle(ticket);
+            let request = request.visibility_timeout(0);
+            // Those that cannot be shown show by themselves, a minute after they were hidden.
+            if let Err(error) = request.send().await.map_err(refused("show the dead letters again")) {
+                tracing::warn!(%error, "a dead letter stays hidden for a while");
+            }
         }
         Ok(())
     }

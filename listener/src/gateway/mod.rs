@@ -115,13 +115,22 @@ fn refused(problem: &Problem) -> Value {
     json!({ "statusCode": body["status"], "body": body.to_string() })
 }
 
-/// The frame as text, with as many of a problem's violations as API Gateway passes on.
+/// Where a frame holds lists that may be long: a problem's violations, and those of a job that failed.
+const LONG_LISTS: [&str; 3] = ["/errors", "/job/error/errors", "/job/error/diagnostics"];
+
+/// The frame as text, with as much of its lists as API Gateway passes on.
 fn fitting(mut frame: Value) -> String {
     loop {
         let text = frame.to_string();
-        match frame.get_mut("errors").and_then(Value::as_array_mut) {
-            Some(errors) if text.len() > MAX_POSTED_BYTES && !errors.is_empty() => errors.truncate(errors.len() / 2),
-            _ => return text,
+        let mut shortened = false;
+        for list in LONG_LISTS.iter().filter(|_| text.len() > MAX_POSTED_BYTES) {
+            if let Some(list) = frame.pointer_mut(list).and_then(Value::as_array_mut).filter(|list| !list.is_empty()) {
+                list.truncate(list.len() / 2);
+                shortened = true;
+            }
+        }
+        if !shortened {
+            return text;
         }
     }
 }
