@@ -272,6 +272,7 @@ impl Run<'_> {
             output: folder.to_owned(),
             options,
             limits: OutputLimits { max_output_bytes: limits.output_bytes, max_pages: limits.pages },
+            section: None,
         })
     }
 

@@ -126,6 +126,7 @@ fn request(options: &Render, template: &Path, work: &Path) -> Result<Request, Re
         output: work.to_owned(),
         options: chosen,
         limits: OutputLimits { max_output_bytes: limits.output_bytes, max_pages: limits.pages },
+        section: None,
     })
 }
 

@@ -5,16 +5,23 @@ use std::thread;
 
 use typst::comemo;
 use typst::diag::SourceDiagnostic;
-use typst::utils::LazyHash;
+use typst::foundations::{Label, Selector};
+use typst::introspection::Introspector;
+use typst::utils::{LazyHash, PicoStr};
 use typst::{Library, LibraryExt, World};
 use typst_layout::PagedDocument;
 
+use crate::cells;
 use crate::diagnostic::Diagnostic;
 use crate::error::Error;
 use crate::export::{self, Refusal};
 use crate::files::Files;
 use crate::fonts::FontCache;
+use crate::options::{Format, Options};
+use crate::plan::Geometry;
 use crate::request::{Report, Request};
+use crate::ruler;
+use crate::section::Section;
 use crate::world::Sandbox;
 
 /// The stack of the thread that typesets. Typst bounds its recursion so that far less is enough.
@@ -22,6 +29,9 @@ const STACK_BYTES: usize = 16 << 20;
 
 /// File ids that an engine may have used before it should be replaced. The process has 65,535 and never frees one.
 const ENOUGH_FILE_IDS: u16 = 40_000;
+
+/// The label of what the kit's `rows` tells in measure mode.
+const GEOMETRY: &str = "pressrun-geometry";
 
 /// Typesets one report after another. Keeps Typst's library and all fonts between reports, and nothing else: neither
 /// a template's files nor anything computed from them or from the data.
@@ -34,7 +44,9 @@ pub struct Engine {
 impl Engine {
     /// An engine with the embedded fonts.
     pub fn new() -> Self {
-        Self { library: LazyHash::new(<Library as LibraryExt>::default()), fonts: FontCache::new(), spent: false }
+        let mut library = <Library as LibraryExt>::default();
+        library.global.scope_mut().define("pressrun", cells::module());
+        Self { library: LazyHash::new(library), fonts: FontCache::new(), spent: false }
     }
 
     /// Typesets one report and writes its files; on an error nothing is written.
@@ -43,13 +55,32 @@ impl Engine {
     /// can loop for ever or exhaust memory, which is why [`worker`](crate::worker) runs engines in a process apart.
     pub fn typeset(&mut self, request: &Request) -> Result<Report, Error> {
         request.options.check()?;
+        if let Some(section) = &request.section {
+            check_untagged(section, &request.options)?;
+        }
+        self.guarded(request, Self::write)
+    }
+
+    /// Measures what decides which rows go on which page, and writes nothing. The request's section should say
+    /// [`measure`](crate::Section::measure), its data should have the rows to measure, or none.
+    pub fn measure(&mut self, request: &Request) -> Result<Geometry, Error> {
+        self.guarded(request, Self::take_measures)
+    }
+
+    /// Works on a thread of its own, and survives its panic.
+    fn guarded<T: Send>(
+        &mut self,
+        request: &Request,
+        work: fn(&mut Self, &Request) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         let thread = thread::Builder::new().name("typesetter".to_owned()).stack_size(STACK_BYTES);
-        let result = thread::scope(|scope| match thread.spawn_scoped(scope, || self.compile(request)) {
+        let result = thread::scope(|scope| match thread.spawn_scoped(scope, || work(self, request)) {
             Ok(running) => running.join().map_err(|panic| Error::Panicked { message: message(&*panic) }),
             Err(error) => Ok(Err(Error::io("start a thread for", &request.template, &error))),
         });
         // After every job, failed ones too: memoized results would grow without end and hold the job's data.
         comemo::evict(0);
+        ruler::forget();
         result.unwrap_or_else(|panicked| {
             self.spent = true;
             Err(panicked)
@@ -62,7 +93,17 @@ impl Engine {
         self.spent
     }
 
-    fn compile(&mut self, request: &Request) -> Result<Report, Error> {
+    fn take_measures(&mut self, request: &Request) -> Result<Geometry, Error> {
+        let files = Files::open(request)?;
+        let (fonts, _) = self.fonts.for_job(request, &files);
+        let world = Sandbox::new(&self.library, &fonts, &files, request.options.timestamp);
+        let compiled = typst::compile::<PagedDocument>(&world);
+        self.spent |= files.highest_id() > ENOUGH_FILE_IDS;
+        let document = compiled.output.map_err(|errors| template_error(&world, &errors))?;
+        geometry(&document)
+    }
+
+    fn write(&mut self, request: &Request) -> Result<Report, Error> {
         let files = Files::open(request)?;
         let (fonts, mut warnings) = self.fonts.for_job(request, &files);
         let world = Sandbox::new(&self.library, &fonts, &files, request.options.timestamp);
@@ -72,6 +113,9 @@ impl Engine {
         let (pages, limit) = (document.pages().len(), request.limits.max_pages);
         if pages > limit {
             return Err(Error::TooManyPages { pages, limit });
+        }
+        if let Some(section) = &request.section {
+            check_pages(section, pages)?;
         }
         let encoded = export::encode(&document, &request.options, request.limits.max_output_bytes);
         let encoded = encoded.map_err(|refusal| match refusal {
@@ -88,6 +132,46 @@ impl Default for Engine {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// What the kit's `rows` told in measure mode.
+fn geometry(document: &PagedDocument) -> Result<Geometry, Error> {
+    let refused = |message: String| Error::Section { message };
+    let label = Label::new(PicoStr::intern(GEOMETRY)).ok_or_else(|| refused("no label".to_owned()))?;
+    let found = document.introspector().query(&Selector::Label(label));
+    let value = match found.as_slice() {
+        [only] => only.field_by_name("value").map_err(|error| refused(error.to_string()))?,
+        [] => {
+            return Err(refused("the template has rows in its manifest, but does not call the kit's rows".to_owned()));
+        }
+        _ => return Err(refused("the template calls the kit's rows more than once".to_owned())),
+    };
+    let value = serde_json::to_value(&value).map_err(|error| refused(error.to_string()))?;
+    serde_json::from_value(value).map_err(|error| refused(format!("the measures of the rows: {error}")))
+}
+
+/// Tags of sections cannot be made one structure, and a section with tags would not keep to its pages.
+fn check_untagged(section: &Section, options: &Options) -> Result<(), Error> {
+    if section.page_rows.is_none() || !options.tagged || options.format != Format::Pdf {
+        return Ok(());
+    }
+    Err(Error::Options { message: "a report in sections cannot be tagged: turn tags off".to_owned() })
+}
+
+/// A section that is not the last ends with its last row, or page numbers would be wrong from there on.
+fn check_pages(section: &Section, pages: usize) -> Result<(), Error> {
+    let Some(planned) = section.page_rows.as_ref().filter(|_| !section.first && !section.last) else { return Ok(()) };
+    if pages == planned.len() {
+        return Ok(());
+    }
+    Err(Error::Section {
+        message: format!(
+            "the section of rows {} and on has {pages} pages instead of {}: put what stands before the rows into \
+             at-start[…], and what stands after them into at-end[…]",
+            section.first_row,
+            planned.len()
+        ),
+    })
 }
 
 fn template_error(world: &dyn World, errors: &[SourceDiagnostic]) -> Error {

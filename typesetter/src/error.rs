@@ -53,6 +53,13 @@ pub enum Error {
         /// The folder that was looked at.
         template: PathBuf,
     },
+    /// The template cannot be typeset in sections.
+    #[error("{message}")]
+    #[serde(rename = "section-refused")]
+    Section {
+        /// Why, and what to change in the template.
+        message: String,
+    },
     /// A file or folder that the caller named could not be read or written.
     #[error("cannot {action} {}: {message}", path.display())]
     #[serde(rename = "io-error")]
@@ -88,6 +95,7 @@ impl Error {
             Error::OutputTooLarge { .. } => "output-limit-exceeded",
             Error::TooManyPages { .. } => "page-limit-exceeded",
             Error::Options { .. } => "options-refused",
+            Error::Section { .. } => "section-refused",
             Error::MissingTemplate { .. } => "template-missing",
             Error::Io { .. } => "io-error",
             Error::Panicked { .. } => "typesetter-panicked",

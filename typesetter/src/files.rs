@@ -1,4 +1,5 @@
-//! The only files a template can see: its own folder as `/`, the kit as `/kit`, the data as `/data.json`.
+//! The only files a template can see: its own folder as `/`, the kit as `/kit`, the data as `/data.json`, and what part
+//! of the report it is to make as `/section.json`.
 //!
 //! Deny by default: nothing else has a name here. The folders are opened as capabilities, so that neither `..` nor a
 //! link can lead out of them. Every job opens its files anew; within a job each file is read once.
@@ -15,12 +16,16 @@ use typst::foundations::Bytes;
 use typst::syntax::{FileId, RootedPath, Source, VirtualPath, VirtualRoot};
 
 use crate::error::Error;
+use crate::options::Format;
 use crate::request::Request;
+use crate::section::{Section, SectionFile};
 
 /// The file that Typst starts with.
 pub(crate) const MAIN: &str = "main.typ";
 /// Where the template finds its data. A file of this name in the template's folder stays hidden.
 const DATA: &str = "data.json";
+/// Where the template finds which part of the report to make. Hides a file of this name too.
+const SECTION: &str = "section.json";
 /// Where the template finds the kit. A folder of this name in the template's folder stays hidden.
 const KIT: &str = "kit";
 
@@ -29,6 +34,7 @@ pub(crate) struct Files {
     pub(crate) template: Dir,
     pub(crate) kit: Option<Dir>,
     data: Bytes,
+    section: Bytes,
     bytes: Mutex<HashMap<FileId, FileResult<Bytes>>>,
     sources: Mutex<HashMap<FileId, FileResult<Source>>>,
 }
@@ -51,7 +57,8 @@ impl Files {
             Err(error) => return Err(Error::io("open the kit", &request.kit, &error)),
         };
         let data = std::fs::read(&request.data).map_err(|error| Error::io("read the data", &request.data, &error))?;
-        Ok(Self { template, kit, data: Bytes::new(data), bytes: Mutex::default(), sources: Mutex::default() })
+        let section = section_file(request)?;
+        Ok(Self { template, kit, data: Bytes::new(data), section, bytes: Mutex::default(), sources: Mutex::default() })
     }
 
     /// The bytes of a file.
@@ -84,6 +91,7 @@ impl Files {
         let path = path.vpath().get_without_slash();
         match path.split_once('/') {
             _ if path == DATA => Ok(self.data.clone()),
+            _ if path == SECTION => Ok(self.section.clone()),
             _ if path.is_empty() || path == KIT => Err(FileError::IsDirectory),
             Some((KIT, inner)) => match &self.kit {
                 Some(kit) => read_inside(kit, inner, "the kit"),
@@ -92,6 +100,15 @@ impl Files {
             _ => read_inside(&self.template, path, "the template's folder"),
         }
     }
+}
+
+/// What the template reads as `/section.json`.
+fn section_file(request: &Request) -> Result<Bytes, Error> {
+    let whole = Section::default();
+    let section = request.section.as_ref().unwrap_or(&whole);
+    let tagged = request.options.format == Format::Pdf && request.options.tagged;
+    let file = serde_json::to_vec(&SectionFile { section, tagged });
+    file.map(Bytes::new).map_err(|error| Error::Request { message: error.to_string() })
 }
 
 /// The one file id of a path. Paths are interned for the life of the process, so they never name a template or a job.

@@ -12,9 +12,13 @@
 //! | `error`, `diagnostic` | why there is no report, and what is wrong with the template |
 //! | `engine` | from a request to a report; what stays warm |
 //! | `world`, `files`, `fonts` | all that a template can reach |
+//! | `cells` | what is done once for every cell of a page of rows |
+//! | `section`, `plan` | one run of a long report's rows; which rows go on which page |
+//! | `ruler`, `sheet` | how wide a cell is, and where it goes |
 //! | `export` | from a laid-out document to files |
 //! | `worker` | an engine in a child process |
 
+mod cells;
 mod diagnostic;
 mod engine;
 mod error;
@@ -22,7 +26,11 @@ mod export;
 mod files;
 mod fonts;
 mod options;
+mod plan;
 mod request;
+mod ruler;
+mod section;
+mod sheet;
 pub mod worker;
 mod world;
 
@@ -30,4 +38,6 @@ pub use diagnostic::{Caret, Diagnostic, Severity, TracePoint};
 pub use engine::Engine;
 pub use error::Error;
 pub use options::{Format, Options, PdfStandard, UnknownName};
+pub use plan::{Cut, Geometry, Plan, RowHeight, plan};
 pub use request::{OutputLimits, Report, Request};
+pub use section::Section;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::diagnostic::Diagnostic;
 use crate::options::Options;
+use crate::section::Section;
 
 /// One report to typeset. Crosses the process border as one line of JSON, so its paths must be UTF-8.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -22,6 +23,9 @@ pub struct Request {
     pub options: Options,
     /// How large the output may become.
     pub limits: OutputLimits,
+    /// Which part of the report to make, told to the template as `/section.json`. The whole report when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub section: Option<Section>,
 }
 
 /// How large the output may become.

@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::Engine;
 use crate::error::Error;
+use crate::plan::Geometry;
 use crate::request::{Report, Request};
 
 /// The first argument of a program that is to be a worker. The second is its memory limit in bytes; none, no limit.
@@ -43,6 +44,15 @@ pub enum Response {
     Done {
         /// What was written.
         report: Report,
+        /// The worker's resident memory after the job; 0 where the system does not tell.
+        resident_bytes: u64,
+        /// Whether the worker ends after this answer, so that it must not be sent another request.
+        spent: bool,
+    },
+    /// The rows are measured. The answer to a request whose section says `measure`.
+    Measured {
+        /// How the pages are made up.
+        geometry: Geometry,
         /// The worker's resident memory after the job; 0 where the system does not tell.
         resident_bytes: u64,
         /// Whether the worker ends after this answer, so that it must not be sent another request.
@@ -127,15 +137,25 @@ fn read_requests() -> io::Result<Receiver<String>> {
     Ok(receiver)
 }
 
+/// What an engine made.
+enum Outcome {
+    Done(Report),
+    Measured(Geometry),
+}
+
 fn answer(engine: &mut Engine, line: &str) -> Response {
     let request = serde_json::from_str::<Request>(line);
     let result = match &request {
-        Ok(request) => engine.typeset(request),
+        Ok(request) if request.section.as_ref().is_some_and(|section| section.measure) => {
+            engine.measure(request).map(Outcome::Measured)
+        }
+        Ok(request) => engine.typeset(request).map(Outcome::Done),
         Err(error) => Err(Error::Request { message: error.to_string() }),
     };
     let (resident_bytes, spent) = (resident_bytes(), engine.is_spent());
     match result {
-        Ok(report) => Response::Done { report, resident_bytes, spent },
+        Ok(Outcome::Done(report)) => Response::Done { report, resident_bytes, spent },
+        Ok(Outcome::Measured(geometry)) => Response::Measured { geometry, resident_bytes, spent },
         Err(error) => Response::Failed { error, resident_bytes, spent },
     }
 }

@@ -56,6 +56,7 @@ impl Place {
             output: self.path("output"),
             options: Options::new(noon(), "a-test"),
             limits: OutputLimits { max_output_bytes: 10 << 20, max_pages: 10_000 },
+            section: None,
         }
     }
 

@@ -1,0 +1,298 @@
+//! What the kit's `rows` does once for every cell, in Rust: as Typst code it takes longer than the typesetting.
+//!
+//! The kit calls these functions as `pressrun.write-cells` and `pressrun.carry`. They know nothing of locales; the
+//! kit tells them what to write.
+
+use std::fmt::Write;
+use std::str::FromStr;
+
+use typst::diag::{StrResult, bail};
+use typst::ecow::{EcoString, eco_format};
+use typst::foundations::{Array, Decimal, Dict, FromValue, Module, Repr, Scope, Str, Value, func};
+
+use crate::sheet;
+
+/// The most decimal places of a number that is written.
+const MAX_DIGITS: usize = 20;
+
+/// The module that templates see as `pressrun`.
+pub(crate) fn module() -> Module {
+    let mut scope = Scope::new();
+    scope.define_func::<write_cells>();
+    scope.define_func::<carry>();
+    scope.define_func::<sheet::fit>();
+    scope.define_func::<sheet::sheet>();
+    scope.define_func::<sheet::wrap>();
+    Module::new("pressrun", scope)
+}
+
+/// Writes one field of all entries. `form` says how; see [`Form`]. What is not there comes out empty.
+///
+/// With `running`, each cell is that number and the sum of the field up to and with its entry.
+#[func]
+fn write_cells(
+    /// Dictionaries.
+    entries: Array,
+    /// The field; see [`Field`].
+    field: Str,
+    /// How to write it.
+    form: Dict,
+    /// The number of the first entry, for errors.
+    first: i64,
+    /// What a running sum starts from.
+    #[named]
+    running: Option<Decimal>,
+) -> StrResult<Array> {
+    let (form, field) = (Form::new(&form)?, Field::new(&field));
+    let mut running = running;
+    let mut cells = Array::with_capacity(entries.len());
+    for (number, entry) in (first..).zip(&entries) {
+        let explain = |problem| eco_format!("row {number}: `{}` {problem}", field.name);
+        let cell = match (&mut running, &form) {
+            (Some(sum), Form::Number(form)) => {
+                *sum = field.add(entry, *sum).map_err(explain)?;
+                form.write(*sum).map_err(explain)?
+            }
+            _ => field.write(entry, &form).map_err(explain)?,
+        };
+        cells.push(Value::Str(cell.into()));
+    }
+    Ok(cells)
+}
+
+/// The sum of a field of all entries, on top of `start`.
+#[func]
+fn carry(
+    /// Dictionaries.
+    entries: Array,
+    /// The field; see [`Field`].
+    field: Str,
+    /// The sum before the entries.
+    start: Decimal,
+    /// The number of the first entry, for errors.
+    first: i64,
+) -> StrResult<Decimal> {
+    let field = Field::new(&field);
+    (first..).zip(&entries).try_fold(start, |sum, (number, entry)| {
+        field.add(entry, sum).map_err(|problem| eco_format!("row {number}: `{}` {problem}", field.name))
+    })
+}
+
+/// A field of the entries. `amount<0` is the field `amount` where it is negative, and is written without its sign;
+/// `amount>=0` is the field where it is not.
+struct Field<'a> {
+    name: &'a str,
+    /// Whether only negative numbers count, or only others.
+    negative: Option<bool>,
+}
+
+impl<'a> Field<'a> {
+    fn new(field: &'a str) -> Self {
+        let part = |suffix, negative| Some(Self { name: field.strip_suffix(suffix)?, negative: Some(negative) });
+        part("<0", true).or_else(|| part(">=0", false)).unwrap_or(Self { name: field, negative: None })
+    }
+
+    /// The field's value in an entry, if there is something to write.
+    fn value<'e>(&self, entry: &'e Value) -> Option<&'e Value> {
+        let Value::Dict(entry) = entry else { return None };
+        entry.get(self.name).ok().filter(|value| match value {
+            Value::None => false,
+            Value::Str(text) => !text.as_str().is_empty(),
+            _ => true,
+        })
+    }
+
+    fn counts(&self, number: Decimal) -> bool {
+        self.negative.is_none_or(|negative| negative == (number.is_negative() && !number.is_zero()))
+    }
+
+    fn write(&self, entry: &Value, form: &Form) -> StrResult<EcoString> {
+        match (self.value(entry), form) {
+            (None, _) => Ok(EcoString::new()),
+            (Some(value), Form::Number(form)) => match decimal(value)? {
+                number if !self.counts(number) => Ok(EcoString::new()),
+                number if self.negative == Some(true) => form.write(number.abs()),
+                number => form.write(number),
+            },
+            (Some(value), Form::Text { lines }) => text(value, *lines),
+            (Some(value), Form::Date { pattern }) => date(value, pattern),
+        }
+    }
+
+    fn add(&self, entry: &Value, sum: Decimal) -> StrResult<Decimal> {
+        let Some(value) = self.value(entry) else { return Ok(sum) };
+        match decimal(value)? {
+            number if !self.counts(number) => Ok(sum),
+            number => sum.checked_add(number).ok_or_else(|| "makes a sum of too many digits".into()),
+        }
+    }
+}
+
+/// Where a word may break; nothing to see where it does not.
+const SOFT_HYPHEN: char = '\u{ad}';
+
+/// How a column's values are written.
+enum Form {
+    /// As they are; over several lines, or with blanks for line ends.
+    Text {
+        lines: bool,
+    },
+    /// By a pattern of `{yyyy}`, `{mm}` and `{dd}`.
+    Date {
+        pattern: EcoString,
+    },
+    Number(NumberForm),
+}
+
+/// How numbers are written.
+struct NumberForm {
+    digits: usize,
+    point: EcoString,
+    group: EcoString,
+    /// The size of the groups beyond the first three digits.
+    second: usize,
+    /// The digits that must stand before the first three for these to be a group.
+    least: usize,
+    prefix: EcoString,
+    suffix: EcoString,
+}
+
+impl Form {
+    fn new(form: &Dict) -> StrResult<Self> {
+        let kind: EcoString = part(form, "kind")?;
+        Ok(match kind.as_str() {
+            "text" => Form::Text { lines: part(form, "lines")? },
+            "date" => Form::Date { pattern: part(form, "pattern")? },
+            "number" => Form::Number(NumberForm {
+                digits: part::<usize>(form, "digits")?.min(MAX_DIGITS),
+                point: part(form, "point")?,
+                group: part(form, "group")?,
+                second: part::<usize>(form, "second")?.max(1),
+                least: part(form, "least")?,
+                prefix: part(form, "prefix")?,
+                suffix: part(form, "suffix")?,
+            }),
+            _ => bail!("unknown form `{kind}`"),
+        })
+    }
+}
+
+fn part<T: FromValue>(form: &Dict, name: &str) -> StrResult<T> {
+    form.get(name)?.clone().cast().map_err(|error| eco_format!("{name}: {}", error.message()))
+}
+
+/// A value as text of one line, or of several.
+fn text(value: &Value, lines: bool) -> StrResult<EcoString> {
+    let text = match value {
+        Value::Str(text) => text.as_str(),
+        Value::Bool(value) => return Ok(if *value { "true" } else { "false" }.into()),
+        Value::Int(_) | Value::Float(_) | Value::Decimal(_) => return plain_number(value),
+        other => bail!("is {}, which cannot be written as text", other.ty()),
+    };
+    if !lines && text.contains(SOFT_HYPHEN) {
+        return self::text(&Value::Str(text.replace(SOFT_HYPHEN, "").into()), false);
+    }
+    if !text.contains(|c: char| c.is_control() || is_line_end(c)) {
+        return Ok(text.into());
+    }
+    let words = |line: &str| {
+        line.split(|c: char| c.is_control() || c == ' ').filter(|word| !word.is_empty()).fold(
+            EcoString::new(),
+            |mut joined, word| {
+                if !joined.is_empty() {
+                    joined.push(' ');
+                }
+                joined.push_str(word);
+                joined
+            },
+        )
+    };
+    let whole = text.replace("\r\n", "\n");
+    let mut rows: Vec<EcoString> = whole.split(is_line_end).map(words).collect();
+    if !lines {
+        rows.retain(|row| !row.is_empty());
+        return Ok(rows.join(" ").into());
+    }
+    let empty = |row: &EcoString| row.is_empty();
+    while rows.last().is_some_and(empty) {
+        rows.pop();
+    }
+    Ok(rows.join("\n").into())
+}
+
+fn is_line_end(c: char) -> bool {
+    matches!(c, '\n' | '\r' | '\u{85}' | '\u{2028}' | '\u{2029}')
+}
+
+/// A number as text, with a minus rather than a hyphen.
+fn plain_number(value: &Value) -> StrResult<EcoString> {
+    Ok(match value {
+        Value::Int(number) => eco_format!("{number}"),
+        Value::Float(number) => eco_format!("{number}"),
+        Value::Decimal(number) => eco_format!("{number}"),
+        _ => EcoString::new(),
+    }
+    .replace("-", "−"))
+}
+
+fn date(value: &Value, pattern: &str) -> StrResult<EcoString> {
+    let Value::Str(text) = value else { bail!("is {}, not a date of the form YYYY-MM-DD", value.repr()) };
+    let parsed = chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().filter(|_| text.len() == 10);
+    if parsed.is_none() {
+        bail!("is {}, not a date of the form YYYY-MM-DD in the calendar", value.repr());
+    }
+    let (year, month, day) = (&text[..4], &text[5..7], &text[8..]);
+    Ok(pattern.replace("{yyyy}", year).replace("{mm}", month).replace("{dd}", day).into())
+}
+
+/// A number, or a string that is one, with all its digits.
+fn decimal(value: &Value) -> StrResult<Decimal> {
+    let read = match value {
+        Value::Decimal(number) => Some(*number),
+        Value::Int(number) => Some(Decimal::from(*number)),
+        // The shortest digits that give the same float are the ones in the data.
+        Value::Float(number) => Decimal::from_str(&eco_format!("{number}")).ok(),
+        // Typst's decimals may also have underscores; JSON's numbers do not.
+        Value::Str(text) if !text.as_str().contains('_') => Decimal::from_str(text).ok(),
+        _ => None,
+    };
+    read.ok_or_else(|| eco_format!("is {}, not a number of at most 28 digits", value.repr()))
+}
+
+impl NumberForm {
+    fn write(&self, value: Decimal) -> StrResult<EcoString> {
+        let Some(rounded) = value.round(self.digits as i32) else { bail!("has too many digits") };
+        let mut digits = EcoString::new();
+        // Writing to a string cannot fail.
+        write!(digits, "{}", rounded.abs()).ok();
+        let (whole, fraction) = digits.split_once('.').unwrap_or((&digits, ""));
+        let mut written = EcoString::new();
+        if rounded.is_negative() && !rounded.is_zero() {
+            written.push('−');
+        }
+        written.push_str(&self.prefix);
+        self.push_groups(&mut written, whole);
+        if self.digits > 0 {
+            written.push_str(&self.point);
+            written.push_str(fraction);
+            (fraction.len()..self.digits).for_each(|_| written.push('0'));
+        }
+        written.push_str(&self.suffix);
+        Ok(written)
+    }
+
+    /// "1234567" as 1,234,567 or 12,34,567.
+    fn push_groups(&self, written: &mut EcoString, whole: &str) {
+        if whole.len() < 3 + self.least {
+            return written.push_str(whole);
+        }
+        let head = whole.len() - 3;
+        for (index, digit) in whole.char_indices() {
+            let before_last = index <= head && (head - index).is_multiple_of(self.second);
+            if index > 0 && before_last {
+                written.push_str(&self.group);
+            }
+            written.push(digit);
+        }
+    }
+}

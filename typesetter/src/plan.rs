@@ -1,0 +1,160 @@
+//! Which rows go on which page, and where a long report is cut into sections.
+//!
+//! The kit's `planning.typ` has the same rule for reports that are typeset whole; the two must not differ, or a section
+//! would not end at the end of a page. Lengths are in points.
+
+use serde::{Deserialize, Serialize};
+
+/// What rounding may add to the height of a page's rows.
+const SLACK: f64 = 0.001;
+
+/// How the pages of a template with rows are made up.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Geometry {
+    /// The page on which the rows start, from 1.
+    pub start_page: u64,
+    /// The room from where the rows start to the foot of that page.
+    pub first_room: f64,
+    /// The room on every later page.
+    pub room: f64,
+    /// What is repeated above the rows of each page.
+    pub header: f64,
+    /// The line before the first row; 0 if there is none.
+    pub opening: f64,
+    /// The line before the first row of every later page, "brought forward".
+    pub brought: f64,
+    /// The line after the last row of each page, "carried forward".
+    pub carried: f64,
+    /// The heights of rows.
+    pub row: RowHeight,
+}
+
+/// The heights of rows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum RowHeight {
+    /// The same for every row.
+    Fixed(f64),
+    /// One for each row that was measured.
+    Each(Vec<f64>),
+}
+
+/// A report's pages and where it is cut. Takes four bytes a page.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    start_page: u64,
+    page_rows: Vec<u32>,
+    /// For each section, the index of its first page in `page_rows` and of its first row.
+    starts: Vec<(usize, u64)>,
+    rows: u64,
+}
+
+/// Where a section begins and ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cut<'a> {
+    /// Whether it is the report's first.
+    pub first: bool,
+    /// Whether it is the report's last.
+    pub last: bool,
+    /// The number of its first row, from 1.
+    pub first_row: u64,
+    /// Its rows.
+    pub rows: u64,
+    /// The number of its first page, from 1.
+    pub first_page: u64,
+    /// How many rows go on each of its pages that have rows.
+    pub page_rows: &'a [u32],
+}
+
+/// Distributes rows over pages, and pages over sections of at least `section_rows` rows; the last may have fewer.
+pub fn plan(geometry: &Geometry, heights: impl IntoIterator<Item = f64>, section_rows: u64) -> Plan {
+    let mut plan = Plan { start_page: geometry.start_page, page_rows: Vec::new(), starts: vec![(0, 0)], rows: 0 };
+    let mut heights = heights.into_iter().peekable();
+    while heights.peek().is_some() || plan.page_rows.is_empty() {
+        let (last_cut, rows_before) = plan.starts.last().copied().unwrap_or_default();
+        if plan.rows - rows_before >= section_rows.max(1) && plan.page_rows.len() > last_cut {
+            plan.starts.push((plan.page_rows.len(), plan.rows));
+        }
+        let first = plan.page_rows.is_empty();
+        let space = geometry.space(first, plan.rows);
+        let may_wait = first && geometry.first_room < geometry.room - 1.0;
+        let none_left = heights.peek().is_none();
+        let fitting = match geometry.row {
+            RowHeight::Fixed(height) => take_fixed(&mut heights, space, height),
+            RowHeight::Each(_) => take_each(&mut heights, space),
+        };
+        // A page of its own must take a row, however high; a first page may be left to what stands above.
+        let fitting = if fitting == 0 && !may_wait { heights.next().map_or(0, |_| 1) } else { fitting };
+        plan.page_rows.push(fitting);
+        plan.rows += u64::from(fitting);
+        if none_left && space < 0.0 && may_wait {
+            plan.page_rows.push(0);
+        }
+    }
+    plan
+}
+
+/// Rows of one height are divided, not added up: that is what the kit does, and it rounds otherwise.
+fn take_fixed(heights: &mut impl Iterator<Item = f64>, space: f64, height: f64) -> u32 {
+    let most = (space.max(0.0) / height).floor() as usize;
+    heights.take(most).count() as u32
+}
+
+fn take_each(heights: &mut std::iter::Peekable<impl Iterator<Item = f64>>, space: f64) -> u32 {
+    let (mut filled, mut count) = (0.0, 0);
+    while let Some(height) = heights.next_if(|height| filled + height <= space) {
+        filled += height;
+        count += 1;
+    }
+    count
+}
+
+impl Geometry {
+    /// What a page has left for rows.
+    fn space(&self, first: bool, rows_before: u64) -> f64 {
+        let room = if first { self.first_room } else { self.room };
+        let above = if rows_before == 0 { self.opening } else { self.brought };
+        // In the kit's order: sums of floats depend on it.
+        room + (SLACK - self.header - self.carried - above)
+    }
+}
+
+impl Plan {
+    /// The pages up to the one with the last row. What stands after the rows may take more: compile the last section
+    /// and count.
+    pub fn pages(&self) -> u64 {
+        self.start_page - 1 + self.page_rows.len() as u64
+    }
+
+    /// All rows.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// How many sections there are; at least one.
+    pub fn len(&self) -> usize {
+        self.starts.len()
+    }
+
+    /// Never: a report without rows is one section.
+    pub fn is_empty(&self) -> bool {
+        self.starts.is_empty()
+    }
+
+    /// One section, counted from 0.
+    pub fn section(&self, index: usize) -> Option<Cut<'_>> {
+        let &(page, row) = self.starts.get(index)?;
+        let (next_page, next_row) = self.starts.get(index + 1).copied().unwrap_or((self.page_rows.len(), self.rows));
+        let (first, last) = (index == 0, index + 1 == self.starts.len());
+        // What stands before the rows may fill pages, which are the first section's.
+        let first_page = if first { 1 } else { self.start_page + page as u64 };
+        let page_rows = self.page_rows.get(page..next_page)?;
+        Some(Cut { first, last, first_row: row + 1, rows: next_row - row, first_page, page_rows })
+    }
+
+    /// All sections, in order.
+    pub fn sections(&self) -> impl Iterator<Item = Cut<'_>> {
+        (0..self.len()).filter_map(|index| self.section(index))
+    }
+}
