@@ -64,7 +64,7 @@ fn assert_status(output: &Output, status: i32) -> String {
 #[test]
 fn every_shipped_sample_renders_and_conforms_to_the_accessible_standards() {
     let (desk, templates) = (Desk::new(), shipped_templates());
-    for template in ["invoice", "statement", "letter"] {
+    for template in ["invoice", "statement", "ledger", "letter"] {
         for standard in ["1.7", "a-2b", "a-2a", "a-3b", "ua-1"] {
             let output = desk
                 .command(&["render", template, "--pdf-standard", standard, "-o", "out.pdf"])
