@@ -21,6 +21,7 @@ pub fn title_of(name: &str) -> Option<&'static str> {
     Some(match name {
         "template-error" => "The template has an error, or does not fit this data.",
         "template-missing" => "The template is gone.",
+        "section-refused" => "The template cannot be typeset in sections.",
         "data-limit-exceeded" => "The data is too large.",
         "page-limit-exceeded" => "The report has too many pages.",
         "invalid-data" => "The data does not fit the template's schema.",

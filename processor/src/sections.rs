@@ -150,7 +150,8 @@ impl LongReport<'_> {
 
     async fn measure(&self, name: &str, first: u64, count: u64) -> Result<Geometry, LongError> {
         let (folder, before) = self.write_data(name, first, count).await?;
-        let section = Section { first_row: first + 1, ..self.told(Section::measuring(), &before) };
+        let measuring = Section { first: first == 0 && count == 0, first_row: first + 1, ..Section::measuring() };
+        let section = self.told(measuring, &before);
         let request = Request { data: folder.join("data.json"), section: Some(section), ..self.request.clone() };
         let geometry = self.press.measure(&request, self.time).await?;
         tokio::fs::remove_dir_all(folder).await?;

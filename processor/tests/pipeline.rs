@@ -442,6 +442,7 @@ fn every_error_of_the_typesetter_has_a_title() {
         "output-limit-exceeded",
         "page-limit-exceeded",
         "options-refused",
+        "section-refused",
         "template-missing",
         "typesetter-panicked",
     ] {

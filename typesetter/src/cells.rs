@@ -128,6 +128,9 @@ impl<'a> Field<'a> {
     }
 }
 
+/// Where a word may break; nothing to see where it does not.
+const SOFT_HYPHEN: char = '\u{ad}';
+
 /// How a column's values are written.
 enum Form {
     /// As they are; over several lines, or with blanks for line ends.
@@ -186,6 +189,9 @@ fn text(value: &Value, lines: bool) -> StrResult<EcoString> {
         Value::Int(_) | Value::Float(_) | Value::Decimal(_) => return plain_number(value),
         other => bail!("is {}, which cannot be written as text", other.ty()),
     };
+    if !lines && text.contains(SOFT_HYPHEN) {
+        return self::text(&Value::Str(text.replace(SOFT_HYPHEN, "").into()), false);
+    }
     if !text.contains(|c: char| c.is_control() || is_line_end(c)) {
         return Ok(text.into());
     }

@@ -73,6 +73,8 @@ fn text_keeps_its_lines_only_where_it_wraps() {
         #let write(value, lines) = pressrun.write-cells(((v: value),), "v", (kind: "text", lines: lines), 1).first()
         #assert.eq(write(" a\r\n\tb\u{0} \u{2028}c\n\n", false), "a b c")
         #assert.eq(write(" a\r\n\tb\u{0} \u{2028}c\n\n", true), "a\nb\nc")
+        #assert.eq(write("Über\u{ad}weisung", false), "Überweisung")
+        #assert.eq(write("Über\u{ad}weisung", true), "Über\u{ad}weisung")
         #assert.eq(write(true, false), "true")
         #assert.eq(write(-3, false), "−3")
         #assert.eq(write(2.5, false), "2.5")

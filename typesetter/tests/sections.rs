@@ -190,16 +190,9 @@ struct Ledger {
 
 impl Ledger {
     fn new(rows: usize, columns: Value, row_height: Option<&str>) -> Self {
-        let words = [
-            "rent",
-            "Über\u{ad}weisung",
-            "AVAT To. Wasser",
-            "invoice 17",
-            "Ωμέγα",
-            "数据",
-            "fee",
-            "refund of the deposit",
-        ];
+        let words = ["rent", "AVAT To. Wasser", "invoice 17", "fee", "refund of the deposit", "Überweisung", "Ωμέγα"];
+        // Left to Typst: combining signs, letters of another font, a script from right to left.
+        let others = ["Über\u{ad}weisung", "数据", "e\u{301}tude", "שלום"];
         let (mut entries, mut debits, mut credits) = (Vec::new(), Vec::new(), Vec::new());
         let mut state = 12_345_u64;
         let mut next = |most: u64| {
@@ -207,7 +200,10 @@ impl Ledger {
             (state >> 33) % most
         };
         for row in 0..rows {
-            let text: Vec<&str> = (0..next(12) + 1).map(|_| words[next(words.len() as u64) as usize]).collect();
+            let mut text: Vec<&str> = (0..next(12) + 1).map(|_| words[next(words.len() as u64) as usize]).collect();
+            if next(20) == 0 {
+                text.push(others[next(others.len() as u64) as usize]);
+            }
             let (debit, credit) = (next(5_000_000) as i64, next(900_000) as i64 - 200_000);
             entries.push(json!({
                 "date": format!("2026-{:02}-{:02}", row % 12 + 1, row % 28 + 1),
