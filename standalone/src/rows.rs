@@ -4,8 +4,9 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
-use input::{Fault, Format, InputError, Limits, Template};
+use input::{InputError, Limits, Template};
 use jobs::{UploadFormat, Violation};
+use processor::{format_of, violation_of};
 use serde_json::Value;
 
 /// Why rows were not put together.
@@ -36,14 +37,10 @@ pub(crate) fn put_together(
         return Err(RowsError::Unusable("what --head names is not a JSON object".into()));
     };
     let template = Template::read(template).map_err(|error| RowsError::Unusable(error.to_string()))?;
-    let format = match format {
-        UploadFormat::Json => Format::Json,
-        UploadFormat::Ndjson => Format::Ndjson,
-        UploadFormat::Csv => Format::Csv,
-    };
     let spool = data.with_file_name("rows.ndjson");
     let mut rows = BufWriter::new(File::create(&spool)?);
-    let spooled = input::spool(File::open(source)?, format, head, &template, &Limits::default(), &mut rows)?;
+    let (source, format) = (File::open(source)?, format_of(format));
+    let spooled = input::spool(source, format, head, &template, &Limits::default(), &mut rows)?;
     rows.flush()?;
     let mut file = BufWriter::new(File::create(data)?);
     spooled.write_whole(template.rows(), File::open(spool)?, &mut file)?;
@@ -53,13 +50,9 @@ pub(crate) fn put_together(
 impl From<InputError> for RowsError {
     fn from(error: InputError) -> Self {
         match error {
-            InputError::Invalid(faults) => Self::Invalid(faults.into_iter().map(violation).collect()),
+            InputError::Invalid(faults) => Self::Invalid(faults.into_iter().map(violation_of).collect()),
             InputError::RestTooLarge(_) => Self::Unusable(error.to_string()),
             InputError::Read(error) | InputError::Write(error) => Self::Io(error),
         }
     }
-}
-
-fn violation(Fault { line, column, pointer, detail }: Fault) -> Violation {
-    Violation { line, column, pointer, detail }
 }

@@ -3,6 +3,7 @@
 mod connections;
 pub mod environment;
 mod followers;
+mod item;
 mod objects;
 mod queue;
 mod store;
