@@ -102,7 +102,7 @@ def test_a_receiver_that_stumbles_gets_the_event(program, tmp_path):
 
         job = server.job(job_id)
         del job["webhook"]
-        link = event["data"].pop("link")
+        link = job["link"]
         assert (event["type"], event["timestamp"], event["data"]) == ("job.completed", job["finished_at"], job)
         assert requests.get(link, timeout=60).content.startswith(b"%PDF")
         shown = subprocess.run([program, "job", job_id, "--url", server.url], capture_output=True, text=True, check=True)

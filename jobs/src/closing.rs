@@ -84,7 +84,8 @@ impl Closing {
         let recorded = recorded.filter(|recorded| recorded.status == job.status);
         let job = recorded.as_ref().unwrap_or(job);
         let link = (job.status == Status::Completed).then(|| self.link(job));
-        Ok(WebhookMessage::new(job, url, &self.public_url, link.as_deref()))
+        let link = link.as_deref().map(|link| (link, self.expires_at(job)));
+        Ok(WebhookMessage::new(job, url, &self.public_url, link))
     }
 
     fn link(&self, job: &Job) -> String {

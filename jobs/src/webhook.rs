@@ -48,9 +48,9 @@ pub enum WebhookMessageError {
 
 impl WebhookMessage {
     /// The event of a job that ended, to be sent to `url`: `{"type", "timestamp", "data"}`, where the data is the job as
-    /// `GET /jobs/{id}` shows it, with the mail's `link` if it has a report. Links start with `public_url`. Errors of a
+    /// `GET /jobs/{id}` shows it, with the mail's `link`, and until when it works, if it has a report. Links start with `public_url`. Errors of a
     /// template, or of the data, that are too much for a queue are left out.
-    pub fn new(job: &Job, url: &str, public_url: &str, link: Option<&str>) -> Self {
+    pub fn new(job: &Job, url: &str, public_url: &str, link: Option<(&str, DateTime<Utc>)>) -> Self {
         let message = Self::whole(job, url, public_url, link);
         match &job.error {
             Some(failure) if message.encode().len() > MAX_BODY_BYTES => {
@@ -61,12 +61,13 @@ impl WebhookMessage {
         }
     }
 
-    fn whole(job: &Job, url: &str, public_url: &str, link: Option<&str>) -> Self {
+    fn whole(job: &Job, url: &str, public_url: &str, link: Option<(&str, DateTime<Utc>)>) -> Self {
         let ended_at = job.finished_at.unwrap_or_else(now);
         let mut data = json!(Job { notified_at: None, webhook: None, ..job.clone() });
-        if let Some(link) = link {
+        if let Some((link, expires_at)) = link {
             data["report_url"] = json!(format!("{public_url}/jobs/{}/report", job.id));
             data["link"] = json!(link);
+            data["link_expires_at"] = json!(expires_at);
         }
         let event = json!({"type": format!("job.{}", job.status), "timestamp": ended_at, "data": data});
         let (id, retries, status, url) = (job.id, job.retries, job.status, url.to_owned());
@@ -196,7 +197,8 @@ mod tests {
 
     #[test]
     fn a_message_survives_the_queue() {
-        let message = WebhookMessage::new(&completed(), "https://example.org/hook", "https://press.test", Some("link"));
+        let message =
+            WebhookMessage::new(&completed(), "https://example.org/hook", "https://press.test", Some(("link", now())));
         assert_eq!(WebhookMessage::decode(&message.encode()).expect("our own message"), message);
     }
 
@@ -209,8 +211,9 @@ mod tests {
 
     #[test]
     fn an_event_is_the_job_as_callers_see_it() {
-        let job = completed();
-        let event = WebhookMessage::new(&job, "https://example.org", "https://press.test", Some("the link")).event;
+        let (job, at) = (completed(), now());
+        let event =
+            WebhookMessage::new(&job, "https://example.org", "https://press.test", Some(("the link", at))).event;
         let expected = json!({
             "type": "job.completed",
             "timestamp": job.finished_at,
@@ -224,6 +227,7 @@ mod tests {
                 "pages": 2,
                 "report_url": format!("https://press.test/jobs/{}/report", job.id),
                 "link": "the link",
+                "link_expires_at": at,
             },
         });
         assert_eq!(event, expected);

@@ -131,7 +131,7 @@ impl Template {
     pub fn read(name: &str, folder: &Path) -> Result<Self, Unusable> {
         let modified = modified(folder);
         let schema = read_json(&folder.join("schema.json"))?;
-        let validator = schema.as_ref().map(validator).transpose();
+        let validator = schema.as_ref().map(input::validator).transpose();
         let manifest = folder.join("template.json");
         let rows = read_json::<Manifest>(&manifest)?.and_then(|it| it.rows);
         let rows = rows.map(|rows| Rows::new(rows, schema.as_ref())).transpose();
@@ -156,11 +156,6 @@ impl Template {
     pub fn violations(&self, data: &Value, prefix: &str) -> Vec<Violation> {
         self.validator.as_ref().map(|validator| violations(validator, data, prefix)).unwrap_or_default()
     }
-}
-
-/// A checker of this schema, or what is wrong with the schema.
-pub(crate) fn validator(schema: &Value) -> Result<Validator, String> {
-    input::validator(schema)
 }
 
 pub(crate) fn violations(validator: &Validator, data: &Value, prefix: &str) -> Vec<Violation> {

@@ -42,7 +42,7 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, 
 }
 
 static SHAPE: LazyLock<Validator> = LazyLock::new(|| {
-    catalogue::validator(&shape()).unwrap_or_else(|error| unreachable!("the request's own schema: {error}"))
+    input::validator(&shape()).unwrap_or_else(|error| unreachable!("the request's own schema: {error}"))
 });
 
 /// What a request must look like, as JSON Schema 2020-12: it is checked against this, and the OpenAPI document has it.

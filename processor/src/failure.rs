@@ -25,7 +25,6 @@ pub fn title_of(name: &str) -> Option<&'static str> {
         "data-limit-exceeded" => "The data is too large.",
         "page-limit-exceeded" => "The report has too many pages.",
         "invalid-data" => "The data does not fit the template's schema.",
-        "section-refused" => "The report cannot be typeset in sections.",
         "options-refused" => "The options do not go together.",
         "input-missing" => "The data is gone.",
         "time-limit-exceeded" => "The report took too long.",

@@ -91,15 +91,6 @@ impl Cutting {
     }
 }
 
-/// The format of an upload.
-pub(crate) fn format_of(upload: UploadFormat) -> Format {
-    match upload {
-        UploadFormat::Json => Format::Json,
-        UploadFormat::Ndjson => Format::Ndjson,
-        UploadFormat::Csv => Format::Csv,
-    }
-}
-
 /// Reads and checks the data; its rows go to `spool`.
 fn to_spool(
     from: Source,
@@ -120,6 +111,20 @@ fn to_spool(
     // What was read is of no more use, and the disk may be small.
     std::fs::remove_file(&from.file)?;
     Ok(spooled)
+}
+
+/// What reads an upload of this format.
+pub fn format_of(upload: UploadFormat) -> Format {
+    match upload {
+        UploadFormat::Json => Format::Json,
+        UploadFormat::Ndjson => Format::Ndjson,
+        UploadFormat::Csv => Format::Csv,
+    }
+}
+
+/// A fault as a job's failure tells of it.
+pub fn violation_of(Fault { line, column, pointer, detail }: Fault) -> Violation {
+    Violation { line, column, pointer, detail }
 }
 
 /// Puts the data together from the rows in `spool` and what there is beside them.
@@ -161,8 +166,7 @@ fn unusable(error: Unusable) -> Trouble {
 
 /// The failure of a job whose upload does not fit.
 fn invalid(faults: Vec<Fault>) -> Failure {
-    let violation = |Fault { line, column, pointer, detail }| Violation { line, column, pointer, detail };
-    let violations: Vec<_> = faults.into_iter().map(violation).collect();
+    let violations: Vec<_> = faults.into_iter().map(violation_of).collect();
     let count = match violations.len() {
         1 => "1 violation".to_owned(),
         input::MAX_FAULTS => format!("{} violations, and reading stopped there", input::MAX_FAULTS),

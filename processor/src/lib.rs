@@ -17,7 +17,7 @@ mod trouble;
 mod worker;
 
 pub use failure::{failure_of, title_of};
-pub use input::Cutting;
+pub use input::{Cutting, format_of, violation_of};
 pub use limits::Limits;
 pub use pipeline::{Processor, RECORDING_MARGIN, Verdict};
 pub use press::{Press, PressError};

@@ -127,11 +127,6 @@ impl Press {
                 (Ok(Answer::Geometry(geometry)), resident_bytes, spent)
             }
             Response::Failed { error, resident_bytes, spent } => (Err(error), resident_bytes, spent),
-            // Nobody asks for measures here.
-            Response::Measured { resident_bytes, spent, .. } => {
-                let message = "a worker measured instead of typesetting".to_owned();
-                (Err(typesetter::Error::Section { message }), resident_bytes, spent)
-            }
         };
         if !spent && resident_bytes <= self.limits.memory_bytes / KEPT_SHARE {
             self.warm().push(typist);

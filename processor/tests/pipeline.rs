@@ -1,5 +1,6 @@
 //! Runs of jobs over the ports of one machine, with the typesetter in real child processes.
 
+#[allow(dead_code, reason = "each test file uses some of it")]
 mod bench;
 
 use std::time::{Duration, Instant};

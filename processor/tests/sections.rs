@@ -1,5 +1,6 @@
 //! Long reports: typeset in sections, taken up where an earlier run left them, and nothing of them left behind.
 
+#[allow(dead_code, reason = "each test file uses some of it")]
 mod bench;
 
 use std::collections::BTreeMap;

@@ -5,9 +5,9 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use async_trait::async_trait;
-use input::{Fault, Format, InputError, Limits, Template};
+use input::{InputError, Limits, Template};
 use jobs::{UploadFormat, Violation};
-use processor::{LongError, Rows, Watch};
+use processor::{LongError, Rows, Watch, format_of, violation_of};
 use serde_json::Value;
 
 use crate::progress::Progress;
@@ -40,14 +40,10 @@ pub(crate) fn read(
         return Err(RowsError::Unusable("what --head names is not a JSON object".into()));
     };
     let template = Template::read(template).map_err(|error| RowsError::Unusable(error.to_string()))?;
-    let format = match format {
-        UploadFormat::Json => Format::Json,
-        UploadFormat::Ndjson => Format::Ndjson,
-        UploadFormat::Csv => Format::Csv,
-    };
     let spool = work.join("rows.ndjson");
     let mut rows = BufWriter::new(File::create(&spool)?);
-    let spooled = input::spool(File::open(source)?, format, head, &template, &Limits::default(), &mut rows)?;
+    let (source, format) = (File::open(source)?, format_of(format));
+    let spooled = input::spool(source, format, head, &template, &Limits::default(), &mut rows)?;
     rows.flush()?;
     Ok(Rows { template, spooled, spool })
 }
@@ -81,13 +77,9 @@ impl Watch for Shown {
 impl From<InputError> for RowsError {
     fn from(error: InputError) -> Self {
         match error {
-            InputError::Invalid(faults) => Self::Invalid(faults.into_iter().map(violation).collect()),
+            InputError::Invalid(faults) => Self::Invalid(faults.into_iter().map(violation_of).collect()),
             InputError::RestTooLarge(_) => Self::Unusable(error.to_string()),
             InputError::Read(error) | InputError::Write(error) => Self::Io(error),
         }
     }
-}
-
-fn violation(Fault { line, column, pointer, detail }: Fault) -> Violation {
-    Violation { line, column, pointer, detail }
 }

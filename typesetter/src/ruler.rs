@@ -78,12 +78,38 @@ impl<'a> Ruler<'a> {
         Ok(ruler)
     }
 
-    /// The text on one line.
+    /// The width of the text on one line.
     pub(crate) fn width(&self, engine: &mut Engine, text: &str) -> SourceResult<Abs> {
-        match self.line(text) {
-            Some(line) => Ok(line.iter().map(TextItem::width).sum()),
+        match self.simple_width(text) {
+            Some(width) => Ok(width),
             None => Ok(self.typst(engine, text)?.width()),
         }
+    }
+
+    /// The width of the text on one line; `None` if it is not simple.
+    pub(crate) fn simple_width(&self, text: &str) -> Option<Abs> {
+        let mut width = Abs::zero();
+        self.walk(text, |_, reached| width = reached)?;
+        Some(width)
+    }
+
+    /// Tells of each character of a simple text where it ends, in bytes, and how wide the text is up to there.
+    pub(crate) fn walk(&self, text: &str, mut tell: impl FnMut(usize, Abs)) -> Option<()> {
+        let mut width = Abs::zero();
+        let mut before: Option<(char, &Learnt)> = None;
+        for (at, c) in text.char_indices() {
+            let learnt = self.glyphs.get(&c)?.as_ref()?;
+            if self.kerned
+                && let Some((previous, one)) = before
+                && one.item.font == learnt.item.font
+            {
+                width += (*self.pairs.get(&(previous, c))?)?.at(one.item.size);
+            }
+            width += learnt.glyph.x_advance.at(learnt.item.size);
+            tell(at + c.len_utf8(), width);
+            before = Some((c, learnt));
+        }
+        Some(())
     }
 
     /// The text on one line, as items side by side; `None` if it is not that simple.

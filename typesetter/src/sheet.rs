@@ -1,5 +1,7 @@
 //! Cuts and draws the cells of a page of rows: what the kit's `rows` calls as `pressrun.fit` and `pressrun.sheet`.
 
+use std::collections::BTreeSet;
+
 use typst::comemo::Tracked;
 use typst::diag::{At, SourceResult, StrResult, bail};
 use typst::ecow::{EcoString, eco_format};
@@ -36,7 +38,8 @@ pub(crate) fn fit(
     let styles = context.styles().at(span)?;
     let Measure { typeset, width, kerned, figures } = Measure::new(&column).at(span)?;
     let strings = || cells.iter().filter_map(string);
-    let ruler = Ruler::new(engine, styles, &typeset, kerned, strings().chain(["…"]))?;
+    let ends = cut_ends(strings());
+    let ruler = Ruler::new(engine, styles, &typeset, kerned, strings().chain([ends.as_str()]))?;
     let mut fitted = Array::with_capacity(cells.len());
     for cell in &cells {
         let Some(text) = string(cell) else {
@@ -96,8 +99,9 @@ pub(crate) fn wrap(
     let styles = context.styles().at(span)?;
     let most = usize::try_from(most).unwrap_or(1).max(1);
     let Measure { typeset, width, kerned, .. } = Measure::new(&column).at(span)?;
-    let strings = cells.iter().filter_map(string).flat_map(|text| text.split('\n')).chain(["…"]);
-    let ruler = Ruler::new(engine, styles, &typeset, kerned, strings)?;
+    let strings = || cells.iter().filter_map(string).flat_map(|text| text.split('\n'));
+    let ends = cut_ends(strings());
+    let ruler = Ruler::new(engine, styles, &typeset, kerned, strings().chain([ends.as_str()]))?;
     let (mut broken, mut counts) = (Array::with_capacity(cells.len()), Array::with_capacity(cells.len()));
     for cell in &cells {
         let lines = string(cell).and_then(|text| lines_of(&ruler, text, width));
@@ -123,7 +127,7 @@ fn lines_of(ruler: &Ruler, text: &str, width: Abs) -> Option<Vec<EcoString>> {
         let mut line = EcoString::new();
         for word in words(part) {
             let longer = eco_format!("{line}{word}");
-            if simple_width(ruler, longer.trim_end())? <= width {
+            if ruler.simple_width(longer.trim_end())? <= width {
                 line = longer;
                 continue;
             }
@@ -132,7 +136,7 @@ fn lines_of(ruler: &Ruler, text: &str, width: Abs) -> Option<Vec<EcoString>> {
             }
             line = word.into();
             // A word that is wider than the column breaks anywhere.
-            while simple_width(ruler, line.trim_end())? > width {
+            while ruler.simple_width(line.trim_end())? > width {
                 let end = break_anywhere(ruler, &line, width)?;
                 lines.push(line[..end].into());
                 line = line[end..].into();
@@ -161,16 +165,12 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-fn simple_width(ruler: &Ruler, text: &str) -> Option<Abs> {
-    Some(ruler.line(text)?.iter().map(TextItem::width).sum())
-}
-
 /// The end of the longest start that fits, at least one character.
 fn break_anywhere(ruler: &Ruler, word: &str, width: Abs) -> Option<usize> {
     let mut ends = word.char_indices().skip(1).map(|(at, _)| at).chain([word.len()]);
     let mut end = ends.next()?;
     for next in ends {
-        if simple_width(ruler, &word[..next])? > width {
+        if ruler.simple_width(&word[..next])? > width {
             break;
         }
         end = next;
@@ -187,15 +187,33 @@ fn string(cell: &Value) -> Option<&str> {
 
 /// The longest start of a text that fits with an ellipsis.
 fn shortened(engine: &mut Engine, ruler: &Ruler, text: &str, width: Abs) -> SourceResult<EcoString> {
-    let ends: Vec<usize> = text.char_indices().map(|(at, _)| at).collect();
-    let starting = |end: usize| eco_format!("{}…", text[..end].trim_end());
-    // Widths grow with length but for kerning, so that a search by halves is near enough.
-    let (mut fits, mut too_long) = (0, ends.len());
-    while too_long - fits > 1 {
-        let middle = (fits + too_long) / 2;
-        if ruler.width(engine, &starting(ends[middle]))? <= width { fits = middle } else { too_long = middle }
+    let reached = widths(engine, ruler, text)?;
+    let ellipsis = ruler.width(engine, "…")?;
+    // The ellipsis may be kerned, so that one more may fit, or one less.
+    let likely = reached.partition_point(|&(_, width_so_far)| width_so_far + ellipsis <= width) + 1;
+    for &(end, _) in reached.iter().take(likely).rev() {
+        let short = eco_format!("{}…", text[..end].trim_end());
+        if ruler.width(engine, &short)? <= width {
+            return Ok(short);
+        }
     }
-    Ok(if fits == 0 { EcoString::new() } else { starting(ends[fits]) })
+    Ok(EcoString::new())
+}
+
+/// Where each character of a text ends, in bytes, and how wide the text is up to there.
+fn widths(engine: &mut Engine, ruler: &Ruler, text: &str) -> SourceResult<Vec<(usize, Abs)>> {
+    let mut widths = Vec::with_capacity(text.len());
+    if ruler.walk(text, |end, width| widths.push((end, width))).is_some() {
+        return Ok(widths);
+    }
+    let ends = text.char_indices().map(|(at, c)| at + c.len_utf8());
+    ends.map(|end| Ok((end, ruler.width(engine, &text[..end])?))).collect()
+}
+
+/// The ends that cut texts can have, for a ruler to learn.
+fn cut_ends<'t>(texts: impl Iterator<Item = &'t str>) -> String {
+    let last: BTreeSet<char> = texts.flat_map(str::chars).collect();
+    last.into_iter().flat_map(|c| [c, '…']).collect()
 }
 
 /// Draws cells in columns and rows, one row after the other.

@@ -68,7 +68,7 @@ impl Bench {
     async fn message(&self, id: JobId) -> WebhookMessage {
         let job = self.local.jobs.get(id).await.expect("the store answers").expect("on record");
         let url = job.notify.webhook.clone().expect("a webhook");
-        WebhookMessage::new(&job, &url, "https://press.test", Some("https://press.test/r/1"))
+        WebhookMessage::new(&job, &url, "https://press.test", Some(("https://press.test/r/1", now())))
     }
 
     /// The message about a job that completed.

@@ -1,16 +1,13 @@
 //! Who follows which job, in a DynamoDB table of its own: one item a follower, so that hundreds of them are told and
 //! counted off one by one, and none waits for another's write.
 
-use std::collections::HashMap;
-
 use async_trait::async_trait;
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
-use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use super::item::{Item, number, text, update_if};
 use super::refused;
 use crate::event::EventId;
 use crate::followers::{Follower, Followers};
@@ -45,7 +42,8 @@ impl DynamoFollowers {
             .update_expression("SET followed = :anew")
             // A write that changes nothing is not told.
             .expression_attribute_values(":anew", text(Uuid::new_v4()));
-        update_if("mark the job as followed", update).await
+        // A job that is gone has nothing to tell.
+        update_if("mark the job as followed", update).await.map(|_| ())
     }
 
     async fn delete(&self, job: impl ToString, connection: &str) -> Result<(), Unavailable> {
@@ -65,7 +63,7 @@ impl Followers for DynamoFollowers {
             .table_name(&self.table)
             .item("job", text(job))
             .item("connection", text(&follower.connection))
-            .item("expires_at", AttributeValue::N(expires_at.timestamp().to_string()));
+            .item("expires_at", number(expires_at.timestamp()));
         if let Some(last) = follower.last {
             put = put.item("last", text(last));
         }
@@ -98,7 +96,7 @@ impl Followers for DynamoFollowers {
             .update_expression("SET #last = :last")
             .expression_attribute_names("#last", "last")
             .expression_attribute_values(":last", text(last));
-        update_if("record what a follower was told", update).await
+        update_if("record what a follower was told", update).await.map(|_| ())
     }
 
     async fn remove(&self, job: JobId, connection: &str) -> Result<(), Unavailable> {
@@ -124,31 +122,12 @@ impl Followers for DynamoFollowers {
     }
 }
 
-/// Sends an update; it is no error if its condition does not hold.
-async fn update_if(attempted: &str, update: UpdateItemFluentBuilder) -> Result<(), Unavailable> {
-    match update.send().await {
-        Ok(_) => Ok(()),
-        Err(error) => match error.as_service_error() {
-            Some(service) if service.is_conditional_check_failed_exception() => Ok(()),
-            _ => Err(refused(attempted)(error)),
-        },
-    }
-}
-
-fn read_follower(item: &HashMap<String, AttributeValue>, attempted: &str) -> Result<Follower, Unavailable> {
+fn read_follower(item: &Item, attempted: &str) -> Result<Follower, Unavailable> {
     let last = item.get("last").and_then(|value| value.as_s().ok()).and_then(|id| id.parse().ok());
     Ok(Follower { connection: read_string(item, "connection", attempted)?.to_owned(), last })
 }
 
-fn read_string<'a>(
-    item: &'a HashMap<String, AttributeValue>,
-    name: &str,
-    attempted: &str,
-) -> Result<&'a str, Unavailable> {
+fn read_string<'a>(item: &'a Item, name: &str, attempted: &str) -> Result<&'a str, Unavailable> {
     let value = item.get(name).and_then(|value| value.as_s().ok());
     value.map(String::as_str).ok_or_else(|| Unavailable::when(attempted)(format!("an item has no `{name}`")))
-}
-
-fn text(value: impl ToString) -> AttributeValue {
-    AttributeValue::S(value.to_string())
 }

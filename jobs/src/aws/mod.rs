@@ -3,6 +3,7 @@
 mod connections;
 pub mod environment;
 mod followers;
+mod item;
 mod multipart;
 mod objects;
 mod queue;

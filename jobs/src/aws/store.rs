@@ -6,7 +6,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::operation::put_item::builders::PutItemFluentBuilder;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, ReturnValue};
 use chrono::{DateTime, Datelike, Utc};
@@ -15,6 +14,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::item::{Item, number, put_if, text, update_if};
 use super::refused;
 use crate::job::{Job, JobId, Progress, Status};
 use crate::ports::{
@@ -22,8 +22,6 @@ use crate::ports::{
 };
 use crate::upload::UploadId;
 use crate::webhook::{Webhook, WebhookMessage, WebhookStatus};
-
-type Item = HashMap<String, AttributeValue>;
 
 /// The index of jobs that have not ended or were not announced: partition key `open`, sort key `overdue_at`.
 const OPEN_JOBS: &str = "open-jobs";
@@ -169,21 +167,10 @@ impl DynamoStore {
         self.client.update_item().table_name(&self.table).key("id", text(id)).return_values(ReturnValue::AllNew)
     }
 
-    /// Sends an update; nothing comes back if its condition did not hold.
-    async fn send(&self, attempted: &str, update: UpdateItemFluentBuilder) -> Result<Option<Item>, Unavailable> {
-        match update.send().await {
-            Ok(done) => Ok(Some(done.attributes.unwrap_or_default())),
-            Err(error) => match error.as_service_error() {
-                Some(service) if service.is_conditional_check_failed_exception() => Ok(None),
-                _ => Err(refused(attempted)(error)),
-            },
-        }
-    }
-
     async fn fenced(&self, attempted: &str, update: UpdateItemFluentBuilder, owner: Uuid) -> Result<Held, Unavailable> {
         let update =
             update.expression_attribute_names("#owner", "owner").expression_attribute_names("#status", "status");
-        let held = self.send(attempted, update.expression_attribute_values(":owner", text(owner))).await?;
+        let held = update_if(attempted, update.expression_attribute_values(":owner", text(owner))).await?;
         Ok(if held.is_some() { Held::Yes } else { Held::No })
     }
 
@@ -234,7 +221,7 @@ impl DynamoStore {
             .condition_expression(CLAIM_OPEN)
             .expression_attribute_values(":zero", number(0))
             .expression_attribute_values(":queued", text(Status::Queued));
-        self.send("claim the job", update).await
+        update_if("claim the job", update).await
     }
 
     async fn claim_set_aside(&self, job: &Job, claim: &Claim) -> Result<Option<Item>, Unavailable> {
@@ -244,7 +231,7 @@ impl DynamoStore {
             .condition_expression(CLAIM_SET_ASIDE)
             .expression_attribute_values(":failed", text(Status::Failed))
             .expression_attribute_values(":true", AttributeValue::Bool(true));
-        self.send("claim the job", update).await
+        update_if("claim the job", update).await
     }
 
     async fn claim_announcement(&self, job: &Job, claim: &Claim) -> Result<Option<Item>, Unavailable> {
@@ -262,7 +249,7 @@ impl DynamoStore {
             .expression_attribute_values(":owner", text(claim.owner))
             .expression_attribute_values(":now", number(claim.now.timestamp_millis()))
             .expression_attribute_values(":lease", number(claim.lease_until.timestamp_millis()));
-        self.send("claim the announcement", update).await
+        update_if("claim the announcement", update).await
     }
 }
 
@@ -299,7 +286,7 @@ impl JobStore for DynamoStore {
             .expression_attribute_names("#status", "status")
             .expression_attribute_values(":queued", text(Status::Queued))
             .expression_attribute_values(":overdue", number(terms.overdue_at.timestamp_millis()));
-        self.send("put the job on record", renew).await.map(|_| ())
+        update_if("put the job on record", renew).await.map(|_| ())
     }
 
     async fn get(&self, id: JobId) -> Result<Option<Job>, Unavailable> {
@@ -470,7 +457,7 @@ impl JobStore for DynamoStore {
             .expression_attribute_values(":delivered", text(WebhookStatus::Delivered.as_str()))
             .expression_attribute_values(":webhook_status", text(webhook.status.as_str()))
             .expression_attribute_values(":webhook", json(webhook)?);
-        let held = self.send("record the webhook", update).await?;
+        let held = update_if("record the webhook", update).await?;
         Ok(if held.is_some() { Held::Yes } else { Held::No })
     }
 
@@ -496,10 +483,10 @@ impl JobStore for DynamoStore {
                 .expression_attribute_values(":overdue", number(overdue_at.timestamp_millis()))
         };
         let failed = update("#status = :failed", 1).expression_attribute_values(":failed", text(Status::Failed));
-        let mut reopened = self.send("queue the job again", failed).await?;
+        let mut reopened = update_if("queue the job again", failed).await?;
         if reopened.is_none() {
             // A job that was reopened and not claimed since has had its retry counted.
-            reopened = self.send("queue the job again", update("#status = :queued AND reopened = :true", 0)).await?;
+            reopened = update_if("queue the job again", update("#status = :queued AND reopened = :true", 0)).await?;
         }
         reopened.as_ref().map(read_job).transpose()
     }
@@ -573,18 +560,7 @@ impl JobStore for DynamoStore {
             .update_expression("SET confirmed = :true")
             .expression_attribute_values(":true", AttributeValue::Bool(true));
         // A key whose time is over needs no confirmation.
-        self.send("confirm the idempotency key", update).await.map(|_| ())
-    }
-}
-
-/// Sends a conditional put; answers whether its condition held.
-async fn put_if(attempted: &str, put: PutItemFluentBuilder) -> Result<bool, Unavailable> {
-    match put.send().await {
-        Ok(_) => Ok(true),
-        Err(error) => match error.as_service_error() {
-            Some(service) if service.is_conditional_check_failed_exception() => Ok(false),
-            _ => Err(refused(attempted)(error)),
-        },
+        update_if("confirm the idempotency key", update).await.map(|_| ())
     }
 }
 
@@ -598,14 +574,6 @@ fn months(newest: DateTime<Utc>, oldest: DateTime<Utc>) -> impl Iterator<Item = 
 /// The month that a job is listed under.
 fn month_of(id: JobId) -> String {
     id.made_at().unwrap_or_default().format("%Y-%m").to_string()
-}
-
-fn text(value: impl ToString) -> AttributeValue {
-    AttributeValue::S(value.to_string())
-}
-
-fn number(value: i64) -> AttributeValue {
-    AttributeValue::N(value.to_string())
 }
 
 /// Times and failures are kept as the JSON they have in answers; a string without its quotes.

@@ -37,7 +37,12 @@ impl ObjectStore for Folder {
                 return blocking(attempted, move || move_whole(&draft, &path)).await;
             }
         };
-        blocking(attempted, move || write_whole(&path, &bytes, file.as_deref())).await
+        let write = move || {
+            // A report's sections have a folder of their own.
+            path.parent().map_or(Ok(()), fs::create_dir_all)?;
+            write_whole(&path, &bytes, file.as_deref())
+        };
+        blocking(attempted, write).await
     }
 
     async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, Unavailable> {
@@ -83,9 +88,6 @@ impl ObjectStore for Folder {
 
 /// Writes a file so that it is there whole and on disk, or not at all.
 pub(super) fn write_whole(path: &Path, bytes: &[u8], copied: Option<&Path>) -> io::Result<()> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
-    }
     let partial = path.with_extension(format!("{}.partial", Uuid::new_v4().simple()));
     let written = File::create(&partial).and_then(|mut file| {
         match copied {
