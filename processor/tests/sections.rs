@@ -114,7 +114,7 @@ async fn a_run_whose_time_is_over_hands_over_what_it_has() {
     let mut bench = bench().await;
     // Sections so small that keeping them takes longer than the run has.
     bench.processor.section_rows = 5;
-    let message = uploaded(&bench, &entries(30_000), Options::default()).await;
+    let message = uploaded(&bench, &entries(300_000), Options::default()).await;
     // Of a run's time half of the margin for recording is its own: five seconds and what typesetting gets.
     let deadline = Instant::now() + Duration::from_secs(7);
     let verdict = bench.processor.process(&message.encode(), 1, deadline).await;
