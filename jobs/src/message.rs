@@ -38,6 +38,9 @@ pub struct Message {
     /// How often the job had been queued again when this message was written.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub retries: u32,
+    /// How often a run whose time was over has handed the job over to the next; those were no failed attempts.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub handovers: u32,
     /// The upload that the data is in. Of a JSON upload it is all the data, of others its rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<UploadId>,
@@ -78,6 +81,7 @@ impl Message {
             options: job.options.clone(),
             notify: job.notify.clone(),
             retries: job.retries,
+            handovers: 0,
             input: job.input,
             data,
         }
@@ -92,6 +96,11 @@ impl Message {
             notify: self.notify.clone(),
             ..Job::queued(self.id, self.template.clone(), self.enqueued_at)
         }
+    }
+
+    /// The body for the queue with which this run hands the job over to the next.
+    pub fn handed_over(&self) -> String {
+        Self { handovers: self.handovers + 1, ..self.clone() }.encode()
     }
 
     /// The body for the queue.

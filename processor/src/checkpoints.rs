@@ -3,8 +3,8 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -14,42 +14,54 @@ use tokio::task::spawn_blocking;
 use typesetter::Request;
 
 use crate::pipeline::Run;
-use crate::sections::{LongError, Watch};
+use crate::sections::{LongError, Settled, Watch};
 
 /// How often it is written down how far a run is.
 const TELLING: Duration = Duration::from_secs(1);
 
-/// The object that says that there may be sections.
-const BEGUN: &str = "begun";
-
 /// The sections of one job's report.
 pub(crate) struct Checkpoints<'a> {
     run: &'a Run<'a>,
-    /// What the keys of sections begin with. Another template, kit or release of Pressrun has other sections.
+    /// What the keys of sections begin with. Other data, another template, kit or build of Pressrun have other sections.
     prefix: String,
     /// Whether an earlier attempt may have left some.
-    resumed: bool,
+    resumed: AtomicBool,
     told_at: Mutex<Instant>,
 }
 
+/// This build. Its version stays the same from one deployment to the next.
+static BUILD: LazyLock<Digest32> = LazyLock::new(|| {
+    let program = std::env::current_exe().and_then(fs::read).unwrap_or_default();
+    Sha256::digest(program).into()
+});
+
+/// A SHA-256 digest.
+pub(crate) type Digest32 = [u8; 32];
+
 impl<'a> Checkpoints<'a> {
-    pub(crate) async fn of(run: &'a Run<'a>, request: &Request) -> Result<Self, LongError> {
-        run.is_long.store(true, Ordering::Relaxed);
+    pub(crate) async fn of(run: &'a Run<'a>, request: &Request, data: Digest32) -> Result<Self, LongError> {
+        run.may_have_sections.store(true, Ordering::Relaxed);
         let (template, kit) = (request.template.clone(), request.kit.clone());
         let options = format!("{:?} {}", request.options, run.processor.section_rows);
-        let digest =
-            spawn_blocking(move || fingerprint(&template, &kit, &options)).await.map_err(io::Error::other)??;
-        let prefix = format!("{}{digest}/", run.job.id.sections_prefix());
-        let begun = format!("{prefix}{BEGUN}");
-        let resumed = run.processor.objects.size(&begun).await?.is_some();
-        if !resumed {
-            run.processor.objects.put(&begun, "text/plain", Content::Bytes(b"")).await?;
-        }
-        Ok(Self { run, prefix, resumed, told_at: Mutex::new(Instant::now()) })
+        let fingerprint = spawn_blocking(move || fingerprint(&template, &kit, &options, &data));
+        let fingerprint = fingerprint.await.map_err(io::Error::other)??;
+        let prefix = format!("{}{fingerprint}/", run.job.id.sections_prefix());
+        Ok(Self { run, prefix, resumed: AtomicBool::new(false), told_at: Mutex::new(Instant::now()) })
     }
 
-    fn key(&self, section: usize, pages: u64) -> String {
-        format!("{}{pages}-{section}.pdf", self.prefix)
+    fn key(&self, section: usize) -> String {
+        format!("{}{section}.pdf", self.prefix)
+    }
+
+    fn plan_key(&self) -> String {
+        format!("{}plan.json", self.prefix)
+    }
+
+    async fn put(&self, key: &str, content_type: &str, content: Content<'_>) -> Result<(), LongError> {
+        let put = || self.run.processor.objects.put(key, content_type, content);
+        self.run.processor.closing.patience.insist(put).await?;
+        self.run.has_advanced.store(true, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Whether it is time to write down how far the run is.
@@ -65,20 +77,30 @@ impl<'a> Checkpoints<'a> {
 
 #[async_trait]
 impl Watch for Checkpoints<'_> {
-    async fn recall(&self, section: usize, pages: u64, file: &Path) -> Result<bool, LongError> {
-        if !self.resumed {
+    async fn settled(&self) -> Result<Option<Settled>, LongError> {
+        let (objects, key) = (&self.run.processor.objects, self.plan_key());
+        let found = self.run.processor.closing.patience.insist(|| objects.get(&key)).await?;
+        // What cannot be read is settled anew.
+        let settled = found.and_then(|plan| serde_json::from_slice(&plan).ok());
+        self.resumed.store(settled.is_some(), Ordering::Relaxed);
+        Ok(settled)
+    }
+
+    async fn settle(&self, settled: &Settled) -> Result<(), LongError> {
+        let plan = serde_json::to_vec(settled).map_err(io::Error::from)?;
+        self.put(&self.plan_key(), "application/json", Content::Bytes(&plan)).await
+    }
+
+    async fn recall(&self, section: usize, file: &Path) -> Result<bool, LongError> {
+        if !self.resumed.load(Ordering::Relaxed) {
             return Ok(false);
         }
-        let (objects, key) = (&self.run.processor.objects, self.key(section, pages));
+        let (objects, key) = (&self.run.processor.objects, self.key(section));
         Ok(self.run.processor.closing.patience.insist(|| objects.fetch(&key, file)).await?)
     }
 
-    async fn keep(&self, section: usize, pages: u64, file: &Path) -> Result<(), LongError> {
-        let (objects, key) = (&self.run.processor.objects, self.key(section, pages));
-        let put = || objects.put(&key, "application/pdf", Content::File(file));
-        self.run.processor.closing.patience.insist(put).await?;
-        self.run.sections.fetch_add(1, Ordering::Relaxed);
-        Ok(())
+    async fn keep(&self, section: usize, file: &Path) -> Result<(), LongError> {
+        self.put(&self.key(section), "application/pdf", Content::File(file)).await
     }
 
     async fn hear(&self, progress: Progress) -> Result<(), LongError> {
@@ -98,9 +120,10 @@ impl Watch for Checkpoints<'_> {
 }
 
 /// What tells apart sections that would not be the same: of everything a template can see, and of how it is typeset.
-fn fingerprint(template: &Path, kit: &Path, options: &str) -> io::Result<String> {
+fn fingerprint(template: &Path, kit: &Path, options: &str, data: &Digest32) -> io::Result<String> {
     let mut digest = Sha256::new();
-    digest.update(env!("CARGO_PKG_VERSION"));
+    digest.update(*BUILD);
+    digest.update(data);
     digest.update(options);
     for folder in [template, kit] {
         for file in files(folder)? {

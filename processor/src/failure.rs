@@ -81,8 +81,16 @@ pub fn failure_of(error: &PressError) -> Option<Failure> {
     })
 }
 
+/// An error's words as a sentence.
+pub(crate) fn sentence(error: &impl std::fmt::Display) -> String {
+    let words = error.to_string();
+    let mut letters = words.chars();
+    let first = letters.next().into_iter().flat_map(char::to_uppercase);
+    first.chain(letters.clone()).chain(['.']).collect()
+}
+
 fn from_typesetter(error: &typesetter::Error) -> Failure {
-    let mut failure = failure(error.name(), format!("{error}."));
+    let mut failure = failure(error.name(), sentence(error));
     let mut room = MAX_DIAGNOSTICS_BYTES;
     for diagnostic in error.diagnostics().iter().map(diagnostic) {
         room = room.saturating_sub(size(&diagnostic));

@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use input::{Fault, Format, InputError, Spooled, Template, Unusable};
 use jobs::{Failure, UploadFormat, Violation};
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 
+use crate::checkpoints::Digest32;
 use crate::failure::failure;
 use crate::sections::Rows;
 use crate::trouble::Trouble;
@@ -42,8 +44,8 @@ pub struct Cutting {
 pub(crate) enum Data {
     /// In a file, for a report that is typeset whole.
     Whole,
-    /// Row by row, for one that is typeset in sections.
-    Rows(Rows),
+    /// Row by row, for one that is typeset in sections; and a digest of all of it.
+    Rows(Rows, Digest32),
 }
 
 /// The most rows of a report that must be typeset whole: its tags take more memory than anything else.
@@ -62,9 +64,9 @@ pub(crate) async fn unpack(
     let stopped = stop.0.clone();
     let unpacked = tokio::task::spawn_blocking(move || {
         let template = Template::read(&template).map_err(unusable)?;
-        let spooled = to_spool(source, &template, &spool, cutting.most_bytes, stopped)?;
+        let (spooled, digest) = to_spool(source, &template, &spool, cutting.most_bytes, stopped)?;
         if cutting.cuts(spooled.rows).map_err(Trouble::Permanent)? {
-            return Ok(Data::Rows(Rows { template, spooled, spool }));
+            return Ok(Data::Rows(Rows { template, spooled, spool }, digest));
         }
         to_data(&spooled, &template, &spool, &data, cutting.most_bytes)?;
         Ok(Data::Whole)
@@ -91,26 +93,27 @@ impl Cutting {
     }
 }
 
-/// Reads and checks the data; its rows go to `spool`.
+/// Reads and checks the data; its rows go to `spool`. Answers also with a digest of the data.
 fn to_spool(
     from: Source,
     template: &Template,
     spool: &Path,
     rest_bytes: u64,
     stopped: Arc<AtomicBool>,
-) -> Result<Spooled, Trouble> {
+) -> Result<(Spooled, Digest32), Trouble> {
     let head = match from.head {
         Some(Value::Object(head)) => head,
         _ => Map::new(),
     };
     let source = Stoppable { source: File::open(&from.file)?, stopped };
     let limits = input::Limits { rest_bytes, ..input::Limits::default() };
-    let mut rows = BufWriter::new(File::create(spool)?);
+    let mut rows = Digesting { to: BufWriter::new(File::create(spool)?), digest: Sha256::new() };
     let spooled = input::spool(source, from.format, head, template, &limits, &mut rows).map_err(trouble)?;
     rows.flush()?;
     // What was read is of no more use, and the disk may be small.
     std::fs::remove_file(&from.file)?;
-    Ok(spooled)
+    let digest = rows.digest.chain_update(spooled.rest.to_string()).finalize();
+    Ok((spooled, digest.into()))
 }
 
 /// What reads an upload of this format.
@@ -180,6 +183,24 @@ fn invalid(faults: Vec<Fault>) -> Failure {
         room > 0
     }));
     failure
+}
+
+/// Takes a digest of what is written.
+struct Digesting<W> {
+    to: W,
+    digest: Sha256,
+}
+
+impl<W: Write> Write for Digesting<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.to.write(bytes)?;
+        self.digest.update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
 }
 
 /// Tells a thread that nobody waits for it any more.

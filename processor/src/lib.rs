@@ -21,5 +21,5 @@ pub use input::{Cutting, format_of, violation_of};
 pub use limits::Limits;
 pub use pipeline::{Processor, RECORDING_MARGIN, Verdict};
 pub use press::{Press, PressError};
-pub use sections::{DEFAULT_SECTION_ROWS, LongError, LongReport, Rows, Watch};
+pub use sections::{DEFAULT_SECTION_ROWS, LongError, LongReport, Rows, Settled, Watch};
 pub use worker::work;

@@ -19,7 +19,7 @@ use processor::{DEFAULT_SECTION_ROWS, Limits, Press, Processor, Verdict};
 use tokio::sync::watch;
 use typesetter::worker;
 
-/// How long a call to a store may take; an upload of the largest report is one call.
+/// How long a call to a store may take; sending 32 MiB of a report is one call.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The memory that the function keeps for itself, in MiB, out of what it shares with the child that typesets.
@@ -112,7 +112,7 @@ async fn process(processor: &Processor, queue: &SqsQueue, message: &SqsMessage, 
     let pause = match processor.process(body, receives, deadline).await {
         Verdict::Acknowledge => return None,
         Verdict::Release(pause) => pause,
-        Verdict::PassOn => match queue.push(body).await {
+        Verdict::PassOn(body) => match queue.push(&body).await {
             Ok(()) => return None,
             Err(error) => {
                 lambda_runtime::tracing::warn!(%error, "the message itself is delivered again");

@@ -4,7 +4,7 @@
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -56,14 +56,14 @@ pub struct Processor {
 }
 
 /// What is to become of the message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     /// It is dealt with: remove it.
     Acknowledge,
     /// Deliver it again after this pause.
     Release(Duration),
-    /// Put a copy of it in and remove it: the job goes on, and this was no attempt that the queue should count.
-    PassOn,
+    /// Put this body into the queue, then remove it: the job goes on.
+    PassOn(String),
     /// It is not ours: leave it, and the queue sets it aside after a few deliveries.
     Reject,
 }
@@ -78,10 +78,10 @@ pub(crate) struct Run<'a> {
     pub(crate) deadline: Instant,
     /// What the run had for typesetting when it began.
     pub(crate) time: Duration,
-    /// How many sections this run has made.
-    pub(crate) sections: AtomicU32,
-    /// Whether the report is typeset in sections.
-    pub(crate) is_long: AtomicBool,
+    /// Whether this run has kept something that the next one need not make.
+    pub(crate) has_advanced: AtomicBool,
+    /// Whether there may be sections in the object store.
+    pub(crate) may_have_sections: AtomicBool,
 }
 
 impl Processor {
@@ -105,8 +105,8 @@ impl Processor {
             receives,
             deadline,
             time,
-            sections: AtomicU32::new(0),
-            is_long: AtomicBool::new(false),
+            has_advanced: AtomicBool::new(false),
+            may_have_sections: AtomicBool::new(false),
         };
         let ended = match AssertUnwindSafe(run.start()).catch_unwind().await {
             Ok(ended) => ended,
@@ -145,8 +145,12 @@ impl Run<'_> {
             terms: Terms::of(&self.job, now, self.processor.queue_life, self.processor.closing.retention),
         };
         match self.processor.closing.jobs.claim(&self.job, &claim).await.map_err(self.trouble())? {
-            Claimed::Run(attempt) if attempt > self.processor.max_attempts => self.give_up().await,
-            Claimed::Run(attempt) => self.run(attempt).await,
+            Claimed::Run(attempt) => {
+                // An earlier attempt may have left some.
+                self.may_have_sections.store(attempt > 1, Ordering::Relaxed);
+                let counted = attempt.saturating_sub(self.message.handovers);
+                if counted > self.processor.max_attempts { self.give_up().await } else { self.run(counted).await }
+            }
             Claimed::Announce(job) => {
                 let announced = self.processor.closing.announce(&job, self.owner).await;
                 announced.map(|held| self.verdict(held)).map_err(self.trouble())
@@ -184,17 +188,17 @@ impl Run<'_> {
             }
             Err(Trouble::HandedOver) => {
                 let reason = "the run's time was over, and the next goes on from its sections".into();
-                Err(Interrupted { reason, verdict: Verdict::PassOn, forgiven: true })
+                Err(Interrupted { reason, verdict: Verdict::PassOn(self.message.handed_over()), forgiven: false })
             }
             Err(Trouble::Overtaken) => Ok(self.verdict(Held::No)),
         }
     }
 
-    /// What it means that the run's time is over: a run that made sections has brought its job further.
+    /// What it means that the run's time is over.
     fn out_of_time(&self) -> Trouble {
-        match self.sections.load(Ordering::Relaxed) {
-            0 => Trouble::Transient("the run's time was over".into()),
-            _ => Trouble::HandedOver,
+        match self.has_advanced.load(Ordering::Relaxed) {
+            true => Trouble::HandedOver,
+            false => Trouble::Transient("the run's time was over".into()),
         }
     }
 

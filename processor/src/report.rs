@@ -8,7 +8,7 @@ use input::Format;
 use jobs::{Content, Held, UploadFormat, UploadId};
 use typesetter::{Options, OutputLimits, PdfStandard, Report, Request, UnknownName};
 
-use crate::checkpoints::Checkpoints;
+use crate::checkpoints::{Checkpoints, Digest32};
 use crate::failure::failure;
 use crate::input::{Cutting, Data, Source, format_of, unpack};
 use crate::pipeline::{RECORDING_MARGIN, Run};
@@ -23,8 +23,11 @@ impl Run<'_> {
         let request = self.request(folder.path())?;
         let report = match self.data(&request).await? {
             Data::Whole => self.typeset_whole(&request).await?,
-            Data::Rows(rows) => self.typeset_long(request, rows).await?,
+            Data::Rows(rows, digest) => self.typeset_long(request, rows, digest).await?,
         };
+        for warning in &report.warnings {
+            tracing::warn!(job_id = %self.job.id, template = self.job.template, "{}", warning.headline());
+        }
         let [file] = report.files.as_slice() else {
             return Err(Trouble::Transient(format!("the typesetter wrote {} files for one PDF", report.files.len())));
         };
@@ -47,22 +50,20 @@ impl Run<'_> {
             }
             report => report?,
         };
-        for warning in &report.warnings {
-            tracing::warn!(job_id = %self.job.id, template = self.job.template, "{}", warning.headline());
-        }
         Ok(report)
     }
 
-    async fn typeset_long(&self, mut request: Request, rows: Rows) -> Result<Report, Trouble> {
+    async fn typeset_long(&self, mut request: Request, rows: Rows, digest: Digest32) -> Result<Report, Trouble> {
         let output = request.output.join("report.pdf");
         request.options.tagged = false;
-        let checkpoints = Checkpoints::of(self, &request).await?;
+        let checkpoints = Checkpoints::of(self, &request, digest).await?;
         let long = LongReport {
             press: &self.processor.press,
             request,
             rows: Arc::new(rows),
             section_rows: self.processor.section_rows,
-            time: self.processor.press.limits().time,
+            // A section that takes longer may never fit into what is left of a run.
+            time: self.processor.press.limits().time.min(self.time / 2),
         };
         Ok(long.make(&checkpoints, &output).await?)
     }
@@ -149,7 +150,7 @@ impl Run<'_> {
 
     /// Removes the sections of a job that has ended; what remains in spite of this ends with the job's record.
     pub(crate) async fn clear(&self, ended: Option<&Held>) {
-        if ended != Some(&Held::Yes) || !self.is_long.load(Ordering::Relaxed) {
+        if ended != Some(&Held::Yes) || !self.may_have_sections.load(Ordering::Relaxed) {
             return;
         }
         if let Err(error) = self.processor.objects.remove_under(&self.job.id.sections_prefix()).await {

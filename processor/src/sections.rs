@@ -15,8 +15,9 @@ use async_trait::async_trait;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use input::{Decimal, Spooled, Template};
 use jobs::{Progress, Unavailable};
+use serde::{Deserialize, Serialize};
 use tokio::task::spawn_blocking;
-use typesetter::{Cut, Geometry, Plan, Report, Request, RowHeight, Section, plan};
+use typesetter::{Cut, Diagnostic, Geometry, Plan, Report, Request, RowHeight, Section, plan};
 
 use crate::press::{Press, PressError};
 use crate::stitching::Stitching;
@@ -50,14 +51,29 @@ pub struct Rows {
     pub spool: PathBuf,
 }
 
+/// What must be known before sections can be made that will not change any more.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Settled {
+    /// Which rows go on which page.
+    plan: Plan,
+    /// How many pages there are in all.
+    pages: u64,
+}
+
 /// What goes on beside the typesetting of sections.
 #[async_trait]
 pub trait Watch: Send + Sync {
-    /// Writes a section that was made before, of a report of so many pages, to `file`; answers whether there is one.
-    async fn recall(&self, section: usize, pages: u64, file: &Path) -> Result<bool, LongError>;
+    /// What an earlier attempt settled, if one did.
+    async fn settled(&self) -> Result<Option<Settled>, LongError>;
+
+    /// Keeps what was settled, for a later attempt.
+    async fn settle(&self, settled: &Settled) -> Result<(), LongError>;
+
+    /// Writes a section that an earlier attempt made to `file`; answers whether there is one.
+    async fn recall(&self, section: usize, file: &Path) -> Result<bool, LongError>;
 
     /// Keeps a section that was just made, for a later attempt.
-    async fn keep(&self, section: usize, pages: u64, file: &Path) -> Result<(), LongError>;
+    async fn keep(&self, section: usize, file: &Path) -> Result<(), LongError>;
 
     /// Hears how far the report is.
     async fn hear(&self, progress: Progress) -> Result<(), LongError>;
@@ -74,13 +90,22 @@ pub enum LongError {
     Io(#[from] io::Error),
     /// Sections could not become one report.
     #[error(transparent)]
-    Stitcher(#[from] stitcher::Error),
+    Stitcher(stitcher::Error),
     /// A store did not answer.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
     /// Another run has taken over.
     #[error("another run has taken over")]
     Overtaken,
+}
+
+impl From<stitcher::Error> for LongError {
+    fn from(error: stitcher::Error) -> Self {
+        match error {
+            stitcher::Error::Write(error) => Self::Io(error),
+            error => Self::Stitcher(error),
+        }
+    }
 }
 
 impl From<typesetter::Error> for LongError {
@@ -93,36 +118,64 @@ impl From<typesetter::Error> for LongError {
 struct Made {
     file: PathBuf,
     pages: u64,
+    warnings: Vec<Diagnostic>,
 }
+
+/// The most warnings that are told of a report; every section may have the same.
+const MAX_WARNINGS: usize = 20;
 
 impl LongReport<'_> {
     /// Makes the report, and leaves it in `output`.
     pub async fn make(&self, watch: &dyn Watch, output: &Path) -> Result<Report, LongError> {
-        let plan = self.plan().await?;
-        self.check_pages(plan.pages())?;
-        let (pages, last) = self.last_section(&plan, watch).await?;
-        self.check_pages(pages)?;
+        let (settled, last) = self.begin(watch).await?;
+        let sections = settled.plan.len();
         let stitching = Stitching::start(output, &self.request.options.ident, self.request.limits.max_output_bytes);
-        let mut progress = Progress { sections_done: 0, sections: plan.len().try_into().unwrap_or(u32::MAX), pages: 0 };
-        let others = stream::iter(0..plan.len() - 1).map(|index| self.section(&plan, index, pages, watch));
+        let mut progress = Progress { sections_done: 0, sections: sections.try_into().unwrap_or(u32::MAX), pages: 0 };
+        let mut warnings: Vec<Diagnostic> = Vec::new();
+        let others = stream::iter(0..sections.saturating_sub(1)).map(|index| self.section(&settled, index, watch));
         // One more than can be typeset at a time, so that a child never waits for its data.
         let others = others.buffered(self.press.slots() + 1);
-        let mut sections = std::pin::pin!(others.chain(stream::once(async { Ok(last) })));
-        while let Some(made) = sections.try_next().await? {
+        let mut made = std::pin::pin!(others.chain(stream::once(async { Ok(last) })));
+        while let Some(made) = made.try_next().await? {
             progress.sections_done += 1;
             progress.pages += made.pages;
+            let new = made.warnings.into_iter().filter(|warning| !warnings.contains(warning));
+            let new: Vec<_> = new.take(MAX_WARNINGS - warnings.len()).collect();
+            warnings.extend(new);
             if !stitching.append(made.file).await {
                 break;
             }
             watch.hear(progress).await?;
         }
         let stitched = stitching.finish().await?;
-        Ok(Report {
-            pages: stitched.pages as usize,
-            files: vec![output.to_owned()],
-            bytes: stitched.bytes,
-            warnings: Vec::new(),
-        })
+        if u64::from(stitched.pages) != settled.pages {
+            return Err(refused(format!("its sections have {} pages instead of {}", stitched.pages, settled.pages)));
+        }
+        let pages = stitched.pages.try_into().unwrap_or(usize::MAX);
+        Ok(Report { pages, files: vec![output.to_owned()], bytes: stitched.bytes, warnings })
+    }
+
+    /// Settles how many pages there are, which only the last section can tell, and makes that section.
+    async fn begin(&self, watch: &dyn Watch) -> Result<(Settled, Made), LongError> {
+        if let Some(settled) = watch.settled().await? {
+            let last = self.section(&settled, settled.plan.len().saturating_sub(1), watch).await?;
+            return Ok((settled, last));
+        }
+        let plan = self.plan().await?;
+        self.check_pages(plan.pages())?;
+        let index = plan.len() - 1;
+        let expected = plan.pages();
+        let before = cut(&plan, index)?.first_page - 1;
+        let last = self.typeset(&plan, index, expected).await?;
+        let settled = Settled { pages: before + last.pages, plan };
+        self.check_pages(settled.pages)?;
+        watch.settle(&settled).await?;
+        if settled.pages != expected {
+            let last = self.section(&settled, index, watch).await?;
+            return Ok((settled, last));
+        }
+        watch.keep(index, &last.file).await?;
+        Ok((settled, last))
     }
 
     /// Deals the rows out over pages and sections.
@@ -139,9 +192,7 @@ impl LongReport<'_> {
             let measured = self.measure(&format!("measure-{first}"), first, count).await?;
             match measured.row {
                 RowHeight::Each(heights) if heights.len() as u64 == count => Ok(heights),
-                _ => Err(LongError::from(typesetter::Error::Section {
-                    message: "the kit's rows did not tell the height of each row".to_owned(),
-                })),
+                _ => Err(refused("the kit's rows did not tell the height of each row".to_owned())),
             }
         });
         let heights: Vec<Vec<f64>> = measured.buffered(self.press.slots() + 1).try_collect().await?;
@@ -158,39 +209,29 @@ impl LongReport<'_> {
         Ok(geometry)
     }
 
-    /// Makes the last section; answers also how many pages there are in all.
-    async fn last_section(&self, plan: &Plan, watch: &dyn Watch) -> Result<(u64, Made), LongError> {
-        let index = plan.len() - 1;
-        let expected = plan.pages();
-        let made = self.section(plan, index, expected, watch).await?;
-        let before = plan.section(index).map_or(0, |cut| cut.first_page - 1);
-        let pages = before + made.pages;
-        if pages == expected {
-            return Ok((pages, made));
+    /// Makes a section, or finds it made.
+    async fn section(&self, settled: &Settled, index: usize, watch: &dyn Watch) -> Result<Made, LongError> {
+        let pages = settled.pages_of(index)?;
+        let file = self.file_of(index);
+        if watch.recall(index, &file).await? {
+            return Ok(Made { file, pages, warnings: Vec::new() });
         }
-        Ok((pages, self.section(plan, index, pages, watch).await?))
+        let made = self.typeset(&settled.plan, index, settled.pages).await?;
+        if made.pages != pages {
+            return Err(refused(format!(
+                "the section of rows {} and on has {} pages instead of {pages}: put what stands before the rows into \
+                 at-start[…], and what stands after them into at-end[…]",
+                cut(&settled.plan, index)?.first_row,
+                made.pages
+            )));
+        }
+        watch.keep(index, &made.file).await?;
+        Ok(made)
     }
 
-    /// Makes a section of a report of `pages` pages, or finds it made.
-    async fn section(&self, plan: &Plan, index: usize, pages: u64, watch: &dyn Watch) -> Result<Made, LongError> {
-        let cut = plan.section(index).ok_or_else(|| io::Error::other(format!("there is no section {index}")))?;
-        let file = self.request.output.join(format!("section-{index}.pdf"));
-        if watch.recall(index, pages, &file).await? {
-            let next_page = plan.section(index + 1).map_or(pages + 1, |next| next.first_page);
-            return Ok(Made { file, pages: next_page.saturating_sub(cut.first_page) });
-        }
-        let report = self.typeset(&cut, index, pages).await?;
-        let [made] = report.files.as_slice() else {
-            return Err(
-                io::Error::other(format!("the typesetter wrote {} files for a section", report.files.len())).into()
-            );
-        };
-        tokio::fs::rename(made, &file).await?;
-        watch.keep(index, pages, &file).await?;
-        Ok(Made { file, pages: report.pages as u64 })
-    }
-
-    async fn typeset(&self, cut: &Cut<'_>, index: usize, pages: u64) -> Result<Report, LongError> {
+    /// Makes a section of a report of `pages` pages.
+    async fn typeset(&self, plan: &Plan, index: usize, pages: u64) -> Result<Made, LongError> {
+        let cut = cut(plan, index)?;
         let (folder, before) = self.write_data(&format!("section-{index}"), cut.first_row - 1, cut.rows).await?;
         let section = Section {
             first: cut.first,
@@ -201,9 +242,27 @@ impl LongReport<'_> {
             page_rows: Some(cut.page_rows.to_vec()),
             ..self.told(Section::default(), &before)
         };
-        let request =
-            Request { data: folder.join("data.json"), output: folder, section: Some(section), ..self.request.clone() };
-        Ok(self.press.typeset(&request, self.time).await?)
+        let (data, output) = (folder.join("data.json"), folder.clone());
+        let request = Request { data, output, section: Some(section), ..self.request.clone() };
+        let report = match self.press.typeset(&request, self.time).await {
+            // A machine that is short of memory kills whom it likes, and so much work is not given up for one child.
+            Err(PressError::MemoryLimit(_) | PressError::Crashed { .. }) => {
+                self.press.typeset(&request, self.time).await?
+            }
+            report => report?,
+        };
+        let [made] = report.files.as_slice() else {
+            let message = format!("the typesetter wrote {} files for a section", report.files.len());
+            return Err(io::Error::other(message).into());
+        };
+        let file = self.file_of(index);
+        tokio::fs::rename(made, &file).await?;
+        tokio::fs::remove_dir_all(folder).await?;
+        Ok(Made { file, pages: report.pages as u64, warnings: report.warnings })
+    }
+
+    fn file_of(&self, section: usize) -> PathBuf {
+        self.request.output.join(format!("section-{section}.pdf"))
     }
 
     /// What every section is told of the whole, and of what came before it.
@@ -219,7 +278,8 @@ impl LongReport<'_> {
     async fn write_data(&self, name: &str, first: u64, count: u64) -> Result<(PathBuf, Vec<Decimal>), LongError> {
         let (rows, folder) = (self.rows.clone(), self.request.output.join(name));
         let written = spawn_blocking(move || {
-            fs::create_dir_all(&folder)?;
+            // Not with its parents: they are gone when the run was given up meanwhile.
+            fs::create_dir(&folder)?;
             let declared = rows.template.rows().ok_or_else(|| io::Error::other("the template declares no rows"))?;
             let (spool, mut data) = (File::open(&rows.spool)?, BufWriter::new(File::create(folder.join("data.json"))?));
             let before = rows.spooled.write_section(declared, spool, first, count, &mut data)?;
@@ -238,4 +298,20 @@ impl LongReport<'_> {
             }
         }
     }
+}
+
+impl Settled {
+    /// The pages of a section.
+    fn pages_of(&self, section: usize) -> Result<u64, LongError> {
+        let next_page = self.plan.section(section + 1).map_or(self.pages + 1, |next| next.first_page);
+        Ok(next_page.saturating_sub(cut(&self.plan, section)?.first_page))
+    }
+}
+
+fn cut(plan: &Plan, section: usize) -> Result<Cut<'_>, LongError> {
+    plan.section(section).ok_or_else(|| refused(format!("there is no section {section}")))
+}
+
+fn refused(message: String) -> LongError {
+    typesetter::Error::Section { message }.into()
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jobs::{Failure, Unavailable};
 
-use crate::failure::failure;
+use crate::failure::{failure, sentence};
 use crate::press::PressError;
 use crate::sections::LongError;
 
@@ -51,8 +51,8 @@ impl From<LongError> for Trouble {
     fn from(error: LongError) -> Self {
         match error {
             LongError::Press(error) => error.into(),
-            LongError::Io(error) | LongError::Stitcher(stitcher::Error::Write(error)) => error.into(),
-            LongError::Stitcher(error) => Self::Permanent(failure("section-refused", format!("{error}."))),
+            LongError::Io(error) => error.into(),
+            LongError::Stitcher(error) => Self::Permanent(failure("section-refused", sentence(&error))),
             LongError::Unavailable(error) => error.into(),
             LongError::Overtaken => Self::Overtaken,
         }

@@ -42,14 +42,14 @@ async fn deal_with(
     deadline: Instant,
 ) -> Result<(), Unavailable> {
     let Delivery { body, receives, ticket } = delivery;
-    let (processor, passed_on) = (processor.clone(), body.clone());
+    let processor = processor.clone();
     // In a task of its own, a panic is this job's trouble and nobody else's.
     let verdict = tokio::spawn(async move { processor.process(&body, receives, deadline).await }).await;
     let pause = match verdict {
         Ok(Verdict::Acknowledge) => return Patience::default().insist(|| queue.acknowledge(&ticket)).await,
         Ok(Verdict::Release(pause)) => pause,
-        Ok(Verdict::PassOn) => {
-            Patience::default().insist(|| queue.push(&passed_on)).await?;
+        Ok(Verdict::PassOn(body)) => {
+            Patience::default().insist(|| queue.push(&body)).await?;
             return Patience::default().insist(|| queue.acknowledge(&ticket)).await;
         }
         Ok(Verdict::Reject) => PAUSE,

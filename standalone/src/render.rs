@@ -42,6 +42,8 @@ enum RenderError {
     Press(#[from] PressError),
     #[error(transparent)]
     Long(LongError),
+    #[error("interrupted")]
+    Interrupted,
     #[error("cannot {attempted}: {source}")]
     Io { attempted: String, source: io::Error },
 }
@@ -50,6 +52,7 @@ impl From<LongError> for RenderError {
     fn from(error: LongError) -> Self {
         match error {
             LongError::Press(error) => Self::Press(error),
+            LongError::Io(source) => failed_to("work in the temporary folder")(source),
             error => Self::Long(error),
         }
     }
@@ -99,19 +102,31 @@ fn copy_data(options: &Render, folder: &Path, to: &Path) -> Result<(), RenderErr
 
 /// Reads the data row by row, if the template declares rows and the data is in a file.
 fn read_rows(options: &Render, folder: &Path, work: &Path) -> Result<Option<Rows>, RenderError> {
-    let Some(path) = options.data.as_deref().filter(|path| path.as_os_str() != "-") else { return Ok(None) };
+    let (given, sample) = (options.data.as_deref(), folder.join("sample.json"));
+    let path = given.unwrap_or(&sample);
     let format = match format_of_rows(path) {
         Some(format) => format,
         None if folder.join("template.json").is_file() && options.head.is_none() => UploadFormat::Json,
         None => return Ok(None),
     };
-    let name = path.display().to_string();
+    let (name, path) = match path.as_os_str() == "-" {
+        true => ("standard input".to_owned(), spooled_stdin(work)?),
+        false => (path.display().to_string(), path.to_owned()),
+    };
     let head = options.head.as_deref().map(read_json).transpose()?.map_or_else(|| json!({}), |head| head.json);
-    rows::read(path, format, head, folder, work).map(Some).map_err(|error| match error {
+    rows::read(&path, format, head, folder, work).map(Some).map_err(|error| match error {
         RowsError::Invalid(violations) => RenderError::Rows { name, template: options.template.clone(), violations },
         RowsError::Unusable(reason) => RenderError::Unusable(reason),
         RowsError::Io(source) => failed_to(format!("read {name} into the temporary folder"))(source),
     })
+}
+
+/// Standard input as a file.
+fn spooled_stdin(work: &Path) -> Result<PathBuf, RenderError> {
+    let path = work.join("stdin.json");
+    let copied = fs::File::create(&path).and_then(|mut file| io::copy(&mut io::stdin().lock(), &mut file));
+    copied.map_err(failed_to("read standard input"))?;
+    Ok(path)
 }
 
 fn typeset_rows(options: &Render, request: Request, rows: Rows) -> Result<Report, RenderError> {
@@ -135,16 +150,30 @@ async fn typeset_long(options: &Render, mut request: Request, rows: Rows) -> Res
     let output = request.output.join("report.pdf");
     let (section_rows, progress) = (options.limits.section_rows, Progress::new());
     let long = LongReport { press: &press, request, rows: Arc::new(rows), section_rows, time: limits.time };
-    let made = long.make(&Shown(progress.clone()), &output).await;
+    let shown = Shown(progress.clone());
+    let made = tokio::select! {
+        made = long.make(&shown, &output) => made.map_err(RenderError::from),
+        () = interrupted() => Err(RenderError::Interrupted),
+    };
     progress.end();
-    Ok(made?)
+    made
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn typeset(options: &Render, request: &Request) -> Result<Report, RenderError> {
     let limits = Limits::from(&options.limits);
     let press = Press::of_this_program(1, limits).map_err(PressError::Unusable)?;
-    Ok(press.typeset(request, limits.time).await?)
+    tokio::select! {
+        report = press.typeset(request, limits.time) => Ok(report?),
+        () = interrupted() => Err(RenderError::Interrupted),
+    }
+}
+
+/// Returns when somebody presses Ctrl-C: the temporary folder is to be removed.
+async fn interrupted() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending().await
+    }
 }
 
 fn cores() -> usize {
@@ -309,12 +338,15 @@ fn status_of(error: &RenderError) -> u8 {
     use typesetter::Error as Typesetter;
     match error {
         RenderError::Press(PressError::TimeLimit(_) | PressError::MemoryLimit(_))
-        | RenderError::Press(PressError::Typesetter(Typesetter::OutputTooLarge { .. })) => 4,
+        | RenderError::Press(PressError::Typesetter(
+            Typesetter::OutputTooLarge { .. } | Typesetter::TooManyPages { .. },
+        )) => 4,
         RenderError::Usage(_) | RenderError::Press(PressError::Typesetter(Typesetter::Options { .. })) => 2,
         RenderError::Data { .. } | RenderError::Rows { .. } | RenderError::NotJson { .. } => 3,
         RenderError::Io { .. }
         | RenderError::Template(Unusable::Io { .. })
         | RenderError::Press(PressError::Unusable(_) | PressError::Typesetter(Typesetter::Io { .. })) => 5,
+        RenderError::Interrupted => 130,
         RenderError::Template(_) | RenderError::Unusable(_) | RenderError::Press(_) | RenderError::Long(_) => 1,
     }
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use async_trait::async_trait;
 use input::{InputError, Limits, Template};
 use jobs::{UploadFormat, Violation};
-use processor::{LongError, Rows, Watch, format_of, violation_of};
+use processor::{LongError, Rows, Settled, Watch, format_of, violation_of};
 use serde_json::Value;
 
 use crate::progress::Progress;
@@ -60,11 +60,19 @@ pub(crate) struct Shown(pub(crate) Progress);
 
 #[async_trait]
 impl Watch for Shown {
-    async fn recall(&self, _: usize, _: u64, _: &Path) -> Result<bool, LongError> {
+    async fn settled(&self) -> Result<Option<Settled>, LongError> {
+        Ok(None)
+    }
+
+    async fn settle(&self, _: &Settled) -> Result<(), LongError> {
+        Ok(())
+    }
+
+    async fn recall(&self, _: usize, _: &Path) -> Result<bool, LongError> {
         Ok(false)
     }
 
-    async fn keep(&self, _: usize, _: u64, _: &Path) -> Result<(), LongError> {
+    async fn keep(&self, _: usize, _: &Path) -> Result<(), LongError> {
         Ok(())
     }
 

@@ -261,7 +261,7 @@ impl Process {
         let run = async {
             let deadline = Instant::now() + Duration::from_secs(120);
             let verdict = self.processor.process(&entry.body, entry.receives, deadline).await;
-            self.answer(entry, verdict).await;
+            self.answer(entry, verdict.clone()).await;
             verdict
         };
         tokio::select! {
@@ -282,8 +282,8 @@ impl Process {
                 let visible_at = self.world.now() + TimeDelta::from_std(pause).expect("a short pause");
                 self.world.messages().release(entry.ticket, visible_at);
             }
-            Verdict::PassOn => {
-                self.world.messages().push(&entry.body, self.world.now());
+            Verdict::PassOn(body) => {
+                self.world.messages().push(&body, self.world.now());
                 self.world.messages().acknowledge(entry.ticket);
             }
             Verdict::Reject => {}
