@@ -1,6 +1,7 @@
 //! The way from a request to a report, and what stays warm between two of them.
 
 use std::any::Any;
+use std::sync::Arc;
 use std::thread;
 
 use typst::comemo;
@@ -18,6 +19,7 @@ use crate::export::{self, Refusal};
 use crate::files::Files;
 use crate::fonts::FontCache;
 use crate::options::{Format, Options};
+use crate::parsed::Parsed;
 use crate::plan::Geometry;
 use crate::request::{Report, Request};
 use crate::ruler;
@@ -33,11 +35,16 @@ const ENOUGH_FILE_IDS: u16 = 40_000;
 /// The label of what the kit's `rows` tells in measure mode.
 const GEOMETRY: &str = "pressrun-geometry";
 
-/// Typesets one report after another. Keeps Typst's library and all fonts between reports, and nothing else: neither
-/// a template's files nor anything computed from them or from the data.
+/// For how many reports more Typst remembers what it computed for one. With none, every report would evaluate the kit
+/// and shape the template's words anew; with many, memory would grow.
+const REMEMBERED: usize = 1;
+
+/// Typesets one report after another. Keeps Typst's library, all fonts and parsed sources between reports, and what Typst
+/// computed for the last one: by a hash of all that went into it, so that no report can come by what is not its own.
 pub struct Engine {
     library: LazyHash<Library>,
     fonts: FontCache,
+    parsed: Arc<Parsed>,
     spent: bool,
 }
 
@@ -46,7 +53,7 @@ impl Engine {
     pub fn new() -> Self {
         let mut library = <Library as LibraryExt>::default();
         library.global.scope_mut().define("pressrun", cells::module());
-        Self { library: LazyHash::new(library), fonts: FontCache::new(), spent: false }
+        Self { library: LazyHash::new(library), fonts: FontCache::new(), parsed: Arc::default(), spent: false }
     }
 
     /// Typesets one report and writes its files; on an error nothing is written.
@@ -78,8 +85,8 @@ impl Engine {
             Ok(running) => running.join().map_err(|panic| Error::Panicked { message: message(&*panic) }),
             Err(error) => Ok(Err(Error::io("start a thread for", &request.template, &error))),
         });
-        // After every job, failed ones too: memoized results would grow without end and hold the job's data.
-        comemo::evict(0);
+        // After every report, failed ones too: what Typst remembers would grow without end.
+        comemo::evict(REMEMBERED);
         ruler::forget();
         result.unwrap_or_else(|panicked| {
             self.spent = true;
@@ -94,7 +101,7 @@ impl Engine {
     }
 
     fn take_measures(&mut self, request: &Request) -> Result<Geometry, Error> {
-        let files = Files::open(request)?;
+        let files = Files::open(request, self.parsed.clone())?;
         let (fonts, _) = self.fonts.for_job(request, &files);
         let world = Sandbox::new(&self.library, &fonts, &files, request.options.timestamp);
         let compiled = typst::compile::<PagedDocument>(&world);
@@ -104,7 +111,7 @@ impl Engine {
     }
 
     fn write(&mut self, request: &Request) -> Result<Report, Error> {
-        let files = Files::open(request)?;
+        let files = Files::open(request, self.parsed.clone())?;
         let (fonts, mut warnings) = self.fonts.for_job(request, &files);
         let world = Sandbox::new(&self.library, &fonts, &files, request.options.timestamp);
         let compiled = typst::compile::<PagedDocument>(&world);

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
@@ -17,6 +17,7 @@ use typst::syntax::{FileId, RootedPath, Source, VirtualPath, VirtualRoot};
 
 use crate::error::Error;
 use crate::options::Format;
+use crate::parsed::Parsed;
 use crate::request::Request;
 use crate::section::{Section, SectionFile};
 
@@ -37,11 +38,12 @@ pub(crate) struct Files {
     section: Bytes,
     bytes: Mutex<HashMap<FileId, FileResult<Bytes>>>,
     sources: Mutex<HashMap<FileId, FileResult<Source>>>,
+    parsed: Arc<Parsed>,
 }
 
 impl Files {
-    /// Opens what the request names.
-    pub(crate) fn open(request: &Request) -> Result<Self, Error> {
+    /// Opens what the request names. What is `parsed` already is not parsed again.
+    pub(crate) fn open(request: &Request, parsed: Arc<Parsed>) -> Result<Self, Error> {
         let missing = || Error::MissingTemplate { template: request.template.clone() };
         let template = match Dir::open_ambient_dir(&request.template, ambient_authority()) {
             Ok(dir) => dir,
@@ -58,7 +60,8 @@ impl Files {
         };
         let data = std::fs::read(&request.data).map_err(|error| Error::io("read the data", &request.data, &error))?;
         let section = section_file(request)?;
-        Ok(Self { template, kit, data: Bytes::new(data), section, bytes: Mutex::default(), sources: Mutex::default() })
+        let (data, bytes, sources) = (Bytes::new(data), Mutex::default(), Mutex::default());
+        Ok(Self { template, kit, data, section, bytes, sources, parsed })
     }
 
     /// The bytes of a file.
@@ -71,7 +74,7 @@ impl Files {
         let parse = || {
             let bytes = self.bytes(id)?;
             let text = bytes.as_str()?;
-            Ok(Source::new(id, text.strip_prefix('\u{feff}').unwrap_or(text).to_owned()))
+            Ok(self.parsed.source(id, text.strip_prefix('\u{feff}').unwrap_or(text)))
         };
         lock(&self.sources).entry(id).or_insert_with(parse).clone()
     }

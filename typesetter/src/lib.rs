@@ -27,6 +27,7 @@ mod files;
 mod fonts;
 mod grounds;
 mod options;
+mod parsed;
 mod plan;
 mod request;
 mod ruler;
