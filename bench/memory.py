@@ -14,21 +14,30 @@ def of_tree(root: int) -> int:
 def tree(root: int) -> list[int]:
     """A process and its living descendants, parents first."""
     # Whoever it started has a greater number, unless the numbers went round meanwhile.
-    pids = sorted(int(name) for name in os.listdir(PROC) if name.isdigit() and int(name) > root)
     members = [root]
-    for pid in pids:
-        if parent(pid) in members:
+    for pid in everybody():
+        if pid > root and parent(pid) in members:
             members.append(pid)
     return members
 
 
+def everybody() -> list[int]:
+    return sorted(int(name) for name in os.listdir(PROC) if name.isdigit())
+
+
 def parent(pid: int) -> int | None:
+    return parent_and_session(pid)[0]
+
+
+def parent_and_session(pid: int) -> tuple[int | None, int | None]:
+    """Nothing for a process that is gone."""
     try:
         stat = (PROC / str(pid) / "stat").read_text()
     except OSError:
-        return None
-    # The name before it may hold anything, parentheses too.
-    return int(stat.rpartition(")")[2].split()[1])
+        return None, None
+    # The name before them may hold anything, parentheses too.
+    _, parent, _, session = stat.rpartition(")")[2].split()[:4]
+    return int(parent), int(session)
 
 
 def proportional(pid: int) -> int:

@@ -80,12 +80,16 @@ def wkhtmltopdf() -> Tool:
 
 
 def chromium(work: Path) -> Tool:
-    program = next((path for path in map(shutil.which, CHROMIUM_NAMES) if path), None)
+    program = chromium_program()
 
     def printing(page: Path, out: Path) -> list:
         return [*chromium_command(program, work), "--no-pdf-header-footer", f"--print-to-pdf={out}", page.as_uri()]
 
     return of_the_web("Chromium", program and said(program, "--version"), printing)
+
+
+def chromium_program() -> str | None:
+    return next((path for path in map(shutil.which, CHROMIUM_NAMES) if path), None)
 
 
 def chromium_command(program: str, work: Path) -> list:
