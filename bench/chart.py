@@ -36,9 +36,15 @@ class Scale:
         part = math.log(value / self.least) / math.log(self.most / self.least)
         return self.begin + part * (self.end - self.begin)
 
-    def decades(self) -> list[float]:
-        powers = range(math.ceil(math.log10(self.least) - 1e-9), math.floor(math.log10(self.most) + 1e-9) + 1)
-        return [10.0**power for power in powers]
+    def ticks(self) -> list[float]:
+        """Powers of ten, or where there are few, what is between them too."""
+        powers = range(math.floor(math.log10(self.least)), math.ceil(math.log10(self.most)) + 1)
+        for steps in ((1,), (1, 3), (1, 2, 5)):
+            ticks = [step * 10.0**power for power in powers for step in steps]
+            ticks = [tick for tick in ticks if self.least <= tick <= self.most]
+            if len(ticks) > 3:
+                break
+        return ticks
 
 
 def draw(reports: list[Made], bound: float) -> str:
@@ -75,7 +81,7 @@ def panel(
 
 def grid(across: Scale, up: Scale, rows: list[int], name: Callable[[float], str]) -> str:
     parts = []
-    for value in up.decades():
+    for value in up.ticks():
         y = up(value)
         parts.append(f'  <path d="M{across.begin:.1f} {y:.1f}H{across.end:.1f}" stroke="#e2e8f0"/>\n')
         parts.append(text(across.begin - 8, y + 4, name(value), 'text-anchor="end" fill="#64748b"'))

@@ -16,7 +16,7 @@ from bench.worker import Worker
 COLD_RUNS, WARM_RUNS = 15, 100
 # Until caches are filled and connections made.
 UNCOUNTED = 10
-THROUGHPUT_SECONDS = 10
+THROUGHPUT_SECONDS = 10.0
 
 
 def measure(settings: Settings, tools: list[Tool], say: Callable[[str], None]) -> list[dict]:
@@ -78,7 +78,7 @@ def ours(settings: Settings) -> dict:
         for number in range(UNCOUNTED + settings.times(WARM_RUNS)):
             alone.append(worker.make(number))
             pipeline.append(caller.make(serving.request(number)))
-    seconds = settings.times(THROUGHPUT_SECONDS)
+    seconds = 0.5 if settings.quick else THROUGHPUT_SECONDS
     return {
         "warm": statistics.median(pipeline[UNCOUNTED:]), "alone": statistics.median(alone[UNCOUNTED:]),
         "per_core": on_one_core(settings, seconds), "all_cores": on_all_cores(settings, seconds),
