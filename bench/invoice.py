@@ -11,11 +11,11 @@ from bench.settings import TEMPLATES
 SAMPLE = json.loads((TEMPLATES / "invoice/sample.json").read_text(encoding="utf-8"))
 LOGO = base64.b64encode((TEMPLATES / "invoice/logo.svg").read_bytes()).decode()
 
-STYLE = """@page { size: A4; margin: 20mm }
-body { font: 9.5pt sans-serif; color: #222222 } h1 { font-size: 20pt } h2 { font-size: 11pt }
-table { width: 100%; border-collapse: collapse } td, th { vertical-align: top; text-align: left; padding: 2mm 1mm }
+STYLE = """@page { size: A4; margin: 18mm }
+body { font: 8.5pt sans-serif; color: #222222 } h1 { font-size: 18pt; margin: 4mm 0 } h2 { font-size: 10pt; margin: 2mm 0 }
+table { width: 100%; border-collapse: collapse } td, th { vertical-align: top; text-align: left; padding: 1mm }
 .lines td, .lines th { border-bottom: 0.5pt solid #cccccc } .amount { text-align: right; white-space: nowrap }
-small { color: #666666; font-size: 8.5pt } .due { font-size: 14pt; font-weight: bold; background: #eef3f5 }"""
+small { color: #666666; font-size: 8pt } .due { font-size: 14pt; font-weight: bold; background: #eef3f5 }"""
 
 
 def varied(number: int) -> dict:

@@ -37,10 +37,10 @@ HEAD = {
 PAGE = """<!DOCTYPE html>
 <html lang="en-GB"><head><meta charset="utf-8"><title>General ledger</title><style>
 @page { size: A4; margin: 20mm }
-body { font: 9pt sans-serif } h1 { font-size: 16pt }
+body { font: 8pt sans-serif } h1 { font-size: 16pt }
 table { width: 100%; border-collapse: collapse; table-layout: fixed }
 thead { display: table-header-group } tr { page-break-inside: avoid }
-th, td { text-align: left; padding: 1.5mm; border-bottom: 0.5pt solid #cccccc }
+th, td { text-align: left; padding: 1.2mm 1mm; border-bottom: 0.5pt solid #cccccc }
 th:nth-child(1) { width: 18mm } th:nth-child(2) { width: 20mm } th:nth-child(n+4) { width: 24mm }
 th:nth-child(n+4), td:nth-child(n+4) { text-align: right }
 </style></head><body><h1>General ledger</h1><table>
@@ -53,7 +53,7 @@ TYPST = """#set page("a4", margin: 20mm)
 #table(
   columns: (18mm, 20mm, 1fr, 24mm, 24mm),
   align: (left, left, left, right, right),
-  stroke: (bottom: 0.5pt + gray),
+  stroke: (x, y) => (bottom: 0.5pt + gray),
   table.header([Date], [Document], [Description], [Debit], [Credit]),
   ..rows.flatten(),
 )

@@ -74,9 +74,11 @@ def weasyprint() -> Tool:
 
 def wkhtmltopdf() -> Tool:
     version = said("wkhtmltopdf", "--version")
+    # It does not heed the page's own @page.
+    edges = ["--page-size", "A4", "-T", "20mm", "-B", "20mm", "-L", "20mm", "-R", "20mm"]
     # No screen is needed; Debian's build would ask for one.
     env = {"QT_QPA_PLATFORM": "offscreen", "XDG_RUNTIME_DIR": "/tmp"}
-    return of_the_web("wkhtmltopdf", version, lambda page, out: ["wkhtmltopdf", "--quiet", page, out], env)
+    return of_the_web("wkhtmltopdf", version, lambda page, out: ["wkhtmltopdf", "--quiet", *edges, page, out], env)
 
 
 def chromium(work: Path) -> Tool:
