@@ -14,15 +14,17 @@ times themselves will be others on yours.
 ![Time and peak memory of a ledger against its rows, for Pressrun and its peers](bench.svg)
 """
 
+QUICK = "**A quick run**, with few repetitions: it shows that all of it works, and little more."
+
 HOW_TOOLS = """Time is wall time from the start of the process to its end, without anything looking on; the best of three where it is
 under five seconds. Memory is the sum over all processes of a tool, pages they share counted once, at its highest in a run of
 its own. A tool has {bound:g} seconds for a report; one that will not make it, going by the time it took for fewer rows, is not
 tried. Every PDF is searched for its last row.
 
-The ledger has five columns, and its header on every page. Pressrun's has page numbers of so many, subtotals carried from page
-to page, and descriptions that wrap; its peers' have none but the total at the end, so that they do less. Each tool is left as
-it comes: Pressrun's and typst-py's short reports are tagged for accessibility, and Chromium's. Debian's wkhtmltopdf is built
-with a Qt without patches.
+The ledger has five columns, and its header on every page. Pressrun's has page numbers of so many, and subtotals carried from page
+to page; its peers' have neither, but the totals at the end, so that they do less. Descriptions may wrap, but in ReportLab's.
+Each tool is left as it comes: typst-py's and Chromium's reports are tagged for accessibility, and so are Pressrun's that are
+not typeset in sections. Debian's wkhtmltopdf is built with a Qt without patches.
 
 The invoice is the template's sample, each time with another number and quantity. *Cold* is a process for each. *Warm* is, for
 Pressrun, the whole pipeline of `pressrun serve` (POST, queue, claim, typesetting, PDF stored, job completed, told by a long
@@ -34,7 +36,7 @@ another{all_cores}; for its peers, the loop on one core.
 HOW_LISTENERS = """Each listener runs as a Lambda function would, under one runtime API, with the memory and processor time of this machine.
 It answers a POST of the sample invoice with 202 once a message is in SQS and a record in DynamoDB. Both services are stand-ins
 that speak TLS and answer after {delay:g} ms; both calls are made at the same time. Ours checks the data against the template's
-schema besides; the other two check nothing. *Added* is the time from the event's last byte to the answer's last byte, less the
+schema besides; the other two check nothing. *Added* is the time from handing over the event to the answer's last byte, less the
 median of a bare SendMessage of the same size over a connection that is kept ({bare}). Python runs under AWS's own runtime
 client, Node under a loop of a few lines. Their SDK is built into Lambda's runtimes; zipped it is as large as shown.
 """
@@ -51,7 +53,7 @@ def write(settings: Settings, figures: dict, tools: list[Tool], reports: list[Ma
     machine, invoices, listeners = figures["machine"], figures["invoices"], figures["listeners"]
     names = [tool.name for tool in tools]
     parts = [
-        INTRODUCTION, machine_line(machine), "## Promises", table.of_promises(promises),
+        INTRODUCTION, QUICK if settings.quick else "", machine_line(machine), "## Promises", table.of_promises(promises),
         "## Tools", table.of_tools(names, reports, invoices), how_tools(settings, invoices), remarks(reports, invoices),
         "## Listeners", table.of_listeners(listeners), how_listeners(listeners) if listeners else "",
         "## Dollars", how_dollars(listeners), "## Versions", versions(tools, listeners),
