@@ -6,7 +6,7 @@ CACHE    := $(or $(PRESSRUN_CACHE),$(HOME)/.cache/pressrun)
 PYTHON   := $(CACHE)/venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help run test e2e chaos fuzz openapi lint build tf deploy destroy send redrive tools
+.PHONY: help run test e2e chaos fuzz bench openapi lint build tf deploy destroy send redrive tools
 
 help: ## list these tasks
 	@echo "make TASK"
@@ -30,6 +30,11 @@ chaos: tools build ## stop the work at every step, kill servers and functions at
 
 fuzz: ## feed the parsers what nobody would send
 	scripts/fuzz
+
+bench: build ## measure time, memory and cost beside other tools (ROWS=1000,10000 for less)
+	bench/prepare
+	cargo build --release --workspace --bin pressrun
+	$(CACHE)/bench-venv/bin/python -m bench --program $${CARGO_TARGET_DIR:-target}/release/pressrun $(addprefix --rows ,$(ROWS)) $(BENCH_ARGS)
 
 openapi: ## write resources/openapi.json anew, after a call has changed
 	UPDATE=1 cargo test --workspace --test openapi

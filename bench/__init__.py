@@ -1,0 +1,1 @@
+"""Pressrun beside what a user would pick instead: `make bench`."""
