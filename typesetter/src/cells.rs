@@ -8,9 +8,9 @@ use std::str::FromStr;
 
 use typst::diag::{StrResult, bail};
 use typst::ecow::{EcoString, eco_format};
-use typst::foundations::{Array, Decimal, Dict, FromValue, Module, Repr, Scope, Str, Value, func};
+use typst::foundations::{Array, Decimal, Dict, Module, Repr, Scope, Str, Value, func};
 
-use crate::sheet;
+use crate::sheet::{self, part};
 
 /// The most decimal places of a number that is written.
 const MAX_DIGITS: usize = 20;
@@ -175,10 +175,6 @@ impl Form {
             _ => bail!("unknown form `{kind}`"),
         })
     }
-}
-
-fn part<T: FromValue>(form: &Dict, name: &str) -> StrResult<T> {
-    form.get(name)?.clone().cast().map_err(|error| eco_format!("{name}: {}", error.message()))
 }
 
 /// A value as text of one line, or of several.

@@ -152,9 +152,4 @@ impl Plan {
         let page_rows = self.page_rows.get(page..next_page)?;
         Some(Cut { first, last, first_row: row + 1, rows: next_row - row, first_page, page_rows })
     }
-
-    /// All sections, in order.
-    pub fn sections(&self) -> impl Iterator<Item = Cut<'_>> {
-        (0..self.len()).filter_map(|index| self.section(index))
-    }
 }
