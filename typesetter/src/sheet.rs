@@ -11,7 +11,7 @@ use typst::foundations::{
 };
 use typst::introspection::{Locator, MetadataElem};
 use typst::layout::{
-    Abs, Axes, BlockElem, Em, Frame, FrameItem, Length, Point, Ratio, Region, Size, Sizing, Transform,
+    Abs, Axes, BlockElem, Frame, FrameItem, Length, Point, Ratio, Region, Size, Sizing, Transform,
 };
 use typst::syntax::Span;
 use typst::text::TextItem;
@@ -23,6 +23,8 @@ use crate::ruler::Ruler;
 const SLACK: Abs = Abs::raw(0.001);
 /// How much smaller than needed figures are set that are too wide.
 const SPARE: f64 = 0.99;
+/// The least size of figures, relative to the style's, however narrow their column.
+const LEAST_SIZE: f64 = 0.01;
 
 /// Cuts cells to a width: texts end in an ellipsis; of figures, since a shortened one is a wrong one, comes out a pair of
 /// the text and the size to set it at, relative to the style's.
@@ -51,7 +53,7 @@ pub(crate) fn fit(
         fitted.push(if own <= width {
             cell.clone()
         } else if figures {
-            let size = Em::new(width / own * SPARE).get();
+            let size = (width / own * SPARE).max(LEAST_SIZE);
             Value::Array([cell.clone(), Value::Float(size)].into_iter().collect())
         } else {
             Value::Str(shortened(engine, &ruler, text, width)?.into())
@@ -135,13 +137,18 @@ fn lines_of(ruler: &Ruler, text: &str, width: Abs) -> Option<Vec<EcoString>> {
             if !line.is_empty() {
                 lines.push(line.trim_end().into());
             }
-            line = word.into();
             // A word that is wider than the column breaks anywhere.
-            while ruler.simple_width(line.trim_end())? > width {
-                let end = break_anywhere(ruler, &line, width)?;
-                lines.push(line[..end].into());
-                line = line[end..].into();
+            let mut rest = word;
+            loop {
+                let visible = rest.trim_end();
+                let end = break_anywhere(ruler, visible, width)?;
+                if end == visible.len() {
+                    break;
+                }
+                lines.push(rest[..end].into());
+                rest = &rest[end..];
             }
+            line = rest.into();
         }
         lines.push(line.trim_end().into());
     }
@@ -166,17 +173,17 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The end of the longest start that fits, at least one character.
+/// The end of the longest start that fits, at least one character if there is one.
 fn break_anywhere(ruler: &Ruler, word: &str, width: Abs) -> Option<usize> {
-    let mut ends = word.char_indices().skip(1).map(|(at, _)| at).chain([word.len()]);
-    let mut end = ends.next()?;
-    for next in ends {
-        if ruler.simple_width(&word[..next])? > width {
-            break;
+    let mut fitting = 0;
+    ruler.walk(word, |end, reached| {
+        let fits = fitting == 0 || reached <= width;
+        if fits {
+            fitting = end;
         }
-        end = next;
-    }
-    Some(end)
+        fits
+    })?;
+    Some(fitting)
 }
 
 fn string(cell: &Value) -> Option<&str> {
@@ -204,7 +211,11 @@ fn shortened(engine: &mut Engine, ruler: &Ruler, text: &str, width: Abs) -> Sour
 /// Where each character of a text ends, in bytes, and how wide the text is up to there.
 fn widths(engine: &mut Engine, ruler: &Ruler, text: &str) -> SourceResult<Vec<(usize, Abs)>> {
     let mut widths = Vec::with_capacity(text.len());
-    if ruler.walk(text, |end, width| widths.push((end, width))).is_some() {
+    let walked = ruler.walk(text, |end, width| {
+        widths.push((end, width));
+        true
+    });
+    if walked.is_some() {
         return Ok(widths);
     }
     let ends = text.char_indices().map(|(at, c)| at + c.len_utf8());

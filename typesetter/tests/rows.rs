@@ -177,6 +177,37 @@ fn lines_break_between_words_and_fit() {
           let cut = wrap(long, 60pt, most: 2)
           assert(cut.len() == 2 and cut.last().ends-with("…"))
           assert.eq(pressrun.wrap(("数据",), column(60pt), 9).lines, (0,))
+          for width in (-2pt, 0pt, 0.1pt) {
+            assert.eq(wrap("one two", width), ("o", "n", "e", "t", "w", "o"))
+            let (figure, size) = pressrun.fit(("1.00",), column(width) + (figures: true)).first()
+            assert(figure == "1.00" and size > 0)
+          }
+        }
+        "#,
+    );
+}
+
+#[test]
+fn a_column_of_any_width_has_room_for_a_character() {
+    holds(
+        r#"
+        #import "/kit/kit.typ": *
+        #import "/kit/columns.typ": resolve
+        #show: document-page
+        #let entries = ((text: "A text", amount: 1.5),) * 5
+        #for (zebra, width, others) in ((true, 1pt, 0), (true, 22mm, 15), (false, 0pt, 0)) {
+          let columns = (
+            (field: "text", width: width, wrap: true), (field: "text", width: width), ..((field: "none", width: 999mm),) * others,
+            (field: "amount", width: width, format: "number"), (field: "text", width: 1fr),
+            (field: "text", width: width, wrap: true),
+          )
+          context {
+            let style = (
+              locale: "en-GB", currency: none, digits: 2, gap: 1.6mm, edge: if zebra { 2mm } else { 0pt }, size: 8pt,
+            )
+            for column in resolve(columns, 170mm, style) { assert(column.width > 0pt, message: repr(column.width)) }
+          }
+          rows(entries, columns: columns, zebra: zebra)
         }
         "#,
     );
