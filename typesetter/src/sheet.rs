@@ -49,11 +49,10 @@ pub(crate) fn fit(
             fitted.push(cell.clone());
             continue;
         };
-        let own = ruler.width(engine, text)?;
-        fitted.push(if own <= width {
+        fitted.push(if fits(engine, &ruler, text, width)? {
             cell.clone()
         } else if figures {
-            let size = (width / own * SPARE).max(LEAST_SIZE);
+            let size = (width / ruler.width(engine, text)? * SPARE).max(LEAST_SIZE);
             Value::Array([cell.clone(), Value::Float(size)].into_iter().collect())
         } else {
             Value::Str(shortened(engine, &ruler, text, width)?.into())
@@ -195,11 +194,17 @@ fn string(cell: &Value) -> Option<&str> {
 
 /// The longest start of a text that fits with an ellipsis.
 fn shortened(engine: &mut Engine, ruler: &Ruler, text: &str, width: Abs) -> SourceResult<EcoString> {
-    let reached = widths(engine, ruler, text)?;
     let ellipsis = ruler.width(engine, "…")?;
+    let mut ends = Vec::new();
     // The ellipsis may be kerned, so that one more may fit, or one less.
-    let likely = reached.partition_point(|&(_, width_so_far)| width_so_far + ellipsis <= width) + 1;
-    for &(end, _) in reached.iter().take(likely).rev() {
+    let simple = ruler.walk(text, |end, reached| {
+        ends.push(end);
+        reached + ellipsis <= width
+    });
+    if simple.is_none() {
+        return halved(engine, ruler, text, width);
+    }
+    for &end in ends.iter().rev() {
         let short = eco_format!("{}…", text[..end].trim_end());
         if ruler.width(engine, &short)? <= width {
             return Ok(short);
@@ -208,18 +213,43 @@ fn shortened(engine: &mut Engine, ruler: &Ruler, text: &str, width: Abs) -> Sour
     Ok(EcoString::new())
 }
 
-/// Where each character of a text ends, in bytes, and how wide the text is up to there.
-fn widths(engine: &mut Engine, ruler: &Ruler, text: &str) -> SourceResult<Vec<(usize, Abs)>> {
-    let mut widths = Vec::with_capacity(text.len());
-    let walked = ruler.walk(text, |end, width| {
-        widths.push((end, width));
-        true
-    });
-    if walked.is_some() {
-        return Ok(widths);
+/// The longest start of a text that fits with an ellipsis, where Typst has to lay out each start: few, and none much
+/// longer than what fits.
+fn halved(engine: &mut Engine, ruler: &Ruler, text: &str, width: Abs) -> SourceResult<EcoString> {
+    let ends: Vec<usize> = text.char_indices().map(|(at, c)| at + c.len_utf8()).collect();
+    let mut longest = EcoString::new();
+    let (mut fitting, mut too_long) = (0, ends.len());
+    let mut guess = ems_in(ruler, width);
+    while fitting < too_long {
+        let middle = guess.min((fitting + too_long) / 2);
+        let short = eco_format!("{}…", text[..ends[middle]].trim_end());
+        if ruler.width(engine, &short)? <= width {
+            (fitting, longest) = (middle + 1, short);
+            guess *= 2;
+        } else {
+            too_long = middle;
+        }
     }
-    let ends = text.char_indices().map(|(at, c)| at + c.len_utf8());
-    ends.map(|end| Ok((end, ruler.width(engine, &text[..end])?))).collect()
+    Ok(longest)
+}
+
+/// Whether a text fits. Of a long one only a start is laid out: no end makes up for a start that is half as wide again.
+fn fits(engine: &mut Engine, ruler: &Ruler, text: &str, width: Abs) -> SourceResult<bool> {
+    let mut count = 2 * ems_in(ruler, width);
+    while let Some((end, _)) = text.char_indices().nth(count) {
+        if ruler.width(engine, &text[..end])? > width * 1.5 {
+            return Ok(false);
+        }
+        count *= 2;
+    }
+    Ok(ruler.width(engine, text)? <= width)
+}
+
+/// About how many letters as wide as they are high fit, at least one.
+fn ems_in(ruler: &Ruler, width: Abs) -> usize {
+    // An ellipsis is about an em wide, and known.
+    let em = ruler.simple_width("…").unwrap_or_default().max(Abs::pt(1.0));
+    ((width / em).ceil() as usize).clamp(1, 10_000)
 }
 
 /// The ends that cut texts can have, for a ruler to learn.

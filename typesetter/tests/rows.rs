@@ -149,6 +149,35 @@ fn what_is_cut_fits_and_what_fits_is_not_cut() {
     );
 }
 
+/// Of texts that Typst has to lay out, not each start is tried.
+#[test]
+fn as_much_as_fits_is_left_of_a_text() {
+    holds(
+        r#"
+        #set text(font: "Inter", size: 8pt)
+        #let typeset = body => text(ligatures: false, features: (calt: 0), body)
+        #let column(width) = (typeset: typeset, width: width, kerned: true, figures: false)
+        #context {
+          let accented = "e\u{301}tude a\u{300} quatre mains, "
+          for written in ("数据库 " * 40, "שלום עולם " * 40, accented * 30, "Latin, then 数据库" * 30, "AV. To. " * 40) {
+            for width in (6pt, 20pt, 75pt, 200pt, 400pt) {
+              let cut = pressrun.fit((written,), column(width)).first().trim("…")
+              let wide(count) = {
+                let start = ("",) + written.codepoints().slice(0, count)
+                measure(typeset(start.join().trim(at: end) + "…")).width > width + 0.01pt
+              }
+              assert(written.starts-with(cut))
+              let count = cut.codepoints().len()
+              assert(cut == "" or not wide(count), message: cut)
+              // What follows may be blanks, which were cut off.
+              assert(wide(count + 1) or wide(count + 2), message: cut)
+            }
+          }
+        }
+        "#,
+    );
+}
+
 #[test]
 fn lines_break_between_words_and_fit() {
     holds(
