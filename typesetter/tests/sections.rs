@@ -98,9 +98,11 @@ fn a_template_that_cannot_be_cut_is_told_why() {
         bench.place.write("template/main.typ", main(body));
         Engine::new().measure(&bench.request(&json!({"entries": []}), Some(Section::measuring())))
     };
-    let refusal = |body| measured(body).expect_err("an error").to_string();
+    let refusal = |body: &str| measured(body).expect_err("an error").to_string();
     assert!(refusal("No rows").contains("does not call the kit's rows"));
     assert!(refusal(&format!("{rows}{rows}")).contains("more than once"));
+    assert!(refusal(&format!("#total((), \"debit\")\n{rows}")).contains("`debit`"));
+    assert!(refusal("#rows((), columns: ((field: \"debit\", carry: true),))").contains("template.json"));
     assert!(measured(rows).is_ok());
 
     bench.place.write("template/main.typ", main(&format!("#pagebreak()\n{rows}")));
