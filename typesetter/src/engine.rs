@@ -147,7 +147,10 @@ fn geometry(document: &PagedDocument) -> Result<Geometry, Error> {
         _ => return Err(refused("the template calls the kit's rows more than once".to_owned())),
     };
     let value = serde_json::to_value(&value).map_err(|error| refused(error.to_string()))?;
-    serde_json::from_value(value).map_err(|error| refused(format!("the measures of the rows: {error}")))
+    let geometry: Geometry =
+        serde_json::from_value(value).map_err(|error| refused(format!("the measures of the rows: {error}")))?;
+    geometry.check().map_err(refused)?;
+    Ok(geometry)
 }
 
 /// Tags of sections cannot be made one structure, and a section with tags would not keep to its pages.

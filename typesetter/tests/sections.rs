@@ -90,6 +90,30 @@ fn rows_look_the_same_as_a_table_with_tags_and_without() {
 }
 
 #[test]
+fn measures_that_no_page_has_are_refused() {
+    let bench = Bench::new("ledger");
+    let measured = |geometry: &str| {
+        bench.place.write("template/main.typ", format!("#metadata({geometry}) <pressrun-geometry>"));
+        Engine::new().measure(&bench.request(&json!({}), Some(Section::measuring())))
+    };
+    let sound = "(start-page: 1, first-room: -9.0, room: 700.0, header: 9.0, opening: 0.0, brought: 0.0, carried: 0.0, \
+                 row: 9.0)";
+    assert!(measured(sound).is_ok());
+    for (part, wrong) in [
+        ("page: 1", "page: 0"),
+        ("page: 1", "page: 9223372036854775807"),
+        ("room: 700.0", "room: -700.0"),
+        ("room: 700.0", "room: float.inf"),
+        ("header: 9.0", "header: 1e30"),
+        ("row: 9.0", "row: 0.0"),
+        ("row: 9.0", "row: (9.0, -9.0)"),
+    ] {
+        let result = measured(&sound.replace(part, wrong));
+        assert!(matches!(&result, Err(Error::Section { .. })), "{wrong}: {result:?}");
+    }
+}
+
+#[test]
 fn a_template_that_cannot_be_cut_is_told_why() {
     let bench = Bench::new("ledger");
     let main = |body: &str| format!("#import \"/kit/kit.typ\": *\n#show: document-page\n{body}");
