@@ -3,6 +3,12 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use typst::foundations::NativeElement;
+use typst::introspection::Introspector;
+use typst::model::OutlineElem;
+use typst_layout::PagedDocument;
+
+use crate::error::Error;
 
 /// One run of a report's rows. The default is the whole report.
 ///
@@ -56,6 +62,16 @@ impl Section {
     pub fn measuring() -> Self {
         Self { last: false, measure: true, ..Self::default() }
     }
+}
+
+/// Refuses what would look for something in the whole report, and find it in one section.
+pub(crate) fn check_content(document: &PagedDocument) -> Result<(), Error> {
+    if document.introspector().query(&OutlineElem::ELEM.select()).is_empty() {
+        return Ok(());
+    }
+    Err(Error::Section {
+        message: "the template uses outline(), which would list only what stands in one section: leave it out".to_owned(),
+    })
 }
 
 /// The section as the template sees it.

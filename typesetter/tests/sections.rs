@@ -127,12 +127,18 @@ fn a_template_that_cannot_be_cut_is_told_why() {
     assert!(refusal(&format!("{rows}{rows}")).contains("more than once"));
     assert!(refusal(&format!("#total((), \"debit\")\n{rows}")).contains("`debit`"));
     assert!(refusal("#rows((), columns: ((field: \"debit\", carry: true),))").contains("template.json"));
+    assert!(refusal(&format!("#at-start(outline())\n{rows}")).contains("outline()"));
     assert!(measured(rows).is_ok());
 
     bench.place.write("template/main.typ", main(&format!("#pagebreak()\n{rows}")));
     let section = Section { first: false, last: false, page_rows: Some(vec![1]), ..Section::default() };
     let result = Engine::new().typeset(&bench.request(&json!({"entries": [{"text": "x"}]}), Some(section)));
     assert!(matches!(&result, Err(Error::Section { message }) if message.contains("at-start")), "{result:?}");
+
+    bench.place.write("template/main.typ", main(&format!("{rows}\n#at-end(outline())")));
+    let section = Section { first: false, page_rows: Some(vec![1]), ..Section::default() };
+    let result = Engine::new().typeset(&bench.request(&json!({"entries": [{"text": "x"}]}), Some(section)));
+    assert!(matches!(&result, Err(Error::Section { message }) if message.contains("outline()")), "{result:?}");
 }
 
 proptest! {
