@@ -70,6 +70,29 @@ fn a_statement_in_sections_is_the_statement_in_one_piece() {
 }
 
 #[test]
+fn a_template_with_pages_of_its_own_has_the_reports_page_numbers() {
+    let Some(texts) = pdftotext() else { return };
+    let bench = Bench::new("ledger");
+    bench.place.write(
+        "template/main.typ",
+        "#import \"/kit/kit.typ\": *\n#set page(height: 9cm, numbering: \"1 of 1\", header: context [Sheet \
+         #counter(page).display() of #counter(page).final().first()])\n#at-start[= Title]\n\
+         #rows(json(\"/data.json\").entries, columns: ((field: \"n\", format: \"number\"),))\n#at-end(lorem(80))",
+    );
+    let mut data = json!({"entries": (0..60).map(|n| json!({"n": n})).collect::<Vec<_>>()});
+    let whole = texts(&bench.whole(&data));
+    let sections = bench.sections(&mut data, "entries", 12, &|_| BTreeMap::new());
+    assert!(sections.len() > 3);
+    let pages: Vec<String> = sections.iter().flat_map(texts).collect();
+    assert_eq!(pages, whole);
+    let count = pages.len();
+    for (number, page) in (1..).zip(&pages) {
+        assert!(page.contains(&format!("Sheet {number} of {count}")), "{page}");
+        assert!(page.trim_end().ends_with(&format!("{number} of {count}")), "{page}");
+    }
+}
+
+#[test]
 fn rows_look_the_same_as_a_table_with_tags_and_without() {
     let Some(texts) = pdftotext() else { return };
     for (name, change) in
