@@ -21,7 +21,7 @@ use crate::options::{Format, Options};
 use crate::plan::Geometry;
 use crate::request::{Report, Request};
 use crate::ruler;
-use crate::section::{self, Section};
+use crate::section::Section;
 use crate::world::Sandbox;
 
 /// The stack of the thread that typesets. Typst bounds its recursion so that far less is enough.
@@ -100,7 +100,7 @@ impl Engine {
         let compiled = typst::compile::<PagedDocument>(&world);
         self.spent |= files.highest_id() > ENOUGH_FILE_IDS;
         let document = compiled.output.map_err(|errors| template_error(&world, &errors))?;
-        section::check_content(&document)?;
+        request.section.iter().try_for_each(|section| section.check_content(&document))?;
         geometry(&document)
     }
 
@@ -118,7 +118,7 @@ impl Engine {
         if let Some(section) = &request.section {
             check_pages(section, pages)?;
             if section.page_rows.is_some() {
-                section::check_content(&document)?;
+                section.check_content(&document)?;
             }
         }
         let encoded = export::encode(&document, &request.options, request.limits.max_output_bytes);

@@ -1,11 +1,13 @@
 //! What a template is told about the part of the report it is to make, as `/section.json`.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 
 use serde::{Deserialize, Serialize};
-use typst::foundations::NativeElement;
+use typst::foundations::{Label, NativeElement};
 use typst::introspection::Introspector;
 use typst::model::OutlineElem;
+use typst::utils::PicoStr;
 use typst_layout::PagedDocument;
 
 use crate::error::Error;
@@ -64,14 +66,25 @@ impl Section {
     }
 }
 
-/// Refuses what would look for something in the whole report, and find it in one section.
-pub(crate) fn check_content(document: &PagedDocument) -> Result<(), Error> {
-    if document.introspector().query(&OutlineElem::ELEM.select()).is_empty() {
-        return Ok(());
+/// The label of where the kit's `rows` starts.
+const ROWS: &str = "pressrun-rows";
+
+impl Section {
+    /// Refuses what looks for something in the whole report and would find it in one section, and what stands before
+    /// the rows of a section that is not the first.
+    pub(crate) fn check_content(&self, document: &PagedDocument) -> Result<(), Error> {
+        let refused = |message: &str| Err(Error::Section { message: message.to_owned() });
+        let introspector = document.introspector();
+        if !introspector.query(&OutlineElem::ELEM.select()).is_empty() {
+            return refused("the template uses outline(), which would list only what is in one section: leave it out");
+        }
+        let rows = Label::new(PicoStr::intern(ROWS)).and_then(|label| introspector.query_label(label).ok()?.location());
+        let page = rows.and_then(|rows| introspector.page(rows)).map_or(1, NonZeroUsize::get);
+        if page > 1 && !self.first {
+            return refused("something stands before the rows of a section that is not the first: put it into at-start[…]");
+        }
+        Ok(())
     }
-    Err(Error::Section {
-        message: "the template uses outline(), which would list only what stands in one section: leave it out".to_owned(),
-    })
 }
 
 /// The section as the template sees it.
