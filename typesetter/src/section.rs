@@ -81,7 +81,9 @@ impl Section {
         let rows = Label::new(PicoStr::intern(ROWS)).and_then(|label| introspector.query_label(label).ok()?.location());
         let page = rows.and_then(|rows| introspector.page(rows)).map_or(1, NonZeroUsize::get);
         if page > 1 && !self.first {
-            return refused("something stands before the rows of a section that is not the first: put it into at-start[…]");
+            return refused(
+                "something stands before the rows of a section that is not the first: put it into at-start[…]",
+            );
         }
         Ok(())
     }

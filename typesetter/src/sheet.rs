@@ -10,9 +10,7 @@ use typst::foundations::{
     Array, Content, Context, Dict, FromValue, Func, NativeElement, Packed, Smart, StyleChain, Value, dict, func,
 };
 use typst::introspection::{Locator, MetadataElem};
-use typst::layout::{
-    Abs, Axes, BlockElem, Frame, FrameItem, Length, Point, Ratio, Region, Size, Sizing, Transform,
-};
+use typst::layout::{Abs, Axes, BlockElem, Frame, FrameItem, Length, Point, Ratio, Region, Size, Sizing, Transform};
 use typst::syntax::Span;
 use typst::text::TextItem;
 

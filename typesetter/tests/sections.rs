@@ -158,10 +158,9 @@ fn a_template_that_cannot_be_cut_is_told_why() {
     let result = Engine::new().typeset(&bench.request(&json!({"entries": [{"text": "x"}]}), Some(section)));
     assert!(matches!(&result, Err(Error::Section { message }) if message.contains("at-start")), "{result:?}");
 
-    for (body, told) in [
-        (format!("{rows}\n#at-end(outline())"), "outline()"),
-        (format!("Before the rows\n{rows}"), "at-start"),
-    ] {
+    for (body, told) in
+        [(format!("{rows}\n#at-end(outline())"), "outline()"), (format!("Before the rows\n{rows}"), "at-start")]
+    {
         bench.place.write("template/main.typ", main(&body));
         let section = Section { first: false, first_page: 2, page_rows: Some(vec![1]), ..Section::default() };
         let result = Engine::new().typeset(&bench.request(&json!({"entries": [{"text": "x"}]}), Some(section)));
