@@ -241,7 +241,7 @@ fn date(value: &Value, pattern: &str) -> StrResult<EcoString> {
     Ok(pattern.replace("{yyyy}", year).replace("{mm}", month).replace("{dd}", day).into())
 }
 
-/// A number, or a string that is one, with all its digits.
+/// A number, or a string that is one, with all its digits. The crate `input` sums by the same rule.
 fn decimal(value: &Value) -> StrResult<Decimal> {
     let read = match value {
         Value::Decimal(number) => Some(*number),
