@@ -77,17 +77,20 @@ fn find<'a>(rest: &'a Map<String, Value>, pointer: &str) -> Option<&'a Value> {
     rest.get(&first.replace("~1", "/").replace("~0", "~"))?.pointer(deeper)
 }
 
-/// A number, or a string that is one, as a template sees it.
+/// A number, or a string that is one, as the kit's `rows` reads it: the typesetter's `cells.rs` has the same rule, and a
+/// test of the processor holds the two together.
 fn decimal(value: &Value, digits: &mut String) -> Option<Decimal> {
     match value {
-        Value::String(text) => Decimal::from_str_exact(text).ok(),
+        // The library takes underscores between digits.
+        Value::String(text) if !text.contains('_') => Decimal::from_str_exact(text).ok(),
         Value::Number(number) => {
             if let Some(number) = number.as_i64() {
                 return Some(number.into());
             }
+            // To Typst, what is beyond 64 bits is a float.
             digits.clear();
-            write!(digits, "{number}").ok()?;
-            if digits.contains('e') { Decimal::from_scientific(digits) } else { Decimal::from_str_exact(digits) }.ok()
+            write!(digits, "{}", number.as_f64()?).ok()?;
+            Decimal::from_str_exact(digits).ok()
         }
         _ => None,
     }

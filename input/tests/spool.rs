@@ -250,7 +250,7 @@ fn reading_stops_after_a_hundred_faults() {
 
 #[test]
 fn nothing_is_summed_that_cannot_be_summed_exactly() {
-    for amount in ["\"1,5\"", "\"\"", "true", "1e300", "\"0.00000000000000000000000000000001\""] {
+    for amount in ["\"1,5\"", "\"1_000.5\"", "\"\"", "true", "1e300", "\"0.00000000000000000000000000000001\""] {
         let found = faults(read(&format!("{{\"name\":\"a\",\"amount\":{amount}}}"), Format::Ndjson));
         assert!(found[0].starts_with("1:"), "{found:?}");
         assert!(found[0].contains("/rows/0/amount"), "{found:?}");

@@ -48,7 +48,7 @@ fn stitch(
 ) -> Result<Stitched, LongError> {
     let mut stitcher = Stitcher::new(BufWriter::new(File::create(output)?), id);
     while let Some(file) = sections.blocking_recv() {
-        let appended = stitcher.append(&fs::read(&file)?, 0)?;
+        let appended = stitcher.append(&fs::read(&file)?)?;
         fs::remove_file(file)?;
         if appended.bytes > limit {
             return Err(typesetter::Error::OutputTooLarge { bytes: appended.bytes, limit }.into());

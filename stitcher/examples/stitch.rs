@@ -1,5 +1,4 @@
-//! Stitches files: `stitch OUTPUT SKIP SECTION…`, where SKIP is how many pages to leave out of each section. Says how
-//! long that took and how much memory.
+//! Stitches files: `stitch OUTPUT SECTION…`. Says how long that took and how much memory.
 
 use std::fs::{self, File};
 use std::io::BufWriter;
@@ -9,14 +8,11 @@ use stitcher::Stitcher;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args_os().skip(1);
-    let (Some(output), Some(skip)) = (arguments.next(), arguments.next()) else {
-        return Err("usage: stitch OUTPUT SKIP SECTION…".into());
-    };
-    let skip = skip.to_string_lossy().parse()?;
+    let Some(output) = arguments.next() else { return Err("usage: stitch OUTPUT SECTION…".into()) };
     let started = Instant::now();
     let mut stitcher = Stitcher::new(BufWriter::new(File::create(output)?), [0; 16]);
     for section in arguments {
-        stitcher.append(&fs::read(section)?, skip)?;
+        stitcher.append(&fs::read(section)?)?;
     }
     let (_, stitched) = stitcher.finish()?;
     let seconds = started.elapsed().as_secs_f64();

@@ -17,8 +17,6 @@ enum Progress {
     Open(Option<u32>),
     /// It has its number in the report.
     Done(u32),
-    /// It is not part of the report; references to it become null.
-    LeftOut,
 }
 
 /// What is left to do for an object.
@@ -51,11 +49,6 @@ impl<'a, W: Write> Copier<'a, W> {
         self.progress.insert(id, Progress::Done(number));
     }
 
-    /// References to this object become null.
-    pub(crate) fn leave_out(&mut self, id: ObjectId) {
-        self.progress.insert(id, Progress::LeftOut);
-    }
-
     /// No other section will have what this object refers to: it is not worth remembering.
     pub(crate) fn expect_once(&mut self, object: &Object) {
         for_each_reference(object, &mut |id| {
@@ -71,28 +64,6 @@ impl<'a, W: Write> Copier<'a, W> {
     /// The object that an entry of a dictionary refers to.
     pub(crate) fn link_of(&self, id: ObjectId, key: &str) -> Result<Option<ObjectId>, Fault> {
         Ok(self.dictionary(id)?.get(key).and_then(Object::reference))
-    }
-
-    /// Whether the destination or the action of a dictionary leads to a page that is left out.
-    pub(crate) fn leads_nowhere(&self, dictionary: &Dictionary) -> bool {
-        let resolve = |object| match object {
-            &Object::Reference(id) => self.objects.get(&id).map(|stored| &stored.value),
-            object => Some(object),
-        };
-        let action = dictionary.get("A").and_then(resolve).and_then(|action| action.dictionary().ok());
-        let destination = dictionary.get("Dest").or_else(|| action?.get("D")).and_then(resolve);
-        self.is_left_out(destination)
-    }
-
-    /// Whether a destination is on a page that is left out.
-    pub(crate) fn is_left_out(&self, destination: Option<&Object>) -> bool {
-        match destination {
-            Some(Object::Array(place)) => match place.first() {
-                Some(Object::Reference(page)) => matches!(self.progress.get(page), Some(Progress::LeftOut)),
-                _ => false,
-            },
-            _ => false,
-        }
     }
 
     /// Takes an announced object out of the section.
@@ -170,7 +141,6 @@ impl<'a, W: Write> Copier<'a, W> {
             Object::Reference(id) => {
                 *object = match self.progress.get(id) {
                     Some(Progress::Done(number) | Progress::Open(Some(number))) => Object::to(*number),
-                    Some(Progress::LeftOut) => Object::Null,
                     Some(Progress::Open(None)) => {
                         let number = self.out.reserve()?;
                         self.progress.insert(*id, Progress::Open(Some(number)));

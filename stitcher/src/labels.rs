@@ -79,17 +79,12 @@ pub(crate) struct Labels {
 }
 
 impl Labels {
-    /// Adds the labels of a section whose page `skipped` becomes page `first` of the report, and `pages` follow.
-    pub(crate) fn add(&mut self, section: &SectionLabels, skipped: u32, first: u32, pages: u32) {
+    /// Adds the labels of a section with so many pages, the first of which becomes page `first` of the report.
+    pub(crate) fn add(&mut self, section: &SectionLabels, first: u32, pages: u32) {
         self.any |= !section.is_empty();
-        let (skipped, end) = (i64::from(skipped), i64::from(skipped) + i64::from(pages));
-        let opening = match section.range(..=skipped).next_back() {
-            Some((index, label)) => label.after(skipped - index),
-            None => Label::of_page(first),
-        };
-        self.push(first, opening);
-        for (index, label) in section.range(skipped + 1..end) {
-            self.push(first + (index - skipped) as u32, label.clone());
+        self.push(first, section.get(&0).cloned().unwrap_or_else(|| Label::of_page(first)));
+        for (index, label) in section.range(1..i64::from(pages)) {
+            self.push(first + *index as u32, label.clone());
         }
     }
 
@@ -123,8 +118,8 @@ mod tests {
     #[test]
     fn numbers_that_go_on_are_one_run() {
         let mut labels = Labels::default();
-        labels.add(&(0..3).map(|page| (page, decimal(page + 1))).collect(), 0, 0, 3);
-        labels.add(&(0..4).map(|page| (page, decimal(page + 3))).collect(), 1, 3, 3);
+        labels.add(&(0..3).map(|page| (page, decimal(page + 1))).collect(), 0, 3);
+        labels.add(&(0..3).map(|page| (page, decimal(page + 4))).collect(), 3, 3);
         assert_eq!(labels.runs, [(0, decimal(1))]);
     }
 
@@ -132,16 +127,16 @@ mod tests {
     fn a_section_without_labels_keeps_the_viewers_own() {
         let mut labels = Labels::default();
         let roman = Label { style: Some(b"r".to_vec()), ..decimal(1) };
-        labels.add(&SectionLabels::from([(0, roman.clone())]), 0, 0, 2);
-        labels.add(&SectionLabels::new(), 0, 2, 5);
-        labels.add(&SectionLabels::from([(0, roman.clone()), (2, decimal(1))]), 1, 7, 2);
+        labels.add(&SectionLabels::from([(0, roman.clone())]), 0, 2);
+        labels.add(&SectionLabels::new(), 2, 5);
+        labels.add(&SectionLabels::from([(0, roman.after(1)), (1, decimal(1))]), 7, 2);
         assert_eq!(labels.runs, [(0, roman.clone()), (2, decimal(3)), (7, roman.after(1)), (8, decimal(1))]);
     }
 
     #[test]
     fn without_any_there_is_no_tree() {
         let mut labels = Labels::default();
-        labels.add(&SectionLabels::new(), 0, 0, 5);
+        labels.add(&SectionLabels::new(), 0, 5);
         assert_eq!(labels.tree(), None);
     }
 }

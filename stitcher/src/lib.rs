@@ -14,7 +14,7 @@
 //! let out = std::io::BufWriter::new(std::fs::File::create("report.pdf")?);
 //! let mut stitcher = stitcher::Stitcher::new(out, *b"0123456789abcdef");
 //! for section in &sections {
-//!     stitcher.append(section, 0)?;
+//!     stitcher.append(section)?;
 //! }
 //! let (_, stitched) = stitcher.finish()?;
 //! println!("{} pages, {} bytes", stitched.pages, stitched.bytes);

@@ -29,7 +29,7 @@ impl Names {
         copier: &mut Copier<'_, W>,
     ) -> Result<(), Stop> {
         for (name, mut destination) in section {
-            if self.numbers.contains_key(&name) || copier.is_left_out(Some(&destination)) {
+            if self.numbers.contains_key(&name) {
                 continue;
             }
             copier.adopt(&mut destination)?;

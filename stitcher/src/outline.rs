@@ -43,8 +43,7 @@ fn visible(entries: &[Entry]) -> i64 {
 }
 
 impl Outline {
-    /// Adds the outline of a section, whose pages have been announced. Entries that lead to a page left out are left
-    /// out as well; those below them move up.
+    /// Adds the outline of a section, whose pages have been announced.
     pub(crate) fn add<W: Write>(&mut self, root: ObjectId, copier: &mut Copier<'_, W>) -> Result<(), Stop> {
         let first = copier.link_of(root, "First")?;
         let entries = read(first, copier, 0, &mut HashSet::from([root]))?;
@@ -95,11 +94,7 @@ fn read<W: Write>(
         let entry = copier.dictionary(id)?;
         let open = entry.get("Count").and_then(Object::integer).is_some_and(|count| count > 0);
         next = copier.link_of(id, "Next")?;
-        if copier.leads_nowhere(entry) {
-            entries.extend(below);
-        } else {
-            entries.push(Entry { id, number: copier.out.reserve()?, open, below });
-        }
+        entries.push(Entry { id, number: copier.out.reserve()?, open, below });
     }
     Ok(entries)
 }

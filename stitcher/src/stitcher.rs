@@ -81,22 +81,19 @@ impl<W: Write> Stitcher<W> {
         }
     }
 
-    /// Adds the pages of a section, a whole PDF, without its first `skip` pages.
-    ///
-    /// A page to skip can set the same characters in every section. The sections' font subsets are then equal, and
-    /// stored once. What leads to a skipped page is left out of the outline and the names, and a link there does nothing.
+    /// Adds the pages of a section, a whole PDF.
     ///
     /// # Errors
     ///
     /// [`Error::Section`] if it cannot become part of the report, [`Error::Write`] if the output fails. After an error
     /// the output is of no use, and every further call gives [`Error::Spoiled`].
-    pub fn append(&mut self, section: &[u8], skip: usize) -> Result<Appended, Error> {
+    pub fn append(&mut self, section: &[u8]) -> Result<Appended, Error> {
         if self.spoiled {
             return Err(Error::Spoiled);
         }
         self.spoiled = true;
         self.sections += 1;
-        let pages = self.stitch(section, skip).map_err(|stop| match stop {
+        let pages = self.stitch(section).map_err(|stop| match stop {
             Stop::Fault(fault) => Error::Section { number: self.sections, fault },
             Stop::Write(error) => Error::Write(error),
         })?;
@@ -120,26 +117,18 @@ impl<W: Write> Stitcher<W> {
         Ok((out, Stitched { pages, bytes }))
     }
 
-    fn stitch(&mut self, bytes: &[u8], skip: usize) -> Result<u32, Stop> {
+    fn stitch(&mut self, bytes: &[u8]) -> Result<u32, Stop> {
         let mut section = Section::read(bytes)?;
         self.agree_on_version(&section)?;
-        if skip >= section.pages.len() {
-            return Err(
-                Fault::corrupt(format!("it has {} pages, of which {skip} are skipped", section.pages.len())).into()
-            );
-        }
-        let kept = section.pages.split_off(skip);
-        let count = kept.len() as u32;
+        let pages = std::mem::take(&mut section.pages);
+        let count = pages.len() as u32;
 
         let mut copier = Copier::new(std::mem::take(&mut section.objects), &mut self.shared, &mut self.out);
-        for page in &section.pages {
-            copier.leave_out(*page);
-        }
-        let numbers = announce(&kept, &mut copier)?;
+        let numbers = announce(&pages, &mut copier)?;
         if self.document.is_none() {
             self.document = Some(DocumentEntries::take(&mut section, &mut copier)?);
         }
-        for (page, number) in kept.iter().zip(numbers) {
+        for (page, number) in pages.iter().zip(numbers) {
             let parent = self.tree.add(number, copier.out)?;
             copy_page(*page, number, parent, &mut copier)?;
         }
@@ -147,7 +136,7 @@ impl<W: Write> Stitcher<W> {
             self.outline.add(*root, &mut copier)?;
         }
         self.names.add(section.destinations, &mut copier)?;
-        self.labels.add(&section.labels, skip as u32, self.pages, count);
+        self.labels.add(&section.labels, self.pages, count);
         self.pages += count;
         Ok(count)
     }

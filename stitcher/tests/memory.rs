@@ -21,7 +21,7 @@ fn a_thousand_sections_take_less_than_thirty_megabytes() {
     let before = peak();
     let mut stitcher = Stitcher::new(io::sink(), ID);
     for number in 0..1000 {
-        stitcher.append(if number % 2 == 0 { LONG } else { FIRST }, 0).expect("sound");
+        stitcher.append(if number % 2 == 0 { LONG } else { FIRST }).expect("sound");
     }
     let (_, stitched) = stitcher.finish().expect("sound");
     assert_eq!(stitched.pages, 24_000);

@@ -113,26 +113,6 @@ fn the_page_tree_is_balanced() {
 }
 
 #[test]
-fn skipped_pages_leave_nothing_behind() {
-    let mut stitcher = Stitcher::new(Vec::new(), ID);
-    assert_eq!(stitcher.append(SECOND, 1).expect("sound").pages, 1);
-    assert_eq!(stitcher.append(LONG, 44).expect("sound").pages, 1);
-    let (bytes, stitched) = stitcher.finish().expect("sound");
-    assert_eq!(stitched.pages, 2);
-    let file = File::new(&bytes);
-    file.check();
-    assert!(file.words().contains("Page 2 of section B") && file.words().contains("Page 45 of section C"));
-    assert!(!file.words().contains("Page 1 of section B"));
-
-    let report = Report::read(&bytes);
-    assert_eq!(report.count("/Subtype", "/Image"), 0, "the picture is on the skipped page only");
-    let labels = report.entry(report.catalogue(), "/PageLabels");
-    assert_eq!(labels["/Nums"], json!([0, {"/S": "/D", "/St": 5}, 1, {"/S": "/D", "/St": 2}]));
-    assert_eq!(report.outline(), ["Part B2 1", "  Detail B2 1"]);
-    assert_eq!(report.catalogue().get("/Names"), None);
-}
-
-#[test]
 fn the_same_sections_give_the_same_bytes() {
     let sections: Vec<&[u8]> = SECTIONS.iter().map(|(section, _)| *section).collect();
     assert_eq!(stitch(&sections).expect("sound"), stitch(&sections).expect("sound"));
@@ -143,7 +123,7 @@ fn it_counts_as_it_goes() {
     let mut stitcher = Stitcher::new(Vec::new(), ID);
     let mut before = 0;
     for (section, pages) in SECTIONS {
-        let appended = stitcher.append(section, 0).expect("sound");
+        let appended = stitcher.append(section).expect("sound");
         assert_eq!(appended.pages, pages);
         assert!(appended.bytes > before);
         before = appended.bytes;

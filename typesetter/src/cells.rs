@@ -8,9 +8,9 @@ use std::str::FromStr;
 
 use typst::diag::{StrResult, bail};
 use typst::ecow::{EcoString, eco_format};
-use typst::foundations::{Array, Decimal, Dict, FromValue, Module, Repr, Scope, Str, Value, func};
+use typst::foundations::{Array, Decimal, Dict, Module, Repr, Scope, Str, Value, func};
 
-use crate::sheet;
+use crate::sheet::{self, part};
 
 /// The most decimal places of a number that is written.
 const MAX_DIGITS: usize = 20;
@@ -177,10 +177,6 @@ impl Form {
     }
 }
 
-fn part<T: FromValue>(form: &Dict, name: &str) -> StrResult<T> {
-    form.get(name)?.clone().cast().map_err(|error| eco_format!("{name}: {}", error.message()))
-}
-
 /// A value as text of one line, or of several.
 fn text(value: &Value, lines: bool) -> StrResult<EcoString> {
     let text = match value {
@@ -245,7 +241,7 @@ fn date(value: &Value, pattern: &str) -> StrResult<EcoString> {
     Ok(pattern.replace("{yyyy}", year).replace("{mm}", month).replace("{dd}", day).into())
 }
 
-/// A number, or a string that is one, with all its digits.
+/// A number, or a string that is one, with all its digits. The crate `input` sums by the same rule.
 fn decimal(value: &Value) -> StrResult<Decimal> {
     let read = match value {
         Value::Decimal(number) => Some(*number),

@@ -107,6 +107,7 @@ impl Engine {
         let compiled = typst::compile::<PagedDocument>(&world);
         self.spent |= files.highest_id() > ENOUGH_FILE_IDS;
         let document = compiled.output.map_err(|errors| template_error(&world, &errors))?;
+        request.section.iter().try_for_each(|section| section.check_content(&document))?;
         geometry(&document)
     }
 
@@ -123,6 +124,9 @@ impl Engine {
         }
         if let Some(section) = &request.section {
             check_pages(section, pages)?;
+            if section.page_rows.is_some() {
+                section.check_content(&document)?;
+            }
         }
         let encoded = export::encode(&document, &request.options, request.limits.max_output_bytes);
         let encoded = encoded.map_err(|refusal| match refusal {
@@ -154,7 +158,10 @@ fn geometry(document: &PagedDocument) -> Result<Geometry, Error> {
         _ => return Err(refused("the template calls the kit's rows more than once".to_owned())),
     };
     let value = serde_json::to_value(&value).map_err(|error| refused(error.to_string()))?;
-    serde_json::from_value(value).map_err(|error| refused(format!("the measures of the rows: {error}")))
+    let geometry: Geometry =
+        serde_json::from_value(value).map_err(|error| refused(format!("the measures of the rows: {error}")))?;
+    geometry.check().map_err(refused)?;
+    Ok(geometry)
 }
 
 /// Tags of sections cannot be made one structure, and a section with tags would not keep to its pages.

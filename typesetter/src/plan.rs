@@ -7,6 +7,12 @@ use serde::{Deserialize, Serialize};
 
 /// What rounding may add to the height of a page's rows.
 const SLACK: f64 = 0.001;
+/// The last page on which rows may start.
+const MAX_START_PAGE: u64 = 1_000_000;
+/// The longest that anything on a page may be, in points: 3.5 km.
+const MAX_LENGTH: f64 = 1e7;
+/// The least height of a row, in points, so that no page has rows without end.
+const MIN_ROW: f64 = 0.01;
 
 /// How the pages of a template with rows are made up.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -67,7 +73,8 @@ pub struct Cut<'a> {
     pub page_rows: &'a [u32],
 }
 
-/// Distributes rows over pages, and pages over sections of at least `section_rows` rows; the last may have fewer.
+/// Distributes rows over pages, and pages over sections of at least `section_rows` rows; the last may have fewer. The
+/// geometry is one that was [checked](Geometry::check).
 pub fn plan(geometry: &Geometry, heights: impl IntoIterator<Item = f64>, section_rows: u64) -> Plan {
     let mut plan = Plan { start_page: geometry.start_page, page_rows: Vec::new(), starts: vec![(0, 0)], rows: 0 };
     let mut heights = heights.into_iter().peekable();
@@ -111,6 +118,28 @@ fn take_each(heights: &mut std::iter::Peekable<impl Iterator<Item = f64>>, space
 }
 
 impl Geometry {
+    /// Answers with what a page cannot be like; a template may have told these numbers itself. A [plan](crate::plan())
+    /// needs a geometry in which nothing is found.
+    pub fn check(&self) -> Result<(), String> {
+        if !(1..=MAX_START_PAGE).contains(&self.start_page) {
+            return Err(format!("rows cannot start on page {}", self.start_page));
+        }
+        let lines = [("header", self.header), ("opening", self.opening), ("brought", self.brought)];
+        let lengths = [("room", self.room), ("carried", self.carried)].into_iter().chain(lines);
+        // What stands above the rows may reach below the foot of the page.
+        let signed = [("first-room", self.first_room.abs())];
+        let heights = match &self.row {
+            RowHeight::Fixed(height) => std::slice::from_ref(height),
+            RowHeight::Each(heights) => heights,
+        };
+        let found = lengths.chain(signed).find(|(_, length)| !(0.0..=MAX_LENGTH).contains(length));
+        let row = heights.iter().find(|height| !(MIN_ROW..=MAX_LENGTH).contains(*height));
+        match found.or(row.map(|height| ("row", *height))) {
+            Some((name, length)) => Err(format!("the measure `{name}` of the rows cannot be {length} pt")),
+            None => Ok(()),
+        }
+    }
+
     /// What a page has left for rows.
     fn space(&self, first: bool, rows_before: u64) -> f64 {
         let room = if first { self.first_room } else { self.room };
@@ -151,10 +180,5 @@ impl Plan {
         let first_page = if first { 1 } else { self.start_page + page as u64 };
         let page_rows = self.page_rows.get(page..next_page)?;
         Some(Cut { first, last, first_row: row + 1, rows: next_row - row, first_page, page_rows })
-    }
-
-    /// All sections, in order.
-    pub fn sections(&self) -> impl Iterator<Item = Cut<'_>> {
-        (0..self.len()).filter_map(|index| self.section(index))
     }
 }

@@ -91,12 +91,16 @@ impl<'a> Ruler<'a> {
     /// The width of the text on one line; `None` if it is not simple.
     pub(crate) fn simple_width(&self, text: &str) -> Option<Abs> {
         let mut width = Abs::zero();
-        self.walk(text, |_, reached| width = reached)?;
+        self.walk(text, |_, reached| {
+            width = reached;
+            true
+        })?;
         Some(width)
     }
 
-    /// Tells of each character of a simple text where it ends, in bytes, and how wide the text is up to there.
-    pub(crate) fn walk(&self, text: &str, mut tell: impl FnMut(usize, Abs)) -> Option<()> {
+    /// Tells of each character of a simple text where it ends, in bytes, and how wide the text is up to there, until it
+    /// hears false.
+    pub(crate) fn walk(&self, text: &str, mut tell: impl FnMut(usize, Abs) -> bool) -> Option<()> {
         let mut width = Abs::zero();
         let mut before: Option<(char, &Learnt)> = None;
         for (at, c) in text.char_indices() {
@@ -108,7 +112,9 @@ impl<'a> Ruler<'a> {
                 width += (*self.style.kerning.get(&(previous, c))?)?.at(one.item.size);
             }
             width += learnt.glyph.x_advance.at(learnt.item.size);
-            tell(at + c.len_utf8(), width);
+            if !tell(at + c.len_utf8(), width) {
+                break;
+            }
             before = Some((c, learnt));
         }
         Some(())

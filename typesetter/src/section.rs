@@ -1,8 +1,16 @@
 //! What a template is told about the part of the report it is to make, as `/section.json`.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 
 use serde::{Deserialize, Serialize};
+use typst::foundations::{Label, NativeElement};
+use typst::introspection::Introspector;
+use typst::model::OutlineElem;
+use typst::utils::PicoStr;
+use typst_layout::PagedDocument;
+
+use crate::error::Error;
 
 /// One run of a report's rows. The default is the whole report.
 ///
@@ -55,6 +63,29 @@ impl Section {
     /// [`rows`](Self::rows) and [`totals`](Self::totals) as in the report: what stands above the rows may show them.
     pub fn measuring() -> Self {
         Self { last: false, measure: true, ..Self::default() }
+    }
+}
+
+/// The label of where the kit's `rows` starts.
+const ROWS: &str = "pressrun-rows";
+
+impl Section {
+    /// Refuses what looks for something in the whole report and would find it in one section, and what stands before
+    /// the rows of a section that is not the first.
+    pub(crate) fn check_content(&self, document: &PagedDocument) -> Result<(), Error> {
+        let refused = |message: &str| Err(Error::Section { message: message.to_owned() });
+        let introspector = document.introspector();
+        if !introspector.query(&OutlineElem::ELEM.select()).is_empty() {
+            return refused("the template uses outline(), which would list only what is in one section: leave it out");
+        }
+        let rows = Label::new(PicoStr::intern(ROWS)).and_then(|label| introspector.query_label(label).ok()?.location());
+        let page = rows.and_then(|rows| introspector.page(rows)).map_or(1, NonZeroUsize::get);
+        if page > 1 && !self.first {
+            return refused(
+                "something stands before the rows of a section that is not the first: put it into at-start[…]",
+            );
+        }
+        Ok(())
     }
 }
 

@@ -10,9 +10,7 @@ use typst::foundations::{
     Array, Content, Context, Dict, FromValue, Func, NativeElement, Packed, Smart, StyleChain, Value, dict, func,
 };
 use typst::introspection::{Locator, MetadataElem};
-use typst::layout::{
-    Abs, Axes, BlockElem, Em, Frame, FrameItem, Length, Point, Ratio, Region, Size, Sizing, Transform,
-};
+use typst::layout::{Abs, Axes, BlockElem, Frame, FrameItem, Length, Point, Ratio, Region, Size, Sizing, Transform};
 use typst::syntax::Span;
 use typst::text::TextItem;
 
@@ -23,6 +21,8 @@ use crate::ruler::Ruler;
 const SLACK: Abs = Abs::raw(0.001);
 /// How much smaller than needed figures are set that are too wide.
 const SPARE: f64 = 0.99;
+/// The least size of figures, relative to the style's, however narrow their column.
+const LEAST_SIZE: f64 = 0.01;
 
 /// Cuts cells to a width: texts end in an ellipsis; of figures, since a shortened one is a wrong one, comes out a pair of
 /// the text and the size to set it at, relative to the style's.
@@ -47,11 +47,10 @@ pub(crate) fn fit(
             fitted.push(cell.clone());
             continue;
         };
-        let own = ruler.width(engine, text)?;
-        fitted.push(if own <= width {
+        fitted.push(if fits(engine, &ruler, text, width)? {
             cell.clone()
         } else if figures {
-            let size = Em::new(width / own * SPARE).get();
+            let size = (width / ruler.width(engine, text)? * SPARE).max(LEAST_SIZE);
             Value::Array([cell.clone(), Value::Float(size)].into_iter().collect())
         } else {
             Value::Str(shortened(engine, &ruler, text, width)?.into())
@@ -135,13 +134,18 @@ fn lines_of(ruler: &Ruler, text: &str, width: Abs) -> Option<Vec<EcoString>> {
             if !line.is_empty() {
                 lines.push(line.trim_end().into());
             }
-            line = word.into();
             // A word that is wider than the column breaks anywhere.
-            while ruler.simple_width(line.trim_end())? > width {
-                let end = break_anywhere(ruler, &line, width)?;
-                lines.push(line[..end].into());
-                line = line[end..].into();
+            let mut rest = word;
+            loop {
+                let visible = rest.trim_end();
+                let end = break_anywhere(ruler, visible, width)?;
+                if end == visible.len() {
+                    break;
+                }
+                lines.push(rest[..end].into());
+                rest = &rest[end..];
             }
+            line = rest.into();
         }
         lines.push(line.trim_end().into());
     }
@@ -166,17 +170,17 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The end of the longest start that fits, at least one character.
+/// The end of the longest start that fits, at least one character if there is one.
 fn break_anywhere(ruler: &Ruler, word: &str, width: Abs) -> Option<usize> {
-    let mut ends = word.char_indices().skip(1).map(|(at, _)| at).chain([word.len()]);
-    let mut end = ends.next()?;
-    for next in ends {
-        if ruler.simple_width(&word[..next])? > width {
-            break;
+    let mut fitting = 0;
+    ruler.walk(word, |end, reached| {
+        let fits = fitting == 0 || reached <= width;
+        if fits {
+            fitting = end;
         }
-        end = next;
-    }
-    Some(end)
+        fits
+    })?;
+    Some(fitting)
 }
 
 fn string(cell: &Value) -> Option<&str> {
@@ -188,11 +192,17 @@ fn string(cell: &Value) -> Option<&str> {
 
 /// The longest start of a text that fits with an ellipsis.
 fn shortened(engine: &mut Engine, ruler: &Ruler, text: &str, width: Abs) -> SourceResult<EcoString> {
-    let reached = widths(engine, ruler, text)?;
     let ellipsis = ruler.width(engine, "…")?;
+    let mut ends = Vec::new();
     // The ellipsis may be kerned, so that one more may fit, or one less.
-    let likely = reached.partition_point(|&(_, width_so_far)| width_so_far + ellipsis <= width) + 1;
-    for &(end, _) in reached.iter().take(likely).rev() {
+    let simple = ruler.walk(text, |end, reached| {
+        ends.push(end);
+        reached + ellipsis <= width
+    });
+    if simple.is_none() {
+        return halved(engine, ruler, text, width);
+    }
+    for &end in ends.iter().rev() {
         let short = eco_format!("{}…", text[..end].trim_end());
         if ruler.width(engine, &short)? <= width {
             return Ok(short);
@@ -201,14 +211,43 @@ fn shortened(engine: &mut Engine, ruler: &Ruler, text: &str, width: Abs) -> Sour
     Ok(EcoString::new())
 }
 
-/// Where each character of a text ends, in bytes, and how wide the text is up to there.
-fn widths(engine: &mut Engine, ruler: &Ruler, text: &str) -> SourceResult<Vec<(usize, Abs)>> {
-    let mut widths = Vec::with_capacity(text.len());
-    if ruler.walk(text, |end, width| widths.push((end, width))).is_some() {
-        return Ok(widths);
+/// The longest start of a text that fits with an ellipsis, where Typst has to lay out each start: few, and none much
+/// longer than what fits.
+fn halved(engine: &mut Engine, ruler: &Ruler, text: &str, width: Abs) -> SourceResult<EcoString> {
+    let ends: Vec<usize> = text.char_indices().map(|(at, c)| at + c.len_utf8()).collect();
+    let mut longest = EcoString::new();
+    let (mut fitting, mut too_long) = (0, ends.len());
+    let mut guess = ems_in(ruler, width);
+    while fitting < too_long {
+        let middle = guess.min((fitting + too_long) / 2);
+        let short = eco_format!("{}…", text[..ends[middle]].trim_end());
+        if ruler.width(engine, &short)? <= width {
+            (fitting, longest) = (middle + 1, short);
+            guess *= 2;
+        } else {
+            too_long = middle;
+        }
     }
-    let ends = text.char_indices().map(|(at, c)| at + c.len_utf8());
-    ends.map(|end| Ok((end, ruler.width(engine, &text[..end])?))).collect()
+    Ok(longest)
+}
+
+/// Whether a text fits. Of a long one only a start is laid out: no end makes up for a start that is half as wide again.
+fn fits(engine: &mut Engine, ruler: &Ruler, text: &str, width: Abs) -> SourceResult<bool> {
+    let mut count = 2 * ems_in(ruler, width);
+    while let Some((end, _)) = text.char_indices().nth(count) {
+        if ruler.width(engine, &text[..end])? > width * 1.5 {
+            return Ok(false);
+        }
+        count *= 2;
+    }
+    Ok(ruler.width(engine, text)? <= width)
+}
+
+/// About how many letters as wide as they are high fit, at least one.
+fn ems_in(ruler: &Ruler, width: Abs) -> usize {
+    // An ellipsis is about an em wide, and known.
+    let em = ruler.simple_width("…").unwrap_or_default().max(Abs::pt(1.0));
+    ((width / em).ceil() as usize).clamp(1, 10_000)
 }
 
 /// The ends that cut texts can have, for a ruler to learn.

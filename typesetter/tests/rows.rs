@@ -149,6 +149,35 @@ fn what_is_cut_fits_and_what_fits_is_not_cut() {
     );
 }
 
+/// Of texts that Typst has to lay out, not each start is tried.
+#[test]
+fn as_much_as_fits_is_left_of_a_text() {
+    holds(
+        r#"
+        #set text(font: "Inter", size: 8pt)
+        #let typeset = body => text(ligatures: false, features: (calt: 0), body)
+        #let column(width) = (typeset: typeset, width: width, kerned: true, figures: false)
+        #context {
+          let accented = "e\u{301}tude a\u{300} quatre mains, "
+          for written in ("数据库 " * 40, "שלום עולם " * 40, accented * 30, "Latin, then 数据库" * 30, "AV. To. " * 40) {
+            for width in (6pt, 20pt, 75pt, 200pt, 400pt) {
+              let cut = pressrun.fit((written,), column(width)).first().trim("…")
+              let wide(count) = {
+                let start = ("",) + written.codepoints().slice(0, count)
+                measure(typeset(start.join().trim(at: end) + "…")).width > width + 0.01pt
+              }
+              assert(written.starts-with(cut))
+              let count = cut.codepoints().len()
+              assert(cut == "" or not wide(count), message: cut)
+              // What follows may be blanks, which were cut off.
+              assert(wide(count + 1) or wide(count + 2), message: cut)
+            }
+          }
+        }
+        "#,
+    );
+}
+
 #[test]
 fn lines_break_between_words_and_fit() {
     holds(
@@ -177,6 +206,37 @@ fn lines_break_between_words_and_fit() {
           let cut = wrap(long, 60pt, most: 2)
           assert(cut.len() == 2 and cut.last().ends-with("…"))
           assert.eq(pressrun.wrap(("数据",), column(60pt), 9).lines, (0,))
+          for width in (-2pt, 0pt, 0.1pt) {
+            assert.eq(wrap("one two", width), ("o", "n", "e", "t", "w", "o"))
+            let (figure, size) = pressrun.fit(("1.00",), column(width) + (figures: true)).first()
+            assert(figure == "1.00" and size > 0)
+          }
+        }
+        "#,
+    );
+}
+
+#[test]
+fn a_column_of_any_width_has_room_for_a_character() {
+    holds(
+        r#"
+        #import "/kit/kit.typ": *
+        #import "/kit/columns.typ": resolve
+        #show: document-page
+        #let entries = ((text: "A text", amount: 1.5),) * 5
+        #for (zebra, width, others) in ((true, 1pt, 0), (true, 22mm, 15), (false, 0pt, 0)) {
+          let columns = (
+            (field: "text", width: width, wrap: true), (field: "text", width: width), ..((field: "none", width: 999mm),) * others,
+            (field: "amount", width: width, format: "number"), (field: "text", width: 1fr),
+            (field: "text", width: width, wrap: true),
+          )
+          context {
+            let style = (
+              locale: "en-GB", currency: none, digits: 2, gap: 1.6mm, edge: if zebra { 2mm } else { 0pt }, size: 8pt,
+            )
+            for column in resolve(columns, 170mm, style) { assert(column.width > 0pt, message: repr(column.width)) }
+          }
+          rows(entries, columns: columns, zebra: zebra)
         }
         "#,
     );

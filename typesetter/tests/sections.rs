@@ -70,6 +70,29 @@ fn a_statement_in_sections_is_the_statement_in_one_piece() {
 }
 
 #[test]
+fn a_template_with_pages_of_its_own_has_the_reports_page_numbers() {
+    let Some(texts) = pdftotext() else { return };
+    let bench = Bench::new("ledger");
+    bench.place.write(
+        "template/main.typ",
+        "#import \"/kit/kit.typ\": *\n#set page(height: 9cm, numbering: \"1 of 1\", header: context [Sheet \
+         #counter(page).display() of #counter(page).final().first()])\n#at-start[= Title]\n\
+         #rows(json(\"/data.json\").entries, columns: ((field: \"n\", format: \"number\"),))\n#at-end(lorem(80))",
+    );
+    let mut data = json!({"entries": (0..60).map(|n| json!({"n": n})).collect::<Vec<_>>()});
+    let whole = texts(&bench.whole(&data));
+    let sections = bench.sections(&mut data, "entries", 12, &|_| BTreeMap::new());
+    assert!(sections.len() > 3);
+    let pages: Vec<String> = sections.iter().flat_map(texts).collect();
+    assert_eq!(pages, whole);
+    let count = pages.len();
+    for (number, page) in (1..).zip(&pages) {
+        assert!(page.contains(&format!("Sheet {number} of {count}")), "{page}");
+        assert!(page.trim_end().ends_with(&format!("{number} of {count}")), "{page}");
+    }
+}
+
+#[test]
 fn rows_look_the_same_as_a_table_with_tags_and_without() {
     let Some(texts) = pdftotext() else { return };
     for (name, change) in
@@ -90,6 +113,30 @@ fn rows_look_the_same_as_a_table_with_tags_and_without() {
 }
 
 #[test]
+fn measures_that_no_page_has_are_refused() {
+    let bench = Bench::new("ledger");
+    let measured = |geometry: &str| {
+        bench.place.write("template/main.typ", format!("#metadata({geometry}) <pressrun-geometry>"));
+        Engine::new().measure(&bench.request(&json!({}), Some(Section::measuring())))
+    };
+    let sound = "(start-page: 1, first-room: -9.0, room: 700.0, header: 9.0, opening: 0.0, brought: 0.0, carried: 0.0, \
+                 row: 9.0)";
+    assert!(measured(sound).is_ok());
+    for (part, wrong) in [
+        ("page: 1", "page: 0"),
+        ("page: 1", "page: 9223372036854775807"),
+        ("room: 700.0", "room: -700.0"),
+        ("room: 700.0", "room: float.inf"),
+        ("header: 9.0", "header: 1e30"),
+        ("row: 9.0", "row: 0.0"),
+        ("row: 9.0", "row: (9.0, -9.0)"),
+    ] {
+        let result = measured(&sound.replace(part, wrong));
+        assert!(matches!(&result, Err(Error::Section { .. })), "{wrong}: {result:?}");
+    }
+}
+
+#[test]
 fn a_template_that_cannot_be_cut_is_told_why() {
     let bench = Bench::new("ledger");
     let main = |body: &str| format!("#import \"/kit/kit.typ\": *\n#show: document-page\n{body}");
@@ -98,15 +145,27 @@ fn a_template_that_cannot_be_cut_is_told_why() {
         bench.place.write("template/main.typ", main(body));
         Engine::new().measure(&bench.request(&json!({"entries": []}), Some(Section::measuring())))
     };
-    let refusal = |body| measured(body).expect_err("an error").to_string();
+    let refusal = |body: &str| measured(body).expect_err("an error").to_string();
     assert!(refusal("No rows").contains("does not call the kit's rows"));
     assert!(refusal(&format!("{rows}{rows}")).contains("more than once"));
+    assert!(refusal(&format!("#total((), \"debit\")\n{rows}")).contains("`debit`"));
+    assert!(refusal("#rows((), columns: ((field: \"debit\", carry: true),))").contains("template.json"));
+    assert!(refusal(&format!("#at-start(outline())\n{rows}")).contains("outline()"));
     assert!(measured(rows).is_ok());
 
     bench.place.write("template/main.typ", main(&format!("#pagebreak()\n{rows}")));
     let section = Section { first: false, last: false, page_rows: Some(vec![1]), ..Section::default() };
     let result = Engine::new().typeset(&bench.request(&json!({"entries": [{"text": "x"}]}), Some(section)));
     assert!(matches!(&result, Err(Error::Section { message }) if message.contains("at-start")), "{result:?}");
+
+    for (body, told) in
+        [(format!("{rows}\n#at-end(outline())"), "outline()"), (format!("Before the rows\n{rows}"), "at-start")]
+    {
+        bench.place.write("template/main.typ", main(&body));
+        let section = Section { first: false, first_page: 2, page_rows: Some(vec![1]), ..Section::default() };
+        let result = Engine::new().typeset(&bench.request(&json!({"entries": [{"text": "x"}]}), Some(section)));
+        assert!(matches!(&result, Err(Error::Section { message }) if message.contains(told)), "{result:?}");
+    }
 }
 
 proptest! {
@@ -117,9 +176,9 @@ proptest! {
     fn the_kit_plans_pages_like_the_engine(cases in prop::collection::vec(case(), 60)) {
         let cases: Vec<Value> = cases.into_iter().map(|(geometry, heights)| {
             let plan = plan(&geometry, heights.iter().copied(), 10);
-            let pages: Vec<u32> = plan.sections().flat_map(|cut| cut.page_rows).copied().collect();
+            let pages: Vec<u32> = cuts(&plan).iter().flat_map(|cut| cut.page_rows).copied().collect();
             assert_eq!(pages.iter().map(|&count| u64::from(count)).sum::<u64>(), heights.len() as u64);
-            assert_eq!(plan.sections().map(|cut| cut.rows).sum::<u64>(), heights.len() as u64);
+            assert_eq!(cuts(&plan).iter().map(|cut| cut.rows).sum::<u64>(), heights.len() as u64);
             let mut told = serde_json::to_value(&geometry).expect("JSON");
             if matches!(geometry.row, RowHeight::Each(_)) {
                 told["row"] = json!(heights);
@@ -164,7 +223,7 @@ fn a_million_rows_are_planned_in_a_moment() {
         row: RowHeight::Fixed(14.0),
     };
     let plan = plan(&geometry, std::iter::repeat_n(14.0, 1_000_000), 1000);
-    let cuts: Vec<Cut> = plan.sections().collect();
+    let cuts = cuts(&plan);
     assert_eq!(plan.rows(), 1_000_000);
     assert_eq!(cuts[0].page_rows[..2], [4, 46]);
     assert_eq!((cuts[0].first_page, cuts[0].first_row, cuts[0].first, cuts[0].last), (1, 1, true, false));
@@ -175,6 +234,10 @@ fn a_million_rows_are_planned_in_a_moment() {
         assert_eq!(pair[1].first_page, lead + pair[0].page_rows.len() as u64);
     }
     assert!(cuts.last().is_some_and(|cut| cut.last));
+}
+
+fn cuts(plan: &Plan) -> Vec<Cut<'_>> {
+    (0..plan.len()).map(|index| plan.section(index).expect("a section")).collect()
 }
 
 fn plan_start(geometry: &Geometry) -> u64 {

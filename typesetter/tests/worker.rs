@@ -82,6 +82,20 @@ impl Drop for Worker {
     }
 }
 
+/// Typst has to lay out every start of such a text that is tried, and remembers it until the report is done.
+#[test]
+fn long_texts_that_are_cut_are_not_laid_out_in_every_length() {
+    let place = Place::new(
+        "#import \"/kit/kit.typ\": *\n#show: document-page\n\
+         #rows(range(20).map(n => (text: str(n) + \" من أجل ذلك\" * 80)), columns: ((field: \"text\"),))",
+    );
+    let kit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../templates/kit");
+    let mut worker = Worker::start(Some(PLENTY / 2));
+    worker.send(&Request { kit, ..place.request() });
+    let answer = worker.receive();
+    assert!(matches!(answer, Some(Response::Done { .. })), "{answer:?}");
+}
+
 #[test]
 fn a_worker_answers_one_request_after_another() {
     let (good, bad) = (Place::of("plain"), Place::new("#oops"));

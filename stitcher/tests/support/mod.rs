@@ -24,7 +24,7 @@ pub(crate) const ID: [u8; 16] = *b"an identifier 16";
 pub(crate) fn stitch(sections: &[&[u8]]) -> Result<Vec<u8>, Error> {
     let mut stitcher = Stitcher::new(Vec::new(), ID);
     for section in sections {
-        stitcher.append(section, 0)?;
+        stitcher.append(section)?;
     }
     let (bytes, stitched) = stitcher.finish()?;
     assert_eq!(stitched.bytes, bytes.len() as u64);
