@@ -185,6 +185,7 @@ impl<'a> Ruler<'a> {
             return Ok(false);
         }
         let mut unlearnt = Vec::new();
+        #[allow(clippy::mutable_key_type, reason = "a font is compared by what does not change")]
         let mut fonts: HashMap<FontInstance, u128> = HashMap::new();
         let known = PAIRS.lock().unwrap_or_else(PoisonError::into_inner);
         let style = Arc::make_mut(&mut self.style);
