@@ -45,7 +45,7 @@ pub(crate) enum Data {
     /// In a file, for a report that is typeset whole.
     Whole,
     /// Row by row, for one that is typeset in sections; and a digest of all of it.
-    Rows(Rows, Digest32),
+    Rows(Box<Rows>, Digest32),
 }
 
 /// The most rows of a report that must be typeset whole: its tags take more memory than anything else.
@@ -66,7 +66,7 @@ pub(crate) async fn unpack(
         let template = Template::read(&template).map_err(unusable)?;
         let (spooled, digest) = to_spool(source, &template, &spool, cutting.most_bytes, stopped)?;
         if cutting.cuts(spooled.rows).map_err(Trouble::Permanent)? {
-            return Ok(Data::Rows(Rows { template, spooled, spool }, digest));
+            return Ok(Data::Rows(Box::new(Rows { template, spooled, spool }), digest));
         }
         to_data(&spooled, &template, &spool, &data, cutting.most_bytes)?;
         Ok(Data::Whole)

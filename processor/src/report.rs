@@ -23,7 +23,7 @@ impl Run<'_> {
         let request = self.request(folder.path())?;
         let report = match self.data(&request).await? {
             Data::Whole => self.typeset_whole(&request).await?,
-            Data::Rows(rows, digest) => self.typeset_long(request, rows, digest).await?,
+            Data::Rows(rows, digest) => self.typeset_long(request, *rows, digest).await?,
         };
         for warning in &report.warnings {
             tracing::warn!(job_id = %self.job.id, template = self.job.template, "{}", warning.headline());
