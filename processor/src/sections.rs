@@ -121,21 +121,30 @@ struct Made {
     warnings: Vec<Diagnostic>,
 }
 
+/// What a report begins with.
+struct Begun {
+    settled: Settled,
+    first: Option<Made>,
+    last: Made,
+}
+
 /// The most warnings that are told of a report; every section may have the same.
 const MAX_WARNINGS: usize = 20;
 
 impl LongReport<'_> {
     /// Makes the report, and leaves it in `output`.
     pub async fn make(&self, watch: &dyn Watch, output: &Path) -> Result<Report, LongError> {
-        let (settled, last) = self.begin(watch).await?;
+        let Begun { settled, first, last } = self.begin(watch).await?;
         let sections = settled.plan.len();
         let stitching = Stitching::start(output, &self.request.options.ident, self.request.limits.max_output_bytes);
         let mut progress = Progress { sections_done: 0, sections: sections.try_into().unwrap_or(u32::MAX), pages: 0 };
         let mut warnings: Vec<Diagnostic> = Vec::new();
-        let others = stream::iter(0..sections.saturating_sub(1)).map(|index| self.section(&settled, index, watch));
+        let left = usize::from(first.is_some())..sections.saturating_sub(1);
+        let others = stream::iter(left).map(|index| self.section(&settled, index, watch));
         // One more than can be typeset at a time, so that a child never waits for its data.
         let others = others.buffered(self.press.slots() + 1);
-        let mut made = std::pin::pin!(others.chain(stream::once(async { Ok(last) })));
+        let made = stream::iter(first.map(Ok)).chain(others).chain(stream::once(async { Ok(last) }));
+        let mut made = std::pin::pin!(made);
         while let Some(made) = made.try_next().await? {
             progress.sections_done += 1;
             progress.pages += made.pages;
@@ -155,27 +164,38 @@ impl LongReport<'_> {
         Ok(Report { pages, files: vec![output.to_owned()], bytes: stitched.bytes, warnings })
     }
 
-    /// Settles how many pages there are, which only the last section can tell, and makes that section.
-    async fn begin(&self, watch: &dyn Watch) -> Result<(Settled, Made), LongError> {
+    /// Settles how many pages there are, which only the last section can tell, and makes that section. The first is made
+    /// beside it, for the planned number, which is nearly always right.
+    async fn begin(&self, watch: &dyn Watch) -> Result<Begun, LongError> {
         if let Some(settled) = watch.settled().await? {
             let last = self.section(&settled, settled.plan.len().saturating_sub(1), watch).await?;
-            return Ok((settled, last));
+            return Ok(Begun { settled, first: None, last });
         }
         let plan = self.plan().await?;
         self.check_pages(plan.pages())?;
         let index = plan.len() - 1;
         let expected = plan.pages();
         let before = cut(&plan, index)?.first_page - 1;
-        let last = self.typeset(&plan, index, expected).await?;
+        let first = async {
+            match index {
+                0 => Ok(None),
+                _ => self.typeset(&plan, 0, expected).await.map(Some),
+            }
+        };
+        let (last, first) = tokio::try_join!(self.typeset(&plan, index, expected), first)?;
         let settled = Settled { pages: before + last.pages, plan };
         self.check_pages(settled.pages)?;
         watch.settle(&settled).await?;
         if settled.pages != expected {
             let last = self.section(&settled, index, watch).await?;
-            return Ok((settled, last));
+            return Ok(Begun { settled, first: None, last });
         }
         watch.keep(index, &last.file).await?;
-        Ok((settled, last))
+        if let Some(first) = &first {
+            self.check(&settled, 0, first)?;
+            watch.keep(0, &first.file).await?;
+        }
+        Ok(Begun { settled, first, last })
     }
 
     /// Deals the rows out over pages and sections.
@@ -217,16 +237,23 @@ impl LongReport<'_> {
             return Ok(Made { file, pages, warnings: Vec::new() });
         }
         let made = self.typeset(&settled.plan, index, settled.pages).await?;
-        if made.pages != pages {
-            return Err(refused(format!(
-                "the section of rows {} and on has {} pages instead of {pages}: put what stands before the rows into \
-                 at-start[…], and what stands after them into at-end[…]",
-                cut(&settled.plan, index)?.first_row,
-                made.pages
-            )));
-        }
+        self.check(settled, index, &made)?;
         watch.keep(index, &made.file).await?;
         Ok(made)
+    }
+
+    /// Holds a section to its pages.
+    fn check(&self, settled: &Settled, index: usize, made: &Made) -> Result<(), LongError> {
+        let pages = settled.pages_of(index)?;
+        if made.pages == pages {
+            return Ok(());
+        }
+        Err(refused(format!(
+            "the section of rows {} and on has {} pages instead of {pages}: put what stands before the rows into \
+             at-start[…], and what stands after them into at-end[…]",
+            cut(&settled.plan, index)?.first_row,
+            made.pages
+        )))
     }
 
     /// Makes a section of a report of `pages` pages.

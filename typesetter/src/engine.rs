@@ -86,7 +86,7 @@ impl Engine {
             Err(error) => Ok(Err(Error::io("start a thread for", &request.template, &error))),
         });
         // After every report, failed ones too: what Typst remembers would grow without end.
-        comemo::evict(REMEMBERED);
+        comemo::evict(if request.section.is_some() { 0 } else { REMEMBERED });
         ruler::forget();
         result.unwrap_or_else(|panicked| {
             self.spent = true;
