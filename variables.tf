@@ -260,7 +260,7 @@ variable "max_receive_count" {
 # --- Limits of one report -----------------------------------------------------------------------------------------
 
 variable "time_limit_seconds" {
-  description = "Longest time the typesetting of one report may take. Null: the processor's timeout, less the 10 seconds it keeps for recording a failure."
+  description = "Longest time the typesetting of one report may take, or of one section. Null: the processor's timeout, less the 10 seconds it keeps for recording a failure; for a section half of that."
   type        = number
   default     = null
 
