@@ -33,7 +33,7 @@ fuzz: ## feed the parsers what nobody would send
 
 bench: build ## measure time, memory and cost beside other tools (ROWS=1000,10000 for less)
 	bench/prepare
-	cargo build --release --workspace --bin pressrun
+	cargo build --release -p pressrun
 	$(CACHE)/bench-venv/bin/python -m bench --program $${CARGO_TARGET_DIR:-target}/release/pressrun $(addprefix --rows ,$(ROWS)) $(BENCH_ARGS)
 
 openapi: ## write resources/openapi.json anew, after a call has changed
