@@ -90,7 +90,12 @@ pub(crate) fn sentence(error: &impl std::fmt::Display) -> String {
 }
 
 fn from_typesetter(error: &typesetter::Error) -> Failure {
-    let mut failure = failure(error.name(), sentence(error));
+    let detail = match error {
+        // It begins with a file's name.
+        typesetter::Error::Template { .. } => format!("{error}."),
+        error => sentence(error),
+    };
+    let mut failure = failure(error.name(), detail);
     let mut room = MAX_DIAGNOSTICS_BYTES;
     for diagnostic in error.diagnostics().iter().map(diagnostic) {
         room = room.saturating_sub(size(&diagnostic));

@@ -114,13 +114,13 @@ impl Press {
     async fn ask(&self, request: &Request, time: Duration) -> Result<Answer, PressError> {
         let _slot = self.slots.acquire().await.map_err(io::Error::other)?;
         let mut typist = self.take_warm().map_or_else(|| Typist::start(self), Ok)?;
-        // Dropping the typist kills it.
-        let answer = match timeout(time, typist.ask(request)).await {
-            Err(_) => return Err(PressError::TimeLimit(time)),
-            Ok(Err(error)) => return Err(error.into()),
-            Ok(Ok(None)) => return Err(self.verdict_on(typist).await?),
-            Ok(Ok(Some(answer))) => answer,
-        };
+        let mut answer = typist.answer(request, time).await?;
+        if answer.is_none() && typist.has_worked {
+            // It may have died of what the report before left in it.
+            typist = Typist::start(self)?;
+            answer = typist.answer(request, time).await?;
+        }
+        let Some(answer) = answer else { return Err(self.verdict_on(typist).await?) };
         let (result, resident_bytes, spent) = match answer {
             Response::Done { report, resident_bytes, spent } => (Ok(Answer::Report(report)), resident_bytes, spent),
             Response::Measured { geometry, resident_bytes, spent } => {
@@ -129,6 +129,7 @@ impl Press {
             Response::Failed { error, resident_bytes, spent } => (Err(error), resident_bytes, spent),
         };
         if !spent && resident_bytes <= self.limits.memory_bytes / KEPT_SHARE {
+            typist.has_worked = true;
             self.warm().push(typist);
         }
         result.map_err(|error| match error {
@@ -197,6 +198,8 @@ struct Typist {
     requests: ChildStdin,
     answers: Lines<BufReader<ChildStdout>>,
     complaint: JoinHandle<String>,
+    /// Whether it has typeset a report before.
+    has_worked: bool,
 }
 
 impl Typist {
@@ -209,7 +212,17 @@ impl Typist {
             answers: BufReader::new(process.stdout.take().ok_or_else(missing)?).lines(),
             complaint: tokio::spawn(read_complaint(process.stderr.take().ok_or_else(missing)?)),
             process,
+            has_worked: false,
         })
+    }
+
+    /// The child's answer within `time`; nothing if it ended in place of answering. On an error it is of no more use:
+    /// dropping it kills it.
+    async fn answer(&mut self, request: &Request, time: Duration) -> Result<Option<Response>, PressError> {
+        match timeout(time, self.ask(request)).await {
+            Err(_) => Err(PressError::TimeLimit(time)),
+            Ok(answer) => Ok(answer?),
+        }
     }
 
     /// The child's answer; nothing if it ended in place of answering.
