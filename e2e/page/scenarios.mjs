@@ -316,7 +316,7 @@ async function tabTo(page, wanted) {
 export async function keyboard(desk) {
   const page = await desk.open();
   await tabTo(page, ({ id }) => id === "template");
-  await page.keyboard.press("l");
+  await page.keyboard.type("let");
   await page.waitForSelector('#data[data-template="letter"]');
   await tabTo(page, ({ id }) => id === "data");
   await page.keyboard.press("Tab");
