@@ -86,7 +86,7 @@ pub(crate) fn sentence(error: &impl std::fmt::Display) -> String {
     let words = error.to_string();
     let mut letters = words.chars();
     let first = letters.next().into_iter().flat_map(char::to_uppercase);
-    first.chain(letters.clone()).chain(['.']).collect()
+    first.chain(letters).chain(['.']).collect()
 }
 
 fn from_typesetter(error: &typesetter::Error) -> Failure {

@@ -192,7 +192,7 @@ impl LongReport<'_> {
         }
         watch.keep(index, &last.file).await?;
         if let Some(first) = &first {
-            self.check(&settled, 0, first)?;
+            settled.check(0, first)?;
             watch.keep(0, &first.file).await?;
         }
         Ok(Begun { settled, first, last })
@@ -231,29 +231,14 @@ impl LongReport<'_> {
 
     /// Makes a section, or finds it made.
     async fn section(&self, settled: &Settled, index: usize, watch: &dyn Watch) -> Result<Made, LongError> {
-        let pages = settled.pages_of(index)?;
         let file = self.file_of(index);
         if watch.recall(index, &file).await? {
-            return Ok(Made { file, pages, warnings: Vec::new() });
+            return Ok(Made { file, pages: settled.pages_of(index)?, warnings: Vec::new() });
         }
         let made = self.typeset(&settled.plan, index, settled.pages).await?;
-        self.check(settled, index, &made)?;
+        settled.check(index, &made)?;
         watch.keep(index, &made.file).await?;
         Ok(made)
-    }
-
-    /// Holds a section to its pages.
-    fn check(&self, settled: &Settled, index: usize, made: &Made) -> Result<(), LongError> {
-        let pages = settled.pages_of(index)?;
-        if made.pages == pages {
-            return Ok(());
-        }
-        Err(refused(format!(
-            "the section of rows {} and on has {} pages instead of {pages}: put what stands before the rows into \
-             at-start[…], and what stands after them into at-end[…]",
-            cut(&settled.plan, index)?.first_row,
-            made.pages
-        )))
     }
 
     /// Makes a section of a report of `pages` pages.
@@ -332,6 +317,20 @@ impl Settled {
     fn pages_of(&self, section: usize) -> Result<u64, LongError> {
         let next_page = self.plan.section(section + 1).map_or(self.pages + 1, |next| next.first_page);
         Ok(next_page.saturating_sub(cut(&self.plan, section)?.first_page))
+    }
+
+    /// Holds a section to its pages.
+    fn check(&self, section: usize, made: &Made) -> Result<(), LongError> {
+        let pages = self.pages_of(section)?;
+        if made.pages == pages {
+            return Ok(());
+        }
+        Err(refused(format!(
+            "the section of rows {} and on has {} pages instead of {pages}: put what stands before the rows into \
+             at-start[…], and what stands after them into at-end[…]",
+            cut(&self.plan, section)?.first_row,
+            made.pages
+        )))
     }
 }
 
