@@ -3,7 +3,7 @@
 # What it sends goes to addresses that callers name, so it is in no VPC and may reach nothing but its queue and the records.
 
 locals {
-  courier_zip             = "${path.module}/dist/courier.zip"
+  courier_zip             = "${local.zips}/courier.zip"
   courier_timeout_seconds = 60 # An attempt takes 15 at most; the rest is for the records.
 }
 
@@ -71,6 +71,10 @@ resource "aws_lambda_function" "courier" {
     })
   }
 
+  tracing_config {
+    mode = local.tracing_mode
+  }
+
   logging_config {
     log_format            = "JSON"
     application_log_level = "TRACE"
@@ -81,7 +85,7 @@ resource "aws_lambda_function" "courier" {
   lifecycle {
     precondition {
       condition     = fileexists(local.courier_zip)
-      error_message = "dist/courier.zip is missing. Run `make build` first; `make tf` does both."
+      error_message = "${local.courier_zip} is missing. Run `make build` first; `make tf` does both."
     }
   }
 }

@@ -1,8 +1,13 @@
 # The pipeline, in the order a request takes: function URL, listener, queue, processor, bucket, topic.
 
 locals {
-  listener_zip  = "${path.module}/dist/listener.zip"
-  processor_zip = "${path.module}/dist/processor.zip"
+  zips          = coalesce(var.zips, "${path.module}/dist")
+  listener_zip  = "${local.zips}/listener.zip"
+  processor_zip = "${local.zips}/processor.zip"
+
+  # What AWS asks of a queue that feeds a function.
+  visibility_timeout_seconds = coalesce(var.visibility_timeout_seconds, 6 * var.processor_timeout_seconds)
+  queue_retention_seconds    = min(var.retention_days, 4) * 24 * 3600
 
   # What all functions but the courier are told.
   environment = {
@@ -100,6 +105,10 @@ resource "aws_lambda_function" "listener" {
   }
 
   # In JSON the lines can be searched by field. RUST_LOG alone decides which are written; Lambda drops none of them.
+  tracing_config {
+    mode = local.tracing_mode
+  }
+
   logging_config {
     log_format            = "JSON"
     application_log_level = "TRACE"
@@ -110,7 +119,7 @@ resource "aws_lambda_function" "listener" {
   lifecycle {
     precondition {
       condition     = fileexists(local.listener_zip)
-      error_message = "dist/listener.zip is missing. Run `make build` first; `make tf` does both."
+      error_message = "${local.listener_zip} is missing. Run `make build` first; `make tf` does both."
     }
   }
 }
@@ -120,8 +129,8 @@ resource "aws_lambda_function" "listener" {
 # A job's record must outlive its message, hence its retention.
 resource "aws_sqs_queue" "jobs" {
   name                       = "${var.name}-jobs"
-  visibility_timeout_seconds = 6 * var.processor_timeout_seconds # What AWS asks of a queue that feeds a function.
-  message_retention_seconds  = min(var.retention_days, 4) * 24 * 3600
+  visibility_timeout_seconds = local.visibility_timeout_seconds
+  message_retention_seconds  = local.queue_retention_seconds
   sqs_managed_sse_enabled    = true
 
   redrive_policy = jsonencode({
@@ -186,6 +195,10 @@ resource "aws_lambda_function" "processor" {
     })
   }
 
+  tracing_config {
+    mode = local.tracing_mode
+  }
+
   logging_config {
     log_format            = "JSON"
     application_log_level = "TRACE"
@@ -196,7 +209,7 @@ resource "aws_lambda_function" "processor" {
   lifecycle {
     precondition {
       condition     = fileexists(local.processor_zip)
-      error_message = "dist/processor.zip is missing. Run `make build` first; `make tf` does both."
+      error_message = "${local.processor_zip} is missing. Run `make build` first; `make tf` does both."
     }
   }
 }

@@ -3,7 +3,7 @@
 # It is a function of its own so that it does not die of whatever kills the processor.
 
 locals {
-  sweeper_zip = "${path.module}/dist/sweeper.zip"
+  sweeper_zip = "${local.zips}/sweeper.zip"
 }
 
 resource "aws_lambda_function" "sweeper" {
@@ -24,6 +24,10 @@ resource "aws_lambda_function" "sweeper" {
     })
   }
 
+  tracing_config {
+    mode = local.tracing_mode
+  }
+
   logging_config {
     log_format            = "JSON"
     application_log_level = "TRACE"
@@ -34,7 +38,7 @@ resource "aws_lambda_function" "sweeper" {
   lifecycle {
     precondition {
       condition     = fileexists(local.sweeper_zip)
-      error_message = "dist/sweeper.zip is missing. Run `make build` first; `make tf` does both."
+      error_message = "${local.sweeper_zip} is missing. Run `make build` first; `make tf` does both."
     }
   }
 }

@@ -100,18 +100,15 @@ resource "aws_lambda_function" "websocket" {
     )
   }
 
+  tracing_config {
+    mode = local.tracing_mode
+  }
+
   logging_config {
     log_format            = "JSON"
     application_log_level = "TRACE"
     system_log_level      = "INFO"
     log_group             = aws_cloudwatch_log_group.websocket[0].name
-  }
-
-  lifecycle {
-    precondition {
-      condition     = fileexists(local.listener_zip)
-      error_message = "dist/listener.zip is missing. Run `make build` first; `make tf` does both."
-    }
   }
 }
 
