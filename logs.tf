@@ -1,5 +1,14 @@
 # One log group a function, made here so that its lines do not stay for ever.
 
+locals {
+  log_groups = merge({
+    listener  = aws_cloudwatch_log_group.listener.name
+    processor = aws_cloudwatch_log_group.processor.name
+    sweeper   = aws_cloudwatch_log_group.sweeper.name
+    courier   = aws_cloudwatch_log_group.courier.name
+  }, { for group in aws_cloudwatch_log_group.websocket : "websocket" => group.name })
+}
+
 resource "aws_cloudwatch_log_group" "listener" {
   name              = "/aws/lambda/${var.name}-listener"
   retention_in_days = var.log_retention_days
