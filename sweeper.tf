@@ -7,6 +7,11 @@ locals {
 }
 
 resource "aws_lambda_function" "sweeper" {
+  #checkov:skip=CKV_AWS_115:One sweep a minute needs one execution; none is worth setting aside of the account's.
+  #checkov:skip=CKV_AWS_116:What fails is kept elsewhere: the next sweep, a minute later, does what one left.
+  #checkov:skip=CKV_AWS_117:It reaches AWS services alone, by IAM and TLS; a VPC would add NAT and endpoints, and keep nobody out.
+  #checkov:skip=CKV_AWS_173:AWS encrypts environments under its own key; whoever may read the function may read the state file too.
+  #checkov:skip=CKV_AWS_272:Zips are made by whoever deploys them; a signing profile would be theirs to add.
   function_name    = "${var.name}-sweeper"
   description      = "Ends and announces the jobs that no run ended"
   role             = aws_iam_role.sweeper.arn

@@ -90,18 +90,18 @@ run "no_token" {
 
 run "own_secrets" {
   variables {
-    api_token      = "0123456789abcdef0123456789abcdef"
-    link_key       = "another-secret-of-thirty-two-chars"
-    webhook_secret = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3,whsec_YWJjZGVmMDEyMzQ1Njc4OWFiY2RlZjAx"
+    api_token      = "tokentokentokentokentokentokentoken"
+    link_key       = "keykeykeykeykeykeykeykeykeykeykeykey"
+    webhook_secret = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA,whsec_BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB"
   }
 
   assert {
-    condition     = output.api_token == "0123456789abcdef0123456789abcdef" && startswith(output.webhook_secret, "whsec_MDEy")
+    condition     = output.api_token == "tokentokentokentokentokentokentoken" && startswith(output.webhook_secret, "whsec_AAAA")
     error_message = "Secrets that are given are used."
   }
 
   assert {
-    condition     = aws_lambda_function.listener.environment[0].variables.PRESSRUN_LINK_KEY == "another-secret-of-thirty-two-chars"
+    condition     = aws_lambda_function.listener.environment[0].variables.PRESSRUN_LINK_KEY == "keykeykeykeykeykeykeykeykeykeykeykey"
     error_message = "The key of the links reaches the listener."
   }
 }
