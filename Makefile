@@ -6,7 +6,7 @@ CACHE    := $(or $(PRESSRUN_CACHE),$(HOME)/.cache/pressrun)
 PYTHON   := $(CACHE)/venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help run test e2e chaos fuzz openapi lint build tf deploy destroy send redrive tools
+.PHONY: help run test e2e chaos fuzz openapi terraform-docs lint audit build tf deploy destroy send redrive rollback cost tools
 
 help: ## list these tasks
 	@echo "make TASK"
@@ -34,11 +34,18 @@ fuzz: ## feed the parsers what nobody would send
 openapi: ## write resources/openapi.json anew, after a call has changed
 	UPDATE=1 cargo test --workspace --test openapi
 
-lint: ## check format, lints, docs and Terraform
+terraform-docs: tools ## write the tables of variables and outputs into README.md anew
+	$(PYTHON) scripts/terraform-docs
+
+lint: tools ## check format, lints, docs and Terraform, whose tests break each of its rules
 	cargo fmt --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items
+	$(PYTHON) scripts/terraform-docs --check
 	scripts/lint-terraform
+
+audit: ## check licences, advisories and duplicates of crates, unused ones, pinned actions, and what checkov finds
+	scripts/audit
 
 tools: ## install what the tests need
 	scripts/tools
@@ -65,6 +72,12 @@ destroy: ## remove everything from AWS
 
 send: ## queue a sample and follow it to its report (TEMPLATE=invoice, URL=… TOKEN=… for another server)
 	@scripts/send $(TEMPLATE)
+
+rollback: tools ## set the functions back to an earlier release (RELEASE=v0.1.0; without one: which there are)
+	@$(PYTHON) scripts/rollback $(RELEASE)
+
+cost: ## estimate dollars a month (REPORTS=1000 a month of PAGES=1 or ROWS=0)
+	@python3 scripts/cost --reports $(or $(REPORTS),1000) --pages $(or $(PAGES),1) --rows $(or $(ROWS),0) $(COST_ARGS)
 
 redrive: tools ## move what is in the dead-letter queue back to the jobs queue, once its cause is mended
 	@$(PYTHON) scripts/redrive
