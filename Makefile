@@ -65,7 +65,7 @@ tf: ## build, then create or update everything on AWS (TF_ARGS=-auto-approve)
 deploy: ## build, then update the code and templates of the functions only
 	scripts/check-deploy
 	scripts/build
-	terraform apply $(addprefix -target=aws_lambda_function.,listener processor sweeper courier websocket) $(TF_ARGS)
+	terraform apply $(addprefix -target=aws_lambda_alias.,listener processor sweeper courier websocket) $(TF_ARGS)
 
 destroy: ## remove everything from AWS
 	terraform destroy $(TF_ARGS)

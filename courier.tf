@@ -38,7 +38,7 @@ resource "aws_sqs_queue_redrive_allow_policy" "webhook_dead_letters" {
 # The attempts of one batch are made at the same time.
 resource "aws_lambda_event_source_mapping" "webhooks" {
   event_source_arn        = aws_sqs_queue.webhooks.arn
-  function_name           = aws_lambda_function.courier.arn
+  function_name           = aws_lambda_alias.courier.arn
   batch_size              = 10
   function_response_types = ["ReportBatchItemFailures"]
 
@@ -57,7 +57,7 @@ resource "aws_lambda_function" "courier" {
   #checkov:skip=CKV_AWS_173:AWS encrypts environments under its own key; whoever may read the function may read the state file too.
   #checkov:skip=CKV_AWS_272:Zips are made by whoever deploys them; a signing profile would be theirs to add.
   function_name    = "${var.name}-courier"
-  description      = "Tells callers' servers that their jobs ended"
+  description      = "Tells callers' servers that their jobs ended (${var.release})"
   role             = aws_iam_role.courier.arn
   runtime          = "provided.al2023"
   handler          = "bootstrap"
@@ -66,6 +66,7 @@ resource "aws_lambda_function" "courier" {
   timeout          = local.courier_timeout_seconds
   filename         = local.courier_zip
   source_code_hash = fileexists(local.courier_zip) ? filebase64sha256(local.courier_zip) : null
+  publish          = true
 
   environment {
     variables = merge(local.webhook_hosts, {

@@ -52,6 +52,7 @@ locals {
 resource "aws_lambda_function_url" "listener" {
   #checkov:skip=CKV_AWS_258:The listener checks the bearer token itself, which callers without AWS accounts can show.
   function_name      = aws_lambda_function.listener.function_name
+  qualifier          = aws_lambda_alias.listener.name
   authorization_type = "NONE"            # The listener checks the bearer token itself.
   invoke_mode        = "RESPONSE_STREAM" # As the listener answers: a buffered answer would arrive as raw JSON.
 }
@@ -62,6 +63,7 @@ resource "aws_lambda_permission" "invoke_url" {
   #checkov:skip=CKV_AWS_301:A public URL is what this is for; the listener checks the token.
   statement_id           = "AllowPublicFunctionUrl"
   function_name          = aws_lambda_function.listener.function_name
+  qualifier              = aws_lambda_alias.listener.name
   action                 = "lambda:InvokeFunctionUrl"
   principal              = "*"
   function_url_auth_type = "NONE"
@@ -74,6 +76,7 @@ resource "aws_lambda_permission" "invoke" {
   #checkov:skip=CKV_AWS_301:Function URLs need this since October 2025; the listener checks the token.
   statement_id  = "AllowPublicInvoke"
   function_name = aws_lambda_function.listener.function_name
+  qualifier     = aws_lambda_alias.listener.name
   action        = "lambda:InvokeFunction"
   principal     = "*"
 }
@@ -86,7 +89,7 @@ resource "aws_lambda_function" "listener" {
   #checkov:skip=CKV_AWS_173:AWS encrypts environments under its own key; whoever may read the function may read the state file too.
   #checkov:skip=CKV_AWS_272:Zips are made by whoever deploys them; a signing profile would be theirs to add.
   function_name                  = "${var.name}-listener"
-  description                    = "Accepts a report request, checks it and queues it"
+  description                    = "Accepts a report request, checks it and queues it (${var.release})"
   role                           = aws_iam_role.listener.arn
   runtime                        = "provided.al2023"
   handler                        = "bootstrap"
@@ -96,6 +99,7 @@ resource "aws_lambda_function" "listener" {
   reserved_concurrent_executions = coalesce(var.listener_reserved_concurrency, -1)
   filename                       = local.listener_zip
   source_code_hash               = fileexists(local.listener_zip) ? filebase64sha256(local.listener_zip) : null
+  publish                        = true
 
   environment {
     variables = merge(
@@ -167,7 +171,7 @@ resource "aws_sqs_queue_redrive_allow_policy" "dead_letters" {
 
 resource "aws_lambda_event_source_mapping" "jobs" {
   event_source_arn        = aws_sqs_queue.jobs.arn
-  function_name           = aws_lambda_function.processor.arn
+  function_name           = aws_lambda_alias.processor.arn
   batch_size              = 1
   function_response_types = ["ReportBatchItemFailures"]
 
@@ -185,7 +189,7 @@ resource "aws_lambda_function" "processor" {
   #checkov:skip=CKV_AWS_173:AWS encrypts environments under its own key; whoever may read the function may read the state file too.
   #checkov:skip=CKV_AWS_272:Zips are made by whoever deploys them; a signing profile would be theirs to add.
   function_name                  = "${var.name}-processor"
-  description                    = "Typesets one queued report and stores it"
+  description                    = "Typesets one queued report and stores it (${var.release})"
   role                           = aws_iam_role.processor.arn
   runtime                        = "provided.al2023"
   handler                        = "bootstrap"
@@ -195,6 +199,7 @@ resource "aws_lambda_function" "processor" {
   reserved_concurrent_executions = coalesce(var.processor_reserved_concurrency, -1)
   filename                       = local.processor_zip
   source_code_hash               = fileexists(local.processor_zip) ? filebase64sha256(local.processor_zip) : null
+  publish                        = true
 
   ephemeral_storage {
     size = var.processor_storage_mb

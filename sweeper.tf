@@ -13,7 +13,7 @@ resource "aws_lambda_function" "sweeper" {
   #checkov:skip=CKV_AWS_173:AWS encrypts environments under its own key; whoever may read the function may read the state file too.
   #checkov:skip=CKV_AWS_272:Zips are made by whoever deploys them; a signing profile would be theirs to add.
   function_name    = "${var.name}-sweeper"
-  description      = "Ends and announces the jobs that no run ended"
+  description      = "Ends and announces the jobs that no run ended (${var.release})"
   role             = aws_iam_role.sweeper.arn
   runtime          = "provided.al2023"
   handler          = "bootstrap"
@@ -22,6 +22,7 @@ resource "aws_lambda_function" "sweeper" {
   timeout          = 60  # The next sweep goes on from where this one stops.
   filename         = local.sweeper_zip
   source_code_hash = fileexists(local.sweeper_zip) ? filebase64sha256(local.sweeper_zip) : null
+  publish          = true
 
   environment {
     variables = merge(local.environment, local.closing, {
@@ -56,12 +57,13 @@ resource "aws_cloudwatch_event_rule" "sweep" {
 
 resource "aws_cloudwatch_event_target" "sweep" {
   rule = aws_cloudwatch_event_rule.sweep.name
-  arn  = aws_lambda_function.sweeper.arn
+  arn  = aws_lambda_alias.sweeper.arn
 }
 
 resource "aws_lambda_permission" "sweep" {
   statement_id  = "AllowSweepRule"
   function_name = aws_lambda_function.sweeper.function_name
+  qualifier     = aws_lambda_alias.sweeper.name
   action        = "lambda:InvokeFunction"
   principal     = "events.amazonaws.com"
   source_arn    = aws_cloudwatch_event_rule.sweep.arn

@@ -143,6 +143,18 @@ variable "zips" {
   default     = null
 }
 
+variable "release" {
+  description = "Name of the release that is deployed, such as v0.2.0: every function's version says it, and `make rollback RELEASE=` finds it by it."
+  type        = string
+  default     = "unreleased"
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9][A-Za-z0-9._+-]{0,99}$", var.release))
+    error_message = "release must be at most 100 letters, digits, dots, hyphens, plus signs and underscores, such as v0.2.0."
+  }
+}
+
 variable "listener_memory_mb" {
   description = "Memory of the listener in MB. CPU comes with it."
   type        = number

@@ -30,7 +30,7 @@ resource "aws_apigatewayv2_integration" "websocket" {
   api_id             = aws_apigatewayv2_api.websocket[0].id
   integration_type   = "AWS_PROXY"
   integration_method = "POST" # How a function is called, whatever the client did.
-  integration_uri    = aws_lambda_function.websocket[0].invoke_arn
+  integration_uri    = aws_lambda_alias.websocket[0].invoke_arn
 }
 
 # The listener checks the bearer token itself, when a client connects.
@@ -66,6 +66,7 @@ resource "aws_lambda_permission" "websocket" {
 
   statement_id  = "AllowWebSocketApi"
   function_name = aws_lambda_function.websocket[0].function_name
+  qualifier     = aws_lambda_alias.websocket[0].name
   action        = "lambda:InvokeFunction"
   principal     = "apigateway.amazonaws.com"
   source_arn    = "${aws_apigatewayv2_api.websocket[0].execution_arn}/${local.websocket_stage}/*"
@@ -82,7 +83,7 @@ resource "aws_lambda_function" "websocket" {
   count = var.websocket ? 1 : 0
 
   function_name    = "${var.name}-websocket"
-  description      = "Answers clients over WebSockets and tells them what happens to their jobs"
+  description      = "Answers clients over WebSockets and tells them what happens to their jobs (${var.release})"
   role             = aws_iam_role.websocket[0].arn
   runtime          = "provided.al2023"
   handler          = "bootstrap"
@@ -91,6 +92,7 @@ resource "aws_lambda_function" "websocket" {
   timeout          = 30 # API Gateway waits for 29 seconds.
   filename         = local.listener_zip
   source_code_hash = fileexists(local.listener_zip) ? filebase64sha256(local.listener_zip) : null
+  publish          = true
 
   environment {
     variables = merge(
@@ -171,7 +173,7 @@ resource "aws_lambda_event_source_mapping" "followed_jobs" {
   count = var.websocket ? 1 : 0
 
   event_source_arn  = aws_dynamodb_table.jobs.stream_arn
-  function_name     = aws_lambda_function.websocket[0].arn
+  function_name     = aws_lambda_alias.websocket[0].arn
   starting_position = "TRIM_HORIZON" # Nothing that happens while the mapping comes up is missed.
   batch_size        = 10
 

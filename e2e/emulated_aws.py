@@ -179,8 +179,9 @@ class Deployment:
 
     def deploy(self, function: str, archive: bytes) -> None:
         name = self.outputs[f"{function}_function"]
-        aws("lambda").update_function_code(FunctionName=name, ZipFile=archive)
+        version = aws("lambda").update_function_code(FunctionName=name, ZipFile=archive, Publish=True)["Version"]
         aws("lambda").get_waiter("function_updated_v2").wait(FunctionName=name, WaiterConfig={"Delay": 1})
+        aws("lambda").update_alias(FunctionName=name, Name="live", FunctionVersion=version)
 
     @contextmanager
     def visibility_timeout(self, seconds: int) -> Iterator[None]:
@@ -230,9 +231,9 @@ class Inbox:
         return self.announcements.get(job["id"], [])
 
 
-def aws(service: str):
+def aws(service: str, region: str | None = None):
     """A client of the emulator; refuses to speak to anything else."""
-    return boto3.client(service, endpoint_url=emulator())
+    return boto3.client(service, endpoint_url=emulator(), region_name=region)
 
 
 def emulator() -> str:

@@ -621,3 +621,13 @@ run "runbooks_too_long" {
 
   expect_failures = [var.runbooks]
 }
+
+run "release_with_a_space" {
+  command = plan
+
+  variables {
+    release = "v1 2"
+  }
+
+  expect_failures = [var.release]
+}

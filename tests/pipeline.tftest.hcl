@@ -50,8 +50,46 @@ run "defaults" {
   }
 
   assert {
-    condition     = aws_cloudwatch_event_rule.sweep.schedule_expression == "rate(1 minute)" && aws_cloudwatch_event_target.sweep.arn == aws_lambda_function.sweeper.arn
+    condition     = aws_cloudwatch_event_rule.sweep.schedule_expression == "rate(1 minute)" && aws_cloudwatch_event_target.sweep.arn == aws_lambda_alias.sweeper.arn
     error_message = "The sweeper must be started every minute."
+  }
+}
+
+# A function that is called past its alias would not be rolled back.
+run "releases" {
+  variables {
+    release   = "v1.2.3"
+    websocket = true
+  }
+
+  assert {
+    condition = alltrue([
+      for target in [
+        aws_lambda_event_source_mapping.jobs.function_name, aws_lambda_event_source_mapping.webhooks.function_name,
+        aws_lambda_event_source_mapping.followed_jobs[0].function_name, aws_cloudwatch_event_target.sweep.arn,
+      ] : endswith(target, ":live")
+    ])
+    error_message = "Queues, streams and the sweep must call the alias."
+  }
+
+  assert {
+    condition     = strcontains(aws_apigatewayv2_integration.websocket[0].integration_uri, ":live/")
+    error_message = "The WebSocket API must call the alias."
+  }
+
+  assert {
+    condition = alltrue([
+      for qualified in [
+        aws_lambda_function_url.listener, aws_lambda_permission.invoke, aws_lambda_permission.invoke_url,
+        aws_lambda_permission.sweep, aws_lambda_permission.websocket[0],
+      ] : qualified.qualifier == "live"
+    ])
+    error_message = "URL and permissions must be those of the alias."
+  }
+
+  assert {
+    condition     = alltrue([for function in local.watched_functions : function.publish && endswith(function.description, "(v1.2.3)")])
+    error_message = "Every function must publish versions that say their release."
   }
 }
 

@@ -89,3 +89,10 @@ mock_resource "aws_s3_bucket" {
     bucket_regional_domain_name = "mocked.s3.eu-central-1.amazonaws.com"
   }
 }
+
+mock_resource "aws_lambda_alias" {
+  defaults = {
+    arn        = "arn:aws:lambda:eu-central-1:123456789012:function:mocked:live"
+    invoke_arn = "arn:aws:apigateway:eu-central-1:lambda:path/2015-03-31/functions/arn:aws:lambda:eu-central-1:123456789012:function:mocked:live/invocations"
+  }
+}
