@@ -102,6 +102,13 @@ data "aws_iam_policy_document" "processor" {
     resources = [aws_sqs_queue.jobs.arn]
   }
 
+  # A run whose time is over puts its job into the queue again, for another to go on.
+  statement {
+    sid       = "PassJobsOn"
+    actions   = ["sqs:SendMessage"]
+    resources = [aws_sqs_queue.jobs.arn]
+  }
+
   statement {
     sid       = "RecordJobs"
     actions   = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]
@@ -112,6 +119,12 @@ data "aws_iam_policy_document" "processor" {
     sid       = "ReadLargeInputs"
     actions   = ["s3:GetObject"]
     resources = ["${aws_s3_bucket.reports.arn}/inputs/*", "${aws_s3_bucket.reports.arn}/uploads/*"]
+  }
+
+  statement {
+    sid       = "KeepSections"
+    actions   = ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"]
+    resources = ["${aws_s3_bucket.reports.arn}/sections/*"]
   }
 
   # As for the listener: a missing input fails its job at once, a forbidden one is tried again.

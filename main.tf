@@ -43,6 +43,7 @@ locals {
       PRESSRUN_MEMORY_LIMIT_MB    = var.memory_limit_mb
       PRESSRUN_OUTPUT_LIMIT_MB    = var.output_limit_mb
       PRESSRUN_PAGE_LIMIT         = var.page_limit
+      PRESSRUN_SECTION_ROWS       = var.section_rows
     } : name => value if value != null
   })
 }

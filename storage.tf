@@ -106,7 +106,7 @@ resource "aws_s3_bucket_lifecycle_configuration" "reports" {
   bucket = aws_s3_bucket.reports.id
 
   dynamic "rule" {
-    for_each = toset(["inputs", "reports"])
+    for_each = toset(["inputs", "reports", "sections"])
 
     content {
       id     = "expire-${rule.value}"

@@ -252,7 +252,7 @@ variable "visibility_timeout_seconds" {
 }
 
 variable "processor_storage_mb" {
-  description = "Ephemeral storage (/tmp) of the processor in MB. An upload must fit into it together with its rows, written once more: twice the largest upload and 256 MB is safe."
+  description = "Ephemeral storage (/tmp) of the processor in MB. An upload must fit into it together with its rows, written once more, and with the report: twice the largest upload, the output limit and 64 MB is safe."
   type        = number
   default     = 512
   nullable    = false
@@ -354,6 +354,17 @@ variable "page_limit" {
   validation {
     condition     = var.page_limit == null || try(var.page_limit >= 1 && floor(var.page_limit) == var.page_limit, false)
     error_message = "page_limit must be null or a whole number of at least 1."
+  }
+}
+
+variable "section_rows" {
+  description = "Rows of a section, about: a report of more rows is typeset in sections, as many at a time as the processor has cores. 0 typesets every report whole. Null: 1000."
+  type        = number
+  default     = null
+
+  validation {
+    condition     = var.section_rows == null || try(var.section_rows >= 0 && floor(var.section_rows) == var.section_rows, false)
+    error_message = "section_rows must be null or a whole number of at least 0."
   }
 }
 

@@ -25,6 +25,7 @@ mod error;
 mod export;
 mod files;
 mod fonts;
+mod grounds;
 mod options;
 mod plan;
 mod request;

@@ -4,10 +4,10 @@
 //! line of Latin letters and figures, in which a glyph follows from its character and its place from the pair kerning,
 //! nothing else: the kit turns other features of the font off. What is not so simple is left to Typst.
 
-use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
+use rustc_hash::FxHashMap;
 use typst::World;
 use typst::comemo::Track;
 use typst::diag::SourceResult;
@@ -27,17 +27,22 @@ const MAX_PAIRS: usize = 1 << 18;
 
 /// Kerning by font and glyphs; `None` if the pair is more than two glyphs side by side.
 type Pairs = HashMap<(u128, u16, u16), Option<Em>>;
-/// The glyphs of a style by character; `None` for what is left to Typst.
-type Glyphs = HashMap<char, Option<Learnt>>;
 
 /// True for ever: the fonts are part of the key.
 static PAIRS: LazyLock<Mutex<Pairs>> = LazyLock::new(Mutex::default);
 /// The styles of the job at hand.
-static STYLES: LazyLock<Mutex<HashMap<u128, Glyphs>>> = LazyLock::new(Mutex::default);
+static STYLES: LazyLock<Mutex<HashMap<u128, Arc<Style>>>> = LazyLock::new(Mutex::default);
 
 /// Forgets what may not hold for another job, which may have other fonts.
 pub(crate) fn forget() {
     STYLES.lock().unwrap_or_else(PoisonError::into_inner).clear();
+}
+
+/// What is known of a style; `None` for what is left to Typst.
+#[derive(Clone, Default)]
+struct Style {
+    glyphs: FxHashMap<char, Option<Learnt>>,
+    kerning: FxHashMap<(char, char), Option<Em>>,
 }
 
 /// A character's glyph, as part of a text item without text.
@@ -52,10 +57,7 @@ pub(crate) struct Ruler<'a> {
     styles: StyleChain<'a>,
     set: &'a Func,
     kerned: bool,
-    glyphs: Glyphs,
-    pairs: HashMap<(char, char), Option<Em>>,
-    key: u128,
-    fonts: HashMap<FontInstance, u128>,
+    style: Arc<Style>,
 }
 
 impl<'a> Ruler<'a> {
@@ -68,12 +70,12 @@ impl<'a> Ruler<'a> {
         texts: impl Iterator<Item = &'t str> + Clone,
     ) -> SourceResult<Self> {
         let key = hash128(&(set, styles, engine.world.book()));
-        let known = STYLES.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned().unwrap_or_default();
-        let (pairs, fonts) = (HashMap::new(), HashMap::new());
-        let mut ruler = Self { styles, set, kerned, glyphs: known, pairs, key, fonts };
-        ruler.learn_glyphs(engine, texts.clone())?;
-        if kerned {
-            ruler.learn_pairs(engine, texts)?;
+        let style = STYLES.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned().unwrap_or_default();
+        let mut ruler = Self { styles, set, kerned, style };
+        let learnt_glyphs = ruler.learn_glyphs(engine, texts.clone())?;
+        let learnt_pairs = kerned && ruler.learn_pairs(engine, texts)?;
+        if learnt_glyphs || learnt_pairs {
+            STYLES.lock().unwrap_or_else(PoisonError::into_inner).insert(key, ruler.style.clone());
         }
         Ok(ruler)
     }
@@ -98,12 +100,12 @@ impl<'a> Ruler<'a> {
         let mut width = Abs::zero();
         let mut before: Option<(char, &Learnt)> = None;
         for (at, c) in text.char_indices() {
-            let learnt = self.glyphs.get(&c)?.as_ref()?;
+            let learnt = self.style.glyphs.get(&c)?.as_ref()?;
             if self.kerned
                 && let Some((previous, one)) = before
                 && one.item.font == learnt.item.font
             {
-                width += (*self.pairs.get(&(previous, c))?)?.at(one.item.size);
+                width += (*self.style.kerning.get(&(previous, c))?)?.at(one.item.size);
             }
             width += learnt.glyph.x_advance.at(learnt.item.size);
             tell(at + c.len_utf8(), width);
@@ -117,7 +119,7 @@ impl<'a> Ruler<'a> {
         let mut items: Vec<TextItem> = Vec::with_capacity(1);
         let mut before: Option<char> = None;
         for c in text.chars() {
-            let Learnt { item, glyph } = self.glyphs.get(&c)?.as_ref()?;
+            let Learnt { item, glyph } = self.style.glyphs.get(&c)?.as_ref()?;
             let same = items.last().is_some_and(|last| last.font == item.font);
             if !same {
                 items.push(TextItem { glyphs: Vec::with_capacity(text.len()), ..item.clone() });
@@ -127,7 +129,7 @@ impl<'a> Ruler<'a> {
                 && same
                 && let (Some(before), Some(glyph)) = (before, last.glyphs.last_mut())
             {
-                glyph.x_advance += (*self.pairs.get(&(before, c))?)?;
+                glyph.x_advance += (*self.style.kerning.get(&(before, c))?)?;
             }
             let start = u16::try_from(last.text.len()).ok()?;
             last.text.push(c);
@@ -149,63 +151,60 @@ impl<'a> Ruler<'a> {
         (engine.library.routines.layout_frame)(engine, &content, Locator::root(), self.styles, region)
     }
 
-    fn learn_glyphs<'t>(&mut self, engine: &mut Engine, texts: impl Iterator<Item = &'t str>) -> SourceResult<()> {
-        let mut new: Vec<char> = Vec::new();
-        for c in texts.flat_map(str::chars) {
-            if let Entry::Vacant(place) = self.glyphs.entry(c) {
-                place.insert(None);
-                if is_simple(c) {
-                    new.push(c);
-                }
-            }
+    /// Learns the glyphs of the characters it does not know; answers whether there were any.
+    fn learn_glyphs<'t>(&mut self, engine: &mut Engine, texts: impl Iterator<Item = &'t str>) -> SourceResult<bool> {
+        let unknown: BTreeSet<char> =
+            texts.flat_map(str::chars).filter(|c| !self.style.glyphs.contains_key(c)).collect();
+        if unknown.is_empty() {
+            return Ok(false);
         }
-        if new.is_empty() {
-            return Ok(());
-        }
-        let lines: Vec<String> = new.iter().map(|c| format!("{GUARD}{c}{GUARD}")).collect();
-        let shaped = self.shape(engine, &lines, false)?;
-        for (c, line) in new.into_iter().zip(shaped) {
+        let simple: Vec<char> = unknown.iter().copied().filter(|&c| is_simple(c)).collect();
+        let lines: Vec<String> = simple.iter().map(|c| format!("{GUARD}{c}{GUARD}")).collect();
+        let shaped = if lines.is_empty() { Vec::new() } else { self.shape(engine, &lines, false)? };
+        let glyphs = &mut Arc::make_mut(&mut self.style).glyphs;
+        glyphs.extend(unknown.into_iter().map(|c| (c, None)));
+        for (c, line) in simple.into_iter().zip(shaped) {
             if let [_, learnt, _] = line.as_slice() {
-                self.glyphs.insert(c, Some(learnt.clone()));
+                glyphs.insert(c, Some(learnt.clone()));
             }
         }
-        STYLES.lock().unwrap_or_else(PoisonError::into_inner).insert(self.key, self.glyphs.clone());
-        Ok(())
+        Ok(true)
     }
 
-    fn learn_pairs<'t>(&mut self, engine: &mut Engine, texts: impl Iterator<Item = &'t str>) -> SourceResult<()> {
-        let mut seen: HashSet<(char, char)> = HashSet::new();
-        for text in texts {
-            seen.extend(text.chars().zip(text.chars().skip(1)));
+    /// Learns the kerning of the pairs it does not know; answers whether there were any.
+    fn learn_pairs<'t>(&mut self, engine: &mut Engine, texts: impl Iterator<Item = &'t str>) -> SourceResult<bool> {
+        let pairs = texts.flat_map(|text| text.chars().zip(text.chars().skip(1)));
+        let unknown: BTreeSet<(char, char)> = pairs.filter(|pair| !self.style.kerning.contains_key(pair)).collect();
+        if unknown.is_empty() {
+            return Ok(false);
         }
-        // In an order of their own, so that the same input makes the same calls.
-        let mut seen: Vec<_> = seen.into_iter().collect();
-        seen.sort_unstable();
-        let mut unknown = Vec::new();
+        let mut unlearnt = Vec::new();
+        let mut fonts: HashMap<FontInstance, u128> = HashMap::new();
         let known = PAIRS.lock().unwrap_or_else(PoisonError::into_inner);
-        for (a, b) in seen {
-            let (Some(Some(one)), Some(Some(other))) = (self.glyphs.get(&a), self.glyphs.get(&b)) else { continue };
+        let style = Arc::make_mut(&mut self.style);
+        for (a, b) in unknown {
+            style.kerning.insert((a, b), None);
+            let (Some(Some(one)), Some(Some(other))) = (style.glyphs.get(&a), style.glyphs.get(&b)) else { continue };
             if one.item.font != other.item.font {
                 continue;
             }
             let item = &one.item;
-            let font = self.fonts.entry(item.font.clone());
+            let font = fonts.entry(item.font.clone());
             let font = *font.or_insert_with_key(|font| hash128(&(font, item.lang, item.region)));
             match known.get(&(font, one.glyph.id, other.glyph.id)) {
-                Some(&kern) => {
-                    self.pairs.insert((a, b), kern);
-                }
-                None => unknown.push((a, b, font, one.clone(), other.clone())),
+                Some(&kern) => _ = style.kerning.insert((a, b), kern),
+                None => unlearnt.push((a, b, font, one.clone(), other.clone())),
             }
         }
         drop(known);
-        let lines: Vec<String> = unknown.iter().map(|(a, b, ..)| format!("{GUARD}{a}{b}{GUARD}")).collect();
+        let lines: Vec<String> = unlearnt.iter().map(|(a, b, ..)| format!("{GUARD}{a}{b}{GUARD}")).collect();
         let shaped = if lines.is_empty() { Vec::new() } else { self.shape(engine, &lines, true)? };
+        let style = Arc::make_mut(&mut self.style);
         let mut known = PAIRS.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() > MAX_PAIRS {
             known.clear();
         }
-        for ((a, b, font, one, other), line) in unknown.into_iter().zip(shaped) {
+        for ((a, b, font, one, other), line) in unlearnt.into_iter().zip(shaped) {
             let kern = match line.as_slice() {
                 [_, first, second, _] if first.glyph.id == one.glyph.id && second.glyph.id == other.glyph.id => {
                     Some(first.glyph.x_advance + -one.glyph.x_advance)
@@ -213,9 +212,9 @@ impl<'a> Ruler<'a> {
                 _ => None,
             };
             known.insert((font, one.glyph.id, other.glyph.id), kern);
-            self.pairs.insert((a, b), kern);
+            style.kerning.insert((a, b), kern);
         }
-        Ok(())
+        Ok(true)
     }
 
     /// The glyphs of lines, laid out by Typst; a line that does not have one glyph a character comes out empty.

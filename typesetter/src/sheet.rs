@@ -16,6 +16,7 @@ use typst::layout::{
 use typst::syntax::Span;
 use typst::text::TextItem;
 
+use crate::grounds::Grounds;
 use crate::ruler::Ruler;
 
 /// What a width may exceed its column by: what rounding adds.
@@ -230,6 +231,8 @@ pub(crate) fn sheet(
 
 /// What `sheet` is told.
 struct Sheet {
+    /// What lies below the rows.
+    grounds: Option<Grounds>,
     columns: Vec<Column>,
     /// The height of each row.
     heights: Vec<Abs>,
@@ -262,7 +265,10 @@ impl Sheet {
         let heights =
             lengths.into_iter().map(|height| Ok(height.cast::<Length>().map_err(|error| error.message().clone())?.abs));
         let columns: Array = part(sheet, "columns")?;
+        let grounds = sheet.get("grounds").ok().cloned().map(Value::cast::<Dict>).transpose();
+        let grounds = grounds.map_err(|error| error.message().clone())?;
         Ok(Self {
+            grounds: grounds.as_ref().map(Grounds::new).transpose()?,
             columns: columns.into_iter().map(Column::new).collect::<StrResult<_>>()?,
             heights: heights.collect::<StrResult<_>>()?,
             padding: part::<Length>(sheet, "padding")?.abs,
@@ -286,7 +292,8 @@ impl Column {
     }
 }
 
-fn part<T: FromValue>(from: &Dict, name: &str) -> StrResult<T> {
+/// An entry of a dictionary that the kit wrote.
+pub(crate) fn part<T: FromValue>(from: &Dict, name: &str) -> StrResult<T> {
     from.get(name)?.clone().cast().map_err(|error| eco_format!("{name}: {}", error.message()))
 }
 
@@ -305,6 +312,9 @@ fn lay_out(
     }
     let mut locator = locator.split();
     let mut frame = Frame::soft(region.size);
+    if let Some(grounds) = sheet.grounds.and_then(|grounds| grounds.draw(&sheet.heights, region.size.x)) {
+        frame.push(Point::zero(), FrameItem::Shape(grounds, captured.span()));
+    }
     let mut y = sheet.padding;
     for (row, height) in sheet.heights.iter().enumerate() {
         for (column, ruler) in sheet.columns.iter().zip(&rulers) {

@@ -120,6 +120,8 @@ enum State {
     Broken,
     BrokenOnce,
     PanicsOnce,
+    /// Takes so many more objects, and does not answer from then on.
+    HangsAfter(usize),
 }
 
 impl Breakable {
@@ -135,6 +137,10 @@ impl Breakable {
         self.set(State::PanicsOnce);
     }
 
+    pub(crate) fn hang_after(&self, objects: usize) {
+        self.set(State::HangsAfter(objects));
+    }
+
     pub(crate) fn mend(&self) {
         self.set(State::Whole);
     }
@@ -146,8 +152,10 @@ impl Breakable {
     /// The state of this call, and the one after it.
     fn met(&self) -> State {
         let met = self.set(State::Whole);
-        if matches!(met, State::Broken) {
-            self.break_down();
+        match met {
+            State::Broken => self.break_down(),
+            State::HangsAfter(objects) => self.hang_after(objects.saturating_sub(1)),
+            State::Whole | State::BrokenOnce | State::PanicsOnce => {}
         }
         met
     }
@@ -157,7 +165,8 @@ impl Breakable {
 impl ObjectStore for Breakable {
     async fn put(&self, key: &str, content_type: &str, content: Content<'_>) -> Result<(), Unavailable> {
         match self.met() {
-            State::Whole => {}
+            State::HangsAfter(0) => std::future::pending().await,
+            State::Whole | State::HangsAfter(_) => {}
             State::Broken | State::BrokenOnce => {
                 return Err(Unavailable::when("store the report")("the store is broken"));
             }
