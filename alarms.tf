@@ -11,8 +11,13 @@ locals {
     { for function in aws_lambda_function.websocket : "websocket" => function },
   )
 
-  # The listener is not among them: streams of events may take it as near to its deadline as stream_seconds says.
-  functions_with_a_deadline = { for name, function in local.watched_functions : name => function if name != "listener" }
+  # Seconds after which a run is near its function's timeout. The processor uses its time up to ten seconds before, when it
+  # passes a long report on or fails it, and is done five seconds later. The listener is not among them: streams of events may
+  # take it as near as stream_seconds says.
+  near_deadline = {
+    for name, function in local.watched_functions : name => name == "processor" ? function.timeout - 5 : 0.8 * function.timeout
+    if name != "listener"
+  }
 
   # A message in hand counts by its age too, so this must be longer than a run that takes its whole time.
   alarm_queue_age_seconds = coalesce(var.alarm_queue_age_seconds, 3 * var.processor_timeout_seconds)
@@ -80,16 +85,16 @@ locals {
   }
 
   deadline_alarms = {
-    for name, function in local.functions_with_a_deadline : "deadline-${name}" => {
+    for name, seconds in local.near_deadline : "deadline-${name}" => {
       runbook    = "deadline"
-      meaning    = "The ${name} took more than 80 % of the ${function.timeout} seconds it has."
+      meaning    = "The ${name} took more than ${seconds} of the ${local.watched_functions[name].timeout} seconds it has."
       namespace  = "AWS/Lambda"
       metric     = "Duration"
-      dimensions = { FunctionName = function.function_name }
+      dimensions = { FunctionName = local.watched_functions[name].function_name }
       statistic  = "Maximum"
       period     = 300
       periods    = 1
-      threshold  = 800 * function.timeout
+      threshold  = 1000 * seconds
     }
   }
 

@@ -631,3 +631,23 @@ run "release_with_a_space" {
 
   expect_failures = [var.release]
 }
+
+run "section_rows_below_none" {
+  command = plan
+
+  variables {
+    section_rows = -1
+  }
+
+  expect_failures = [var.section_rows]
+}
+
+run "section_rows_not_whole" {
+  command = plan
+
+  variables {
+    section_rows = 1.5
+  }
+
+  expect_failures = [var.section_rows]
+}

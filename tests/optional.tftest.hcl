@@ -36,7 +36,7 @@ run "nothing_optional" {
 
   assert {
     condition = length(setintersection(keys(aws_lambda_function.processor.environment[0].variables), [
-      "PRESSRUN_DATA_LIMIT_MB", "PRESSRUN_MEMORY_LIMIT_MB", "PRESSRUN_OUTPUT_LIMIT_MB", "PRESSRUN_PAGE_LIMIT", "PRESSRUN_TIME_LIMIT_SECONDS",
+      "PRESSRUN_DATA_LIMIT_MB", "PRESSRUN_MEMORY_LIMIT_MB", "PRESSRUN_OUTPUT_LIMIT_MB", "PRESSRUN_PAGE_LIMIT", "PRESSRUN_SECTION_ROWS", "PRESSRUN_TIME_LIMIT_SECONDS",
     ])) == 0
     error_message = "A limit that is not set is left to the functions."
   }
@@ -134,6 +134,7 @@ run "limits" {
     memory_limit_mb    = 1024
     output_limit_mb    = 100
     page_limit         = 5000
+    section_rows       = 0
     time_limit_seconds = 120
   }
 
@@ -144,6 +145,7 @@ run "limits" {
         PRESSRUN_MEMORY_LIMIT_MB    = "1024"
         PRESSRUN_OUTPUT_LIMIT_MB    = "100"
         PRESSRUN_PAGE_LIMIT         = "5000"
+        PRESSRUN_SECTION_ROWS       = "0"
         PRESSRUN_TIME_LIMIT_SECONDS = "120"
       } : aws_lambda_function.processor.environment[0].variables[name] == value
     ])

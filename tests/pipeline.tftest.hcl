@@ -138,7 +138,7 @@ run "kept_for_ninety_days" {
 
   assert {
     condition = alltrue([
-      for name in ["inputs", "reports"] : one([
+      for name in ["inputs", "reports", "sections"] : one([
         for rule in aws_s3_bucket_lifecycle_configuration.reports.rule : rule.expiration[0].days if rule.id == "expire-${name}"
       ]) >= 90
     ])

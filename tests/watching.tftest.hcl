@@ -41,7 +41,7 @@ run "alarms" {
       alarm.comparison_operator == "GreaterThanThreshold" && alarm.threshold == lookup({
         queue-age          = 900
         deadline-courier   = 48000
-        deadline-processor = 240000
+        deadline-processor = 295000
         deadline-sweeper   = 48000
         deadline-websocket = 24000
       }, name, 0)
@@ -76,7 +76,7 @@ run "alarms_of_other_settings" {
   }
 
   assert {
-    condition     = aws_cloudwatch_metric_alarm.above["queue-age"].threshold == 1200 && aws_cloudwatch_metric_alarm.above["deadline-processor"].threshold == 480000 && aws_cloudwatch_metric_alarm.failed_jobs.threshold == 25
+    condition     = aws_cloudwatch_metric_alarm.above["queue-age"].threshold == 1200 && aws_cloudwatch_metric_alarm.above["deadline-processor"].threshold == 595000 && aws_cloudwatch_metric_alarm.failed_jobs.threshold == 25
     error_message = "Thresholds must follow their settings."
   }
 
