@@ -6,7 +6,7 @@ CACHE    := $(or $(PRESSRUN_CACHE),$(HOME)/.cache/pressrun)
 PYTHON   := $(CACHE)/venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help run test e2e chaos fuzz bench openapi lint build tf deploy destroy send redrive tools
+.PHONY: help run test e2e chaos fuzz bench openapi terraform-docs lint audit build tf deploy destroy send redrive rollback cost tools
 
 help: ## list these tasks
 	@echo "make TASK"
@@ -39,11 +39,18 @@ bench: build ## measure time, memory and cost beside other tools (ROWS=1000,1000
 openapi: ## write resources/openapi.json anew, after a call has changed
 	UPDATE=1 cargo test --workspace --test openapi
 
-lint: ## check format, lints, docs and Terraform
+terraform-docs: tools ## write the tables of variables and outputs into README.md anew
+	$(PYTHON) scripts/terraform-docs
+
+lint: tools ## check format, lints, docs and Terraform, whose tests break each of its rules
 	cargo fmt --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items
+	$(PYTHON) scripts/terraform-docs --check
 	scripts/lint-terraform
+
+audit: ## check licences, advisories and duplicates of crates, unused ones, pinned actions, and what checkov finds
+	scripts/audit
 
 tools: ## install what the tests need
 	scripts/tools
@@ -63,13 +70,19 @@ tf: ## build, then create or update everything on AWS (TF_ARGS=-auto-approve)
 deploy: ## build, then update the code and templates of the functions only
 	scripts/check-deploy
 	scripts/build
-	terraform apply $(addprefix -target=aws_lambda_function.,listener processor sweeper courier websocket) $(TF_ARGS)
+	terraform apply $(addprefix -target=aws_lambda_alias.,listener processor sweeper courier websocket) $(TF_ARGS)
 
 destroy: ## remove everything from AWS
 	terraform destroy $(TF_ARGS)
 
 send: ## queue a sample and follow it to its report (TEMPLATE=invoice, URL=… TOKEN=… for another server)
 	@scripts/send $(TEMPLATE)
+
+rollback: tools ## set the functions back to an earlier release (RELEASE=v0.1.0; without one: which there are)
+	@$(PYTHON) scripts/rollback $(RELEASE)
+
+cost: ## estimate dollars a month (REPORTS=1000 a month of PAGES=1 or ROWS=0)
+	@python3 scripts/cost --reports $(or $(REPORTS),1000) --pages $(or $(PAGES),1) --rows $(or $(ROWS),0) $(COST_ARGS)
 
 redrive: tools ## move what is in the dead-letter queue back to the jobs queue, once its cause is mended
 	@$(PYTHON) scripts/redrive

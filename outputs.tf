@@ -78,10 +78,15 @@ output "courier_function" {
 
 output "log_groups" {
   description = "CloudWatch log group of each function."
-  value = merge({
-    listener  = aws_cloudwatch_log_group.listener.name
-    processor = aws_cloudwatch_log_group.processor.name
-    sweeper   = aws_cloudwatch_log_group.sweeper.name
-    courier   = aws_cloudwatch_log_group.courier.name
-  }, { for group in aws_cloudwatch_log_group.websocket : "websocket" => group.name })
+  value       = local.log_groups
+}
+
+output "alarm_topic_arn" {
+  description = "SNS topic that every alarm goes to, when it goes off and when it is over."
+  value       = aws_sns_topic.alarms.arn
+}
+
+output "dashboard" {
+  description = "Name of the CloudWatch dashboard."
+  value       = aws_cloudwatch_dashboard.pressrun.dashboard_name
 }

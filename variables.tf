@@ -129,6 +129,30 @@ variable "architecture" {
     condition     = contains(["x86_64", "arm64"], var.architecture)
     error_message = "architecture must be x86_64 or arm64."
   }
+
+  # Functions of the other architecture deploy without a word and then die at every start.
+  validation {
+    condition     = try(trimspace(file("${local.zips}/architecture")), var.architecture) == var.architecture
+    error_message = "architecture is ${var.architecture}, but the zips in ${local.zips} are built for ${try(trimspace(file("${local.zips}/architecture")), "another")}: run `make build ARCH=${var.architecture}`, or set architecture to theirs."
+  }
+}
+
+variable "zips" {
+  description = "Folder with the functions' zips, from `make build` or a release. Null is dist/ beside these files."
+  type        = string
+  default     = null
+}
+
+variable "release" {
+  description = "Name of the release that is deployed, such as v0.2.0: every function's version says it, and `make rollback RELEASE=` finds it by it."
+  type        = string
+  default     = "unreleased"
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9][A-Za-z0-9._+-]{0,99}$", var.release))
+    error_message = "release must be at most 100 letters, digits, dots, hyphens, plus signs and underscores, such as v0.2.0."
+  }
 }
 
 variable "listener_memory_mb" {
@@ -173,8 +197,8 @@ variable "listener_reserved_concurrency" {
   default     = null
 
   validation {
-    condition     = var.listener_reserved_concurrency == null || try(var.listener_reserved_concurrency >= 2, false)
-    error_message = "listener_reserved_concurrency must be null or at least 2."
+    condition     = var.listener_reserved_concurrency == null || try(var.listener_reserved_concurrency >= 2 && floor(var.listener_reserved_concurrency) == var.listener_reserved_concurrency, false)
+    error_message = "listener_reserved_concurrency must be null or a whole number of at least 2."
   }
 }
 
@@ -195,6 +219,12 @@ variable "processor_memory_mb" {
     condition     = var.processor_memory_mb >= 512 && var.processor_memory_mb <= 10240 && floor(var.processor_memory_mb) == var.processor_memory_mb
     error_message = "processor_memory_mb must be a whole number from 512 to 10240."
   }
+
+  # Lambda gives a function one core for each 1769 MB. With less than half a minute of a core, even a cold start is late.
+  validation {
+    condition     = var.processor_memory_mb * var.processor_timeout_seconds >= 1769 * 30
+    error_message = "processor_memory_mb (${var.processor_memory_mb}) brings ${floor(100 * var.processor_memory_mb / 1769)} % of a core, which does too little in the ${var.processor_timeout_seconds} s of processor_timeout_seconds: a run needs 30 seconds of a whole core, so set processor_timeout_seconds to at least ${ceil(1769 * 30 / var.processor_memory_mb)}, or more memory."
+  }
 }
 
 variable "processor_timeout_seconds" {
@@ -209,6 +239,18 @@ variable "processor_timeout_seconds" {
   }
 }
 
+variable "visibility_timeout_seconds" {
+  description = "How long a message that the processor took, and neither finished nor gave back, stays hidden. Null: six times processor_timeout_seconds."
+  type        = number
+  default     = null
+
+  # AWS asks for six times; with less, a message comes back while its first run still goes on.
+  validation {
+    condition     = var.visibility_timeout_seconds == null || try(var.visibility_timeout_seconds >= 6 * var.processor_timeout_seconds && var.visibility_timeout_seconds <= 43200 && floor(var.visibility_timeout_seconds) == var.visibility_timeout_seconds, false)
+    error_message = "visibility_timeout_seconds must be null or a whole number from six times processor_timeout_seconds, ${6 * var.processor_timeout_seconds}, to 43200."
+  }
+}
+
 variable "processor_storage_mb" {
   description = "Ephemeral storage (/tmp) of the processor in MB. An upload must fit into it together with its rows, written once more, and with the report: twice the largest upload, the output limit and 64 MB is safe."
   type        = number
@@ -218,6 +260,12 @@ variable "processor_storage_mb" {
   validation {
     condition     = var.processor_storage_mb >= 512 && var.processor_storage_mb <= 10240 && floor(var.processor_storage_mb) == var.processor_storage_mb
     error_message = "processor_storage_mb must be a whole number from 512 to 10240."
+  }
+
+  # The data, its rows written once more, and the report are in /tmp at the same time.
+  validation {
+    condition     = var.processor_storage_mb >= coalesce(var.output_limit_mb, 256) + 2 * coalesce(var.data_limit_mb, 64)
+    error_message = "processor_storage_mb (${var.processor_storage_mb}) must hold the largest report and twice the largest data: output_limit_mb (${coalesce(var.output_limit_mb, 256)}) + 2 × data_limit_mb (${coalesce(var.data_limit_mb, 64)})."
   }
 }
 
@@ -255,6 +303,12 @@ variable "max_receive_count" {
     condition     = var.max_receive_count >= 5 && var.max_receive_count <= 1000 && floor(var.max_receive_count) == var.max_receive_count
     error_message = "max_receive_count must be a whole number from 5 to 1000: with fewer, a burst of throttling loses messages."
   }
+
+  # A message that expires in the jobs queue is gone; one that was delivered often enough before is a dead letter.
+  validation {
+    condition     = var.max_receive_count * local.visibility_timeout_seconds <= local.queue_retention_seconds
+    error_message = "A message whose every run is killed must reach the dead letters before the jobs queue drops it: max_receive_count (${var.max_receive_count}) × the visibility timeout (${local.visibility_timeout_seconds} s) is more than the ${local.queue_retention_seconds} s for which the queue keeps it. Set a smaller max_receive_count or processor_timeout_seconds, or more retention_days, of which the first 4 count."
+  }
 }
 
 # --- Limits of one report -----------------------------------------------------------------------------------------
@@ -265,8 +319,8 @@ variable "time_limit_seconds" {
   default     = null
 
   validation {
-    condition     = var.time_limit_seconds == null || try(var.time_limit_seconds >= 1 && var.time_limit_seconds < var.processor_timeout_seconds, false)
-    error_message = "time_limit_seconds must be null or at least 1 and less than processor_timeout_seconds (${var.processor_timeout_seconds})."
+    condition     = var.time_limit_seconds == null || try(var.time_limit_seconds >= 1 && var.time_limit_seconds <= var.processor_timeout_seconds - 10, false)
+    error_message = "time_limit_seconds must be null or at least 1 and leave 10 of processor_timeout_seconds (${var.processor_timeout_seconds}) for recording how a job ended."
   }
 }
 
@@ -323,6 +377,12 @@ variable "data_limit_mb" {
     condition     = var.data_limit_mb == null || try(var.data_limit_mb >= 1 && floor(var.data_limit_mb) == var.data_limit_mb, false)
     error_message = "data_limit_mb must be null or a whole number of at least 1."
   }
+
+  # What is typeset is in memory as text and as values, in the processor and in its child.
+  validation {
+    condition     = var.data_limit_mb == null || try(4 * var.data_limit_mb <= var.processor_memory_mb, false)
+    error_message = "data_limit_mb must be a quarter of processor_memory_mb (${var.processor_memory_mb}) at most: the data is in memory as text and as values, in two processes."
+  }
 }
 
 # --- Keeping ------------------------------------------------------------------------------------------------------
@@ -378,4 +438,60 @@ variable "log_level" {
     condition     = can(regex("^[a-z0-9_:=,]+$", var.log_level))
     error_message = "log_level must be error, warn, info, debug or trace, or a filter such as info,processor=debug."
   }
+}
+
+# --- Watching -----------------------------------------------------------------------------------------------------
+
+variable "alarm_emails" {
+  description = "E-mail addresses that alarms go to. Each must be confirmed once by its owner. Other subscribers can be added to `terraform output alarm_topic_arn`."
+  type        = set(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for address in var.alarm_emails : can(regex("^[^@\\s]+@[^@\\s]+\\.[^@\\s]+$", address))])
+    error_message = "alarm_emails must hold e-mail addresses, such as [\"oncall@example.com\"]."
+  }
+}
+
+variable "alarm_queue_age_seconds" {
+  description = "Age of the oldest job in the queue above which the alarm queue-age goes off. Null: three times processor_timeout_seconds."
+  type        = number
+  default     = null
+
+  validation {
+    condition     = var.alarm_queue_age_seconds == null || try(var.alarm_queue_age_seconds > var.processor_timeout_seconds && var.alarm_queue_age_seconds < local.queue_retention_seconds, false)
+    error_message = "alarm_queue_age_seconds must be null, or more than processor_timeout_seconds (${var.processor_timeout_seconds}), because a message in hand ages too, and less than the ${local.queue_retention_seconds} s for which the queue keeps a message."
+  }
+}
+
+variable "alarm_failed_percent" {
+  description = "Share of failed jobs among those that ended, in percent, above which the alarm failed-jobs goes off."
+  type        = number
+  default     = 10
+  nullable    = false
+
+  validation {
+    condition     = var.alarm_failed_percent >= 1 && var.alarm_failed_percent < 100
+    error_message = "alarm_failed_percent must be at least 1 and less than 100: no share is above that."
+  }
+}
+
+variable "runbooks" {
+  description = "Where alarms say that their runbooks are: the URL of docs/runbooks as your people reach it."
+  type        = string
+  default     = "docs/runbooks"
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9._~:/?#@!&'()*+,;=%-]+[^/]$", var.runbooks)) && length(var.runbooks) <= 300
+    error_message = "runbooks must be a URL or a path of at most 300 characters, without a slash at its end."
+  }
+}
+
+variable "tracing" {
+  description = "Whether the functions send traces to X-Ray, which charges for each trace it records."
+  type        = bool
+  default     = true
+  nullable    = false
 }

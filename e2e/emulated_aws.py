@@ -180,7 +180,27 @@ class Deployment:
     def deploy(self, function: str, archive: bytes) -> None:
         name = self.outputs[f"{function}_function"]
         aws("lambda").update_function_code(FunctionName=name, ZipFile=archive)
+        self.publish(function)
+
+    @contextmanager
+    def timeout(self, function: str, seconds: int) -> Iterator[None]:
+        """Gives a function another timeout for a while."""
+        name = self.outputs[f"{function}_function"]
+        usual = aws("lambda").get_function_configuration(FunctionName=name)["Timeout"]
+        aws("lambda").update_function_configuration(FunctionName=name, Timeout=seconds)
+        self.publish(function)
+        try:
+            yield
+        finally:
+            aws("lambda").update_function_configuration(FunctionName=name, Timeout=usual)
+            self.publish(function)
+
+    def publish(self, function: str) -> None:
+        """Puts what was last changed of a function into use."""
+        name = self.outputs[f"{function}_function"]
         aws("lambda").get_waiter("function_updated_v2").wait(FunctionName=name, WaiterConfig={"Delay": 1})
+        version = aws("lambda").publish_version(FunctionName=name)["Version"]
+        aws("lambda").update_alias(FunctionName=name, Name="live", FunctionVersion=version)
 
     @contextmanager
     def visibility_timeout(self, seconds: int) -> Iterator[None]:
@@ -230,9 +250,9 @@ class Inbox:
         return self.announcements.get(job["id"], [])
 
 
-def aws(service: str):
+def aws(service: str, region: str | None = None):
     """A client of the emulator; refuses to speak to anything else."""
-    return boto3.client(service, endpoint_url=emulator())
+    return boto3.client(service, endpoint_url=emulator(), region_name=region)
 
 
 def emulator() -> str:

@@ -178,7 +178,7 @@ def test_a_role_may_not_do_more_than_its_function_does(arns, role):
 
 
 def test_only_its_rule_may_start_the_sweeper(deployment):
-    policy = json.loads(aws("lambda").get_policy(FunctionName=deployment.outputs["sweeper_function"])["Policy"])
+    policy = json.loads(aws("lambda").get_policy(FunctionName=deployment.outputs["sweeper_function"], Qualifier="live")["Policy"])
     (statement,) = policy["Statement"]
     assert statement["Principal"] == {"Service": "events.amazonaws.com"}
     rule = aws("events").describe_rule(Name="pressrun-e2e-sweep")
@@ -187,7 +187,7 @@ def test_only_its_rule_may_start_the_sweeper(deployment):
 
 
 def test_only_the_websocket_api_may_call_its_function(deployment):
-    policy = json.loads(aws("lambda").get_policy(FunctionName="pressrun-e2e-websocket")["Policy"])
+    policy = json.loads(aws("lambda").get_policy(FunctionName="pressrun-e2e-websocket", Qualifier="live")["Policy"])
     (statement,) = policy["Statement"]
     assert statement["Principal"] == {"Service": "apigateway.amazonaws.com"}
     api = urlsplit(deployment.outputs["websocket_url"]).netloc.split(".")[0]
@@ -221,6 +221,6 @@ def test_the_bucket_is_private(deployment):
 
 
 def test_the_function_url_has_both_permissions(deployment):
-    policy = aws("lambda").get_policy(FunctionName=deployment.outputs["listener_function"])["Policy"]
+    policy = aws("lambda").get_policy(FunctionName=deployment.outputs["listener_function"], Qualifier="live")["Policy"]
     for action in ("lambda:InvokeFunctionUrl", "lambda:InvokeFunction"):
         assert f'"{action}"' in policy

@@ -65,10 +65,7 @@ def test_a_killed_server_goes_on_from_the_sections_it_has(program, tmp_path):
 def test_a_function_whose_time_is_over_passes_its_job_on(deployment, tmp_path):
     """Four times what the function gets done in its time, stored in several parts."""
     count = 200_000
-    functions, name = aws("lambda"), deployment.outputs["processor_function"]
-    usual = functions.get_function_configuration(FunctionName=name)["Timeout"]
-    functions.update_function_configuration(FunctionName=name, Timeout=12)
-    try:
+    with deployment.timeout("processor", 12):
         body = "".join(long_reports.rows(count)).encode()
         upload = begin(deployment, "ndjson", len(body))
         answer = requests.put(upload["url"], data=body, headers=upload["headers"], timeout=60)
@@ -77,8 +74,6 @@ def test_a_function_whose_time_is_over_passes_its_job_on(deployment, tmp_path):
         answer = deployment.call("POST", "/append_queue", json=request)
         assert answer.status_code == 202, answer.text
         job = deployment.ended(answer.json(), within=400)
-    finally:
-        functions.update_function_configuration(FunctionName=name, Timeout=usual)
     assert job["status"] == "completed", job
     assert job["attempts"] > 1
     report = tmp_path / "report.pdf"

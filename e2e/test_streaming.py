@@ -8,7 +8,7 @@ from emulated_aws import aws
 
 
 def test_the_url_streams(deployment):
-    url = aws("lambda").get_function_url_config(FunctionName=deployment.outputs["listener_function"])
+    url = aws("lambda").get_function_url_config(FunctionName=deployment.outputs["listener_function"], Qualifier="live")
     assert url["InvokeMode"] == "RESPONSE_STREAM"
 
 

@@ -1,13 +1,15 @@
 """What `make build` ships: what is in the zips, and what they need to run."""
 
+import os
 import re
+import shutil
 import stat
 import subprocess
 import zipfile
 
 import pytest
 
-from emulated_aws import FUNCTIONS, ROOT
+from emulated_aws import DIST, FUNCTIONS, ROOT
 
 TYPST_CRATE = re.compile(rb"/typst-(?:eval|library|syntax)-\d")
 
@@ -44,13 +46,23 @@ def test_each_function_has_the_template_files_it_reads(zips):
 
 
 def test_packing_again_gives_the_same_bytes(zips, tmp_path):
+    """Elsewhere, at another time, and under another umask, as another clone would be."""
     for name, file in zips.items():
         (tmp_path / name).mkdir()
         with zipfile.ZipFile(file) as archive:
             archive.extract("bootstrap", tmp_path / name)
-    subprocess.run([ROOT / "scripts/package", tmp_path, tmp_path / "dist"], cwd=ROOT, check=True, capture_output=True)
-    for name, file in zips.items():
-        assert (tmp_path / "dist" / file.name).read_bytes() == file.read_bytes(), name
+    shutil.copytree(ROOT / "templates", tmp_path / "clone/templates", copy_function=shutil.copyfile)
+    (tmp_path / "clone/scripts").mkdir()
+    script = shutil.copy(ROOT / "scripts/package", tmp_path / "clone/scripts")
+    for file in (tmp_path / "clone/templates").rglob("*"):
+        if file.is_file():
+            file.chmod(0o600)
+            os.utime(file, (10**9, 10**9))
+    for clone, packer, dist in ((ROOT, ROOT / "scripts/package", "dist"), (tmp_path / "clone", script, "dist-of-the-clone")):
+        subprocess.run([packer, tmp_path, tmp_path / dist], cwd=clone, check=True, capture_output=True)
+    for file in [*zips.values(), DIST / "architecture"]:
+        here, there = ((tmp_path / dist / file.name).read_bytes() for dist in ("dist", "dist-of-the-clone"))
+        assert here == there == file.read_bytes(), file.name
 
 
 def bootstrap(archive) -> bytes:
