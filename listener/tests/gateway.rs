@@ -12,8 +12,8 @@ use jobs::event::EventId;
 use jobs::followers::{Connections, Follower, Followers, MAX_POSTED_BYTES, Posted};
 use jobs::job::now;
 use jobs::{Failed, Failure, Job, JobId, JobStore, Unavailable};
-use listener::Listener;
 use listener::gateway::{Change, Client, Event, Gateway, Message};
+use listener::{Access, Listener};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -21,6 +21,8 @@ use uuid::Uuid;
 #[derive(Default)]
 struct World {
     followers: BTreeMap<(JobId, String), Option<EventId>>,
+    /// Who is at the other end of a connection.
+    callers: BTreeMap<String, String>,
     /// How often a job's record was changed so that its change comes by.
     stirred: usize,
     posted: Vec<(String, Value)>,
@@ -84,6 +86,15 @@ impl Followers for Shared {
         Ok(())
     }
 
+    async fn remember(&self, connection: &str, caller: &str, _: DateTime<Utc>) -> Result<(), Unavailable> {
+        self.lock().callers.insert(connection.into(), caller.into());
+        Ok(())
+    }
+
+    async fn caller_of(&self, connection: &str) -> Result<Option<String>, Unavailable> {
+        Ok(self.lock().callers.get(connection).cloned())
+    }
+
     async fn forget(&self, connection: &str) -> Result<(), Unavailable> {
         self.lock().followers.retain(|(_, its), _| its != connection);
         Ok(())
@@ -118,7 +129,7 @@ impl Hall {
         let (bench, world) = (Bench::new().await, Shared::default());
         let listener = Listener {
             public_url: Some("https://press.test".into()),
-            token: Some("s3cret".into()),
+            access: Access::token("s3cret"),
             ..listener(&bench.local, bench.folder.path())
         };
         let gateway = Gateway { listener, followers: Arc::new(world.clone()), connections: Arc::new(world.clone()) };
@@ -126,7 +137,7 @@ impl Hall {
     }
 
     async fn client(&self, connection: &str, message: Message) -> Result<Value, Unavailable> {
-        self.gateway.handle(Event::Client(Client { connection: connection.into(), message })).await
+        self.gateway.handle(Event::Client(Client { connection: connection.into(), message, arn: None })).await
     }
 
     async fn say(&self, connection: &str, message: &Value) -> Result<Value, Unavailable> {

@@ -295,7 +295,7 @@ async fn a_wrong_method_is_told_the_right_one() {
 
 #[tokio::test]
 async fn callers_must_show_the_token_where_there_is_one() {
-    let bench = Bench::with(|listener| Listener { token: Some("s3cret".into()), ..listener }).await;
+    let bench = Bench::with(|listener| Listener { access: listener::Access::token("s3cret"), ..listener }).await;
     for authorization in [None, Some("Bearer wrong"), Some("Bearer s3cret2"), Some("Basic s3cret"), Some("Bearer ")] {
         for path in ["/templates", "/jobs/x", "/nothing"] {
             let mut request = Request::get(path).body(Body::empty()).expect("a request");
@@ -409,7 +409,7 @@ async fn a_report_that_is_not_kept_any_more_is_gone() {
 
 #[tokio::test]
 async fn a_signed_link_needs_no_token_and_cannot_be_altered() {
-    let bench = Bench::with(|listener| Listener { token: Some("s3cret".into()), ..listener }).await;
+    let bench = Bench::with(|listener| Listener { access: listener::Access::token("s3cret"), ..listener }).await;
     let job = bench.completed(b"%PDF-1.7 hello").await;
     let path = LinkSigner::new(b"key").sign("", job.id, now() + TimeDelta::hours(1));
     assert_eq!(bench.get(&path).await.bytes, b"%PDF-1.7 hello");
