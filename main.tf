@@ -47,13 +47,16 @@ locals {
 
 resource "aws_lambda_function_url" "listener" {
   function_name      = aws_lambda_function.listener.function_name
-  authorization_type = "NONE"            # The listener checks the bearer token itself.
-  invoke_mode        = "RESPONSE_STREAM" # As the listener answers: a buffered answer would arrive as raw JSON.
+  authorization_type = local.by_iam ? "AWS_IAM" : "NONE" # The listener checks tokens itself.
+  invoke_mode        = "RESPONSE_STREAM"                 # As the listener answers: a buffered answer would arrive as raw JSON.
 }
 
 # A public function URL needs both permissions below since October 2025. The provider grants the first by itself when
-# it creates the URL; it stands here so that the policy can be read, and survives what others do to it.
+# it creates the URL; it stands here so that the policy can be read, and survives what others do to it. Where AWS knows the
+# callers there is neither: they need the two actions in policies of their own, and nobody else may call the function.
 resource "aws_lambda_permission" "invoke_url" {
+  count = local.by_iam ? 0 : 1
+
   statement_id           = "AllowPublicFunctionUrl"
   function_name          = aws_lambda_function.listener.function_name
   action                 = "lambda:InvokeFunctionUrl"
@@ -65,6 +68,8 @@ resource "aws_lambda_permission" "invoke_url" {
 # do: `invoked_via_function_url = true`), and no other condition holds for an anonymous caller. Without it another AWS
 # account can call the Invoke API with an event of its own making: it meets the same bearer token check as on the URL.
 resource "aws_lambda_permission" "invoke" {
+  count = local.by_iam ? 0 : 1
+
   statement_id  = "AllowPublicInvoke"
   function_name = aws_lambda_function.listener.function_name
   action        = "lambda:InvokeFunction"
@@ -96,7 +101,7 @@ resource "aws_lambda_function" "listener" {
         PRESSRUN_REPORTS_ORIGIN = "https://${aws_s3_bucket.reports.bucket_regional_domain_name}"
         PRESSRUN_STREAM_SECONDS = var.stream_seconds
       },
-      var.auth_enabled ? { PRESSRUN_TOKEN = local.api_token } : {},
+      local.access,
     )
   }
 

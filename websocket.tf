@@ -33,14 +33,14 @@ resource "aws_apigatewayv2_integration" "websocket" {
   integration_uri    = aws_lambda_function.websocket[0].invoke_arn
 }
 
-# The listener checks the bearer token itself, when a client connects.
+# The listener checks tokens itself, when a client connects.
 resource "aws_apigatewayv2_route" "websocket" {
   for_each = local.websocket_routes
 
   api_id             = aws_apigatewayv2_api.websocket[0].id
   route_key          = each.key
   target             = "integrations/${aws_apigatewayv2_integration.websocket[0].id}"
-  authorization_type = "NONE"
+  authorization_type = local.by_iam && each.key == "$connect" ? "AWS_IAM" : "NONE"
 }
 
 resource "aws_apigatewayv2_stage" "websocket" {
@@ -96,7 +96,7 @@ resource "aws_lambda_function" "websocket" {
         PRESSRUN_CONNECTIONS_URL = local.connections_url
         PRESSRUN_FOLLOWERS_TABLE = aws_dynamodb_table.followers[0].name
       },
-      var.auth_enabled ? { PRESSRUN_TOKEN = local.api_token } : {},
+      local.access,
     )
   }
 
@@ -216,7 +216,7 @@ data "aws_iam_policy_document" "websocket" {
 
   statement {
     sid       = "RecordJobs"
-    actions   = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]
+    actions   = ["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]
     resources = [aws_dynamodb_table.jobs.arn]
   }
 
@@ -243,7 +243,7 @@ data "aws_iam_policy_document" "websocket" {
 
   statement {
     sid       = "RecordFollowers"
-    actions   = ["dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem"]
+    actions   = ["dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem"]
     resources = [aws_dynamodb_table.followers[0].arn]
   }
 

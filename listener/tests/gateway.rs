@@ -12,6 +12,7 @@ use jobs::event::EventId;
 use jobs::followers::{Connections, Follower, Followers, MAX_POSTED_BYTES, Posted};
 use jobs::job::now;
 use jobs::{Failed, Failure, Job, JobId, JobStore, Unavailable};
+use listener::access::{Mode, Quotas, Tokens};
 use listener::gateway::{Change, Client, Event, Gateway, Message};
 use listener::{Access, Listener};
 use serde_json::{Value, json};
@@ -169,6 +170,40 @@ async fn a_handshake_needs_the_token() {
         }
         let answer = hall.client("a", Message::Connect(headers)).await.expect("an answer");
         assert_eq!(answer["statusCode"], status, "{authorization:?}");
+    }
+}
+
+#[tokio::test]
+async fn quotas_are_of_the_caller_who_shook_hands() {
+    let mut hall = Hall::new().await;
+    let usage = Arc::new(hall.bench.local.usage.clone());
+    let tokens = Tokens::default().with("crm", "one").with("crm", "two").with("billing", "three");
+    hall.gateway.listener.access = Access::by(Mode::Tokens(tokens.into()));
+    hall.gateway.listener.access.quotas = Some(Quotas { requests: None, jobs: Some(1), usage });
+    for (connection, token) in [("a", "one"), ("b", "two"), ("c", "three")] {
+        let mut headers = axum::http::HeaderMap::new();
+        headers.insert("authorization", format!("Bearer {token}").parse().expect("a value"));
+        assert_eq!(hall.client(connection, Message::Connect(headers)).await.expect("an answer")["statusCode"], 200);
+    }
+    let mut told = async |connection| {
+        hall.say(connection, &good()).await.expect("an answer");
+        hall.world.told(connection).swap_remove(0)
+    };
+    assert_eq!(told("a").await["status"], "queued");
+    let refused = told("b").await;
+    assert_eq!((&refused["status"], &refused["type"]), (&json!(429), &json!("urn:pressrun:problem:too-many-jobs")));
+    assert_eq!(told("c").await["status"], "queued", "another caller has a quota of its own");
+}
+
+#[tokio::test]
+async fn aws_says_who_shakes_hands_where_it_knows_callers() {
+    let mut hall = Hall::new().await;
+    hall.gateway.listener.access = Access::by(Mode::Iam);
+    for (arn, status) in [(None, 401), (Some("arn:aws:iam::123456789012:user/crm"), 200)] {
+        let (connection, message) = ("a".into(), Message::Connect(axum::http::HeaderMap::new()));
+        let client = Client { connection, message, arn: arn.map(Into::into) };
+        let answer = hall.gateway.handle(Event::Client(client)).await.expect("an answer");
+        assert_eq!(answer["statusCode"], status, "{arn:?}");
     }
 }
 
