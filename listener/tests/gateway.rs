@@ -185,7 +185,7 @@ async fn quotas_are_of_the_caller_who_shook_hands() {
         headers.insert("authorization", format!("Bearer {token}").parse().expect("a value"));
         assert_eq!(hall.client(connection, Message::Connect(headers)).await.expect("an answer")["statusCode"], 200);
     }
-    let mut told = async |connection| {
+    let told = async |connection| {
         hall.say(connection, &good()).await.expect("an answer");
         hall.world.told(connection).swap_remove(0)
     };
