@@ -95,7 +95,7 @@ pub(crate) async fn append_queue(
     body: Body,
 ) -> Result<impl IntoResponse, Problem> {
     let body = read_json(&headers, body).await?;
-    let key = Key::of(&headers, &body)?;
+    let key = Key::of(&headers, &caller, &body)?;
     let job = submit(&listener, &caller, body, key).await?;
     let base_url = base_url(&listener, &headers);
     Ok(accepted(&job, &base_url))

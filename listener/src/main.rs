@@ -17,7 +17,7 @@ use jobs::aws::{
 use jobs::job::{DEFAULT_MAX_DATA_BYTES, MEBIBYTE};
 use jobs::{Destinations, LinkSigner};
 use lambda_http::{Error, LambdaEvent, lambda_runtime, service_fn};
-use listener::access::{Issuer, Mode, Quotas, Tokens};
+use listener::access::{self, Issuer, Mode, Quotas, Tokens};
 use listener::gateway::{Event, Gateway};
 use listener::{Access, Catalogue, Listener};
 
@@ -47,7 +47,7 @@ fn listener(config: &SdkConfig) -> Result<Listener, Error> {
         jobs: Arc::new(DynamoStore::new(config, environment::required(TABLE)?)),
         objects: Arc::new(Bucket::new(config, environment::required(BUCKET)?)),
         catalogue: Catalogue::new(environment::templates()),
-        access: access(config)?,
+        access: access_from(config)?,
         links: LinkSigner::new(environment::required(LINK_KEY)?.as_bytes()),
         retention: TimeDelta::days(environment::parsed(RETENTION_DAYS)?.unwrap_or(30)),
         queue_life: environment::queue_life()?,
@@ -60,7 +60,7 @@ fn listener(config: &SdkConfig) -> Result<Listener, Error> {
     })
 }
 
-fn access(config: &SdkConfig) -> Result<Access, Error> {
+fn access_from(config: &SdkConfig) -> Result<Access, Error> {
     let mode = match environment::optional(ACCESS).as_deref().unwrap_or("token") {
         "token" => Mode::Tokens(tokens()?.into()),
         "jwt" => {
@@ -82,7 +82,8 @@ fn access(config: &SdkConfig) -> Result<Access, Error> {
 }
 
 fn tokens() -> Result<Tokens, Error> {
-    let own = environment::optional(TOKEN).map(|token| Tokens::default().with("default", &token)).unwrap_or_default();
+    let own =
+        environment::optional(TOKEN).map(|token| Tokens::default().with(access::DEFAULT, &token)).unwrap_or_default();
     // What is wrong with tokens is said without them.
     let others: Tokens = environment::optional(TOKENS).map(|text| text.parse()).transpose()?.unwrap_or_default();
     let tokens = own.and(others);

@@ -108,6 +108,19 @@ async fn a_caller_has_so_many_jobs_in_flight_and_no_more() {
     assert_eq!(refusal(&ask(&bench, "crm").await), (429, "too-many-jobs".into()), "a retried job is in flight again");
 }
 
+#[tokio::test]
+async fn an_idempotency_key_is_its_callers_own() {
+    let bench = bench(None, None).await;
+    let ask = async |token| {
+        let mut request = by(token, post(good().to_string()));
+        request.headers_mut().insert("idempotency-key", "once".parse().expect("a value"));
+        id_of(&bench.send(request).await)
+    };
+    let first = ask("crm").await;
+    assert_eq!(ask("crm-too").await, first, "another token of the same caller");
+    assert_ne!(ask("billing").await, first);
+}
+
 async fn with_origins(origins: &str, token: Option<&str>) -> Bench {
     Bench::with(|listener| {
         let access = token.map_or_else(Access::anybody, Access::token);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clap::ValueEnum;
 use jobs::local::Local;
 use listener::Access;
-use listener::access::{BadIssuer, BadTokens, Issuer, Mode, Quotas, TokenBook, Tokens};
+use listener::access::{BadIssuer, BadTokens, DEFAULT, Issuer, Mode, Quotas, TokenBook, Tokens};
 
 use crate::cli::{AccessOptions, Serve};
 
@@ -93,7 +93,7 @@ pub(crate) fn mode(options: &Serve) -> Result<Mode, AccessError> {
 /// The tokens that were given, if any were.
 fn book(options: &Serve) -> Result<Option<TokenBook>, AccessError> {
     let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-    let own = given(&options.token).map(|token| Tokens::default().with("default", &token)).unwrap_or_default();
+    let own = given(&options.token).map(|token| Tokens::default().with(DEFAULT, &token)).unwrap_or_default();
     let others: Tokens = given(&options.access.tokens).map(|text| text.parse()).transpose()?.unwrap_or_default();
     let fixed = own.and(others);
     match &options.access.tokens_file {

@@ -29,6 +29,9 @@ pub use tokens::{BadTokens, TokenBook, Tokens};
 /// The detail of a refusal of a call without a token.
 const NO_TOKEN: &str = "Send the token in the header `Authorization: Bearer <token>`.";
 
+/// Who holds a token that has no name.
+pub const DEFAULT: &str = "default";
+
 /// What callers are called where nobody asks who they are.
 const ANYBODY: &str = "anybody";
 
@@ -67,7 +70,7 @@ impl Access {
 
     /// Lets in who shows this token.
     pub fn token(token: &str) -> Self {
-        Self::by(Mode::Tokens(Tokens::default().with("default", token).into()))
+        Self::by(Mode::Tokens(Tokens::default().with(DEFAULT, token).into()))
     }
 }
 
@@ -83,6 +86,14 @@ impl Caller {
 
     pub(crate) fn name(&self) -> &str {
         &self.0
+    }
+
+    /// A caller's key as another's cannot be. Where callers have no names of their own, it is as it was before there were any.
+    pub(crate) fn own(&self, key: String) -> String {
+        match self.name() {
+            DEFAULT | ANYBODY => key,
+            name => format!("{name}\n{key}"),
+        }
     }
 }
 
