@@ -54,14 +54,17 @@ resource "aws_lambda_function_url" "listener" {
   #checkov:skip=CKV_AWS_258:The listener checks the bearer token itself, which callers without AWS accounts can show.
   function_name      = aws_lambda_function.listener.function_name
   qualifier          = aws_lambda_alias.listener.name
-  authorization_type = "NONE"            # The listener checks the bearer token itself.
-  invoke_mode        = "RESPONSE_STREAM" # As the listener answers: a buffered answer would arrive as raw JSON.
+  authorization_type = local.by_iam ? "AWS_IAM" : "NONE" # The listener checks tokens itself.
+  invoke_mode        = "RESPONSE_STREAM"                 # As the listener answers: a buffered answer would arrive as raw JSON.
 }
 
 # A public function URL needs both permissions below since October 2025. The provider grants the first by itself when
-# it creates the URL; it stands here so that the policy can be read, and survives what others do to it.
+# it creates the URL; it stands here so that the policy can be read, and survives what others do to it. Where AWS knows the
+# callers there is neither: they need the two actions in policies of their own, and nobody else may call the function.
 resource "aws_lambda_permission" "invoke_url" {
   #checkov:skip=CKV_AWS_301:A public URL is what this is for; the listener checks the token.
+  count = local.by_iam ? 0 : 1
+
   statement_id           = "AllowPublicFunctionUrl"
   function_name          = aws_lambda_function.listener.function_name
   qualifier              = aws_lambda_alias.listener.name
@@ -75,6 +78,8 @@ resource "aws_lambda_permission" "invoke_url" {
 # account can call the Invoke API with an event of its own making: it meets the same bearer token check as on the URL.
 resource "aws_lambda_permission" "invoke" {
   #checkov:skip=CKV_AWS_301:Function URLs need this since October 2025; the listener checks the token.
+  count = local.by_iam ? 0 : 1
+
   statement_id  = "AllowPublicInvoke"
   function_name = aws_lambda_function.listener.function_name
   qualifier     = aws_lambda_alias.listener.name
@@ -112,7 +117,7 @@ resource "aws_lambda_function" "listener" {
         PRESSRUN_REPORTS_ORIGIN = "https://${aws_s3_bucket.reports.bucket_regional_domain_name}"
         PRESSRUN_STREAM_SECONDS = var.stream_seconds
       },
-      var.auth_enabled ? { PRESSRUN_TOKEN = local.api_token } : {},
+      local.access,
     )
   }
 

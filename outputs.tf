@@ -15,8 +15,8 @@ output "websocket_url" {
 }
 
 output "api_token" {
-  description = "Bearer token for the HTTP API: `terraform output -raw api_token`. Null when auth_enabled is false."
-  value       = var.auth_enabled ? local.api_token : null
+  description = "Bearer token for the HTTP API: `terraform output -raw api_token`. Null unless access_mode is token."
+  value       = var.access_mode == "token" ? local.api_token : null
   sensitive   = true
 }
 

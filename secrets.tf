@@ -2,7 +2,7 @@
 # All are in the state file.
 #
 # Each is made once, on the first apply, and kept. To change one:
-#   terraform apply -replace=terraform_data.api_token
+#   terraform apply -replace=terraform_data.api_token    (put the old one into `tokens` for a while, as default = ["…"])
 #   terraform apply -replace=terraform_data.link_key    (links in mails already sent stop working)
 #   terraform apply -replace=terraform_data.webhook_secret    (or set webhook_secret to both for a while)
 

@@ -166,6 +166,27 @@ resource "aws_s3_bucket_cors_configuration" "reports" {
     allowed_methods = ["GET"]
     allowed_origins = [local.listener_url]
   }
+
+  # Pages of other sites are sent on to reports by the function URL; their browsers then name no site any more. The signed
+  # URL is what opens the report.
+  dynamic "cors_rule" {
+    for_each = length(var.cors_origins) > 0 ? [1] : []
+
+    content {
+      allowed_methods = ["GET"]
+      allowed_origins = ["*"]
+    }
+  }
+
+  dynamic "cors_rule" {
+    for_each = length(var.cors_origins) > 0 ? [1] : []
+
+    content {
+      allowed_methods = ["PUT"]
+      allowed_origins = var.cors_origins
+      allowed_headers = ["Content-Type"]
+    }
+  }
 }
 
 resource "aws_s3_bucket_policy" "reports" {

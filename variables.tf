@@ -32,17 +32,12 @@ variable "tags" {
   nullable    = false
 }
 
-# --- Access -------------------------------------------------------------------------------------------------------
+# --- Secrets, and who is told -------------------------------------------------------------------------------------
 
-variable "auth_enabled" {
-  description = "Whether callers must present the bearer token. The function URL is public: without a token anyone who learns it can queue reports at your cost."
-  type        = bool
-  default     = true
-  nullable    = false
-}
+# Who may call is in access.tf.
 
 variable "api_token" {
-  description = "Bearer token that callers present. Null generates one: `terraform output -raw api_token`."
+  description = "Bearer token of the caller `default`, where access_mode is token. Null generates one: `terraform output -raw api_token`."
   type        = string
   default     = null
   sensitive   = true

@@ -33,7 +33,7 @@ resource "aws_apigatewayv2_integration" "websocket" {
   integration_uri    = aws_lambda_alias.websocket[0].invoke_arn
 }
 
-# The listener checks the bearer token itself, when a client connects.
+# The listener checks tokens itself, when a client connects.
 resource "aws_apigatewayv2_route" "websocket" {
   #checkov:skip=CKV_AWS_309:The listener checks the bearer token itself, when a client connects.
   for_each = local.websocket_routes
@@ -41,7 +41,7 @@ resource "aws_apigatewayv2_route" "websocket" {
   api_id             = aws_apigatewayv2_api.websocket[0].id
   route_key          = each.key
   target             = "integrations/${aws_apigatewayv2_integration.websocket[0].id}"
-  authorization_type = "NONE"
+  authorization_type = local.by_iam && each.key == "$connect" ? "AWS_IAM" : "NONE"
 }
 
 resource "aws_apigatewayv2_stage" "websocket" {
@@ -106,7 +106,7 @@ resource "aws_lambda_function" "websocket" {
         PRESSRUN_CONNECTIONS_URL = local.connections_url
         PRESSRUN_FOLLOWERS_TABLE = aws_dynamodb_table.followers[0].name
       },
-      var.auth_enabled ? { PRESSRUN_TOKEN = local.api_token } : {},
+      local.access,
     )
   }
 
@@ -227,7 +227,7 @@ data "aws_iam_policy_document" "websocket" {
 
   statement {
     sid       = "RecordJobs"
-    actions   = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]
+    actions   = ["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]
     resources = [aws_dynamodb_table.jobs.arn]
   }
 
@@ -254,7 +254,7 @@ data "aws_iam_policy_document" "websocket" {
 
   statement {
     sid       = "RecordFollowers"
-    actions   = ["dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem"]
+    actions   = ["dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem"]
     resources = [aws_dynamodb_table.followers[0].arn]
   }
 

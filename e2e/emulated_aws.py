@@ -21,6 +21,12 @@ ROOT = Path(__file__).resolve().parent.parent
 DIST = ROOT / "dist"
 FUNCTIONS = ("listener", "processor", "sweeper", "courier")
 
+# The caller `crm` is about to change from one to the other.
+CRM_TOKENS = ["crm-token-of-an-end-to-end-test-old", "crm-token-of-an-end-to-end-test-new"]
+
+# More than all tests together need of either.
+QUOTA_REQUESTS, QUOTA_JOBS = 100_000, 1_000
+
 # Prints a quotient: data without a sensible divisor passes its schema and then breaks the template, on line 3. A
 # thousand `rounds` take about half a second.
 PROBE = {
@@ -62,6 +68,8 @@ class Deployment:
                     archive.writestr(f"templates/probe/{file}", text)
         (self.folder / "terraform.tfvars").write_text(
             'name = "pressrun-e2e"\nprocessor_timeout_seconds = 60\nforce_destroy = true\nwebsocket = true\n'
+            f"tokens = {json.dumps({'crm': CRM_TOKENS})}\n"
+            f"quota_requests_per_minute = {QUOTA_REQUESTS}\nquota_jobs_in_flight = {QUOTA_JOBS}\n"
             'notification_emails = { "accounts@example.com" = {}, "support@example.com" = { status = ["failed"] } }\n'
         )
         (self.folder / "emulator_override.tf").write_text(CONNECTIONS_ON_THE_EMULATOR % self.endpoint)
@@ -145,10 +153,10 @@ class Deployment:
         return sum(int(answer["Attributes"][name]) for name in names)
 
     def jobs_on_record(self) -> int:
-        """Items of jobs. The table also holds the idempotency keys that callers sent."""
+        """Items of jobs. The table also holds the idempotency keys that callers sent, and what callers use."""
         pages = aws("dynamodb").get_paginator("scan").paginate(
             TableName=self.outputs["table"], Select="COUNT", ConsistentRead=True,
-            FilterExpression="NOT begins_with(id, :key)", ExpressionAttributeValues={":key": {"S": "idempotency#"}},
+            FilterExpression="NOT contains(id, :mark)", ExpressionAttributeValues={":mark": {"S": "#"}},
         )
         return sum(page["Count"] for page in pages)
 

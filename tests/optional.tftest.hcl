@@ -78,13 +78,14 @@ run "websocket" {
 
 run "no_token" {
   variables {
-    auth_enabled = false
-    websocket    = true
+    access_mode    = "none"
+    accept_anybody = true
+    websocket      = true
   }
 
   assert {
     condition     = !contains(keys(aws_lambda_function.listener.environment[0].variables), "PRESSRUN_TOKEN") && !contains(keys(aws_lambda_function.websocket[0].environment[0].variables), "PRESSRUN_TOKEN") && output.api_token == null
-    error_message = "Without auth_enabled no token is asked for, and none is told."
+    error_message = "Without access_mode = token no token is asked for, and none is told."
   }
 }
 

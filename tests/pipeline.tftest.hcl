@@ -80,7 +80,7 @@ run "releases" {
   assert {
     condition = alltrue([
       for qualified in [
-        aws_lambda_function_url.listener, aws_lambda_permission.invoke, aws_lambda_permission.invoke_url,
+        aws_lambda_function_url.listener, aws_lambda_permission.invoke[0], aws_lambda_permission.invoke_url[0],
         aws_lambda_permission.sweep, aws_lambda_permission.websocket[0],
       ] : qualified.qualifier == "live"
     ])

@@ -59,7 +59,7 @@ impl Door {
             jobs: memory.clone(),
             objects: memory.clone(),
             catalogue: Catalogue::new(templates()),
-            token: None,
+            access: listener::Access::anybody(),
             links: LinkSigner::new(b"key"),
             retention: TimeDelta::days(30),
             queue_life: TimeDelta::days(4),

@@ -33,7 +33,13 @@ pub trait Followers: Send + Sync {
     /// Ends one connection's following of one job.
     async fn remove(&self, job: JobId, connection: &str) -> Result<(), Unavailable>;
 
-    /// Ends whatever a connection follows. What it began to follow within the last moment may be left, until it expires.
+    /// Remembers until `expires_at` who is at the other end of a connection.
+    async fn remember(&self, connection: &str, caller: &str, expires_at: DateTime<Utc>) -> Result<(), Unavailable>;
+
+    /// Who is at the other end of a connection, if that was remembered.
+    async fn caller_of(&self, connection: &str) -> Result<Option<String>, Unavailable>;
+
+    /// Forgets who a connection is, and ends whatever it follows. What it began to follow within the last moment may be left, until it expires.
     async fn forget(&self, connection: &str) -> Result<(), Unavailable>;
 }
 

@@ -17,6 +17,7 @@ pub mod message;
 mod patience;
 pub mod ports;
 pub mod upload;
+pub mod usage;
 pub mod webhook;
 
 #[cfg(feature = "aws")]
@@ -37,4 +38,5 @@ pub use ports::{
     Purpose, Queue, Reservation, Reserved, Terms, Ticket, Unavailable,
 };
 pub use upload::{UploadFormat, UploadId};
+pub use usage::Usage;
 pub use webhook::{Webhook, WebhookAttempt, WebhookMessage, WebhookStatus};

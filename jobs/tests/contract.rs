@@ -74,6 +74,12 @@ contract! {
     an_object_is_fetched_to_a_file,
     an_upload_is_taken_as_it_was_announced,
     an_announcement_arrives,
+    requests_are_counted_by_caller_and_minute,
+    of_many_requests_at_once_no_more_are_counted_than_may_be,
+    jobs_are_in_flight_until_they_end,
+    of_many_jobs_at_once_no_more_take_off_than_may,
+    a_job_that_is_queued_again_is_in_flight_again,
+    a_job_whose_request_died_is_in_flight_for_a_minute,
 }
 
 const LONG: Duration = Duration::from_secs(60);
@@ -670,4 +676,71 @@ async fn an_announcement_arrives(bench: &Bench) {
     {
         assert!(mail.contains(part), "{part} is missing in {mail}");
     }
+}
+
+async fn requests_are_counted_by_caller_and_minute(bench: &Bench) {
+    let count = |caller: &'static str, at: DateTime<Utc>| async move {
+        bench.usage.count_request(caller, at, 2).await.expect("the store answers")
+    };
+    let minute = "2026-11-21T10:00:00Z".parse::<DateTime<Utc>>().expect("a time");
+    let later = |seconds| minute + chrono::TimeDelta::seconds(seconds);
+    assert!(count("crm", minute).await && count("crm", later(59)).await);
+    assert!(!count("crm", later(59)).await, "a third in that minute");
+    assert!(count("billing", later(59)).await, "another caller has a count of its own");
+    assert!(count("crm", later(60)).await, "the next minute begins at naught");
+}
+
+async fn of_many_requests_at_once_no_more_are_counted_than_may_be(bench: &Bench) {
+    let now = now();
+    let all = (0..20).map(|_| bench.usage.count_request("crm", now, 7));
+    let counted = futures_util::future::join_all(all).await;
+    assert_eq!(counted.into_iter().filter(|counted| *counted.as_ref().expect("the store answers")).count(), 7);
+}
+
+async fn take_off(bench: &Bench, caller: &str, id: JobId, most: u32) -> bool {
+    bench.usage.take_off(caller, id, now(), most).await.expect("the store answers")
+}
+
+async fn jobs_are_in_flight_until_they_end(bench: &Bench) {
+    let (first, second, third) = (job(), job(), job());
+    for job in [&first, &second] {
+        assert!(take_off(bench, "crm", job.id, 2).await);
+        bench.jobs.record(job, terms()).await.expect("the store answers");
+    }
+    assert!(!take_off(bench, "crm", third.id, 2).await, "two are queued");
+    assert!(take_off(bench, "billing", third.id, 1).await, "another caller has none");
+    let claim = claim(0);
+    run(bench, &first, &claim).await;
+    assert!(!take_off(bench, "crm", third.id, 2).await, "one is queued and one runs");
+    _ = bench.jobs.complete(first.id, claim.owner, 1, 1, now()).await.expect("the store answers");
+    assert!(take_off(bench, "crm", third.id, 2).await, "one has ended");
+    assert!(!take_off(bench, "crm", job().id, 2).await, "and that one's place is taken");
+    fail(bench, &second, &json!({}), false).await;
+    assert!(take_off(bench, "crm", job().id, 2).await, "a failure is an end");
+}
+
+async fn of_many_jobs_at_once_no_more_take_off_than_may(bench: &Bench) {
+    let all = (0..20).map(|_| take_off(bench, "crm", JobId::new(), 7));
+    let taken = futures_util::future::join_all(all).await;
+    assert_eq!(taken.into_iter().filter(|taken| *taken).count(), 7);
+}
+
+async fn a_job_that_is_queued_again_is_in_flight_again(bench: &Bench) {
+    let job = job();
+    assert!(take_off(bench, "crm", job.id, 1).await);
+    bench.jobs.record(&job, terms()).await.expect("the store answers");
+    fail(bench, &job, &json!({}), false).await;
+    tokio::time::sleep(Duration::from_millis(2)).await;
+    assert!(take_off(bench, "crm", job.id, 1).await, "it has failed");
+    assert!(!take_off(bench, "crm", JobId::new(), 1).await, "it is about to be reopened");
+    bench.jobs.reopen(job.id, in_a_month()).await.expect("the store answers").expect("it is reopened");
+    assert!(!take_off(bench, "crm", JobId::new(), 1).await, "it is queued once more");
+}
+
+async fn a_job_whose_request_died_is_in_flight_for_a_minute(bench: &Bench) {
+    let (lost, at) = (JobId::new(), now());
+    let later = |seconds| at + chrono::TimeDelta::seconds(seconds);
+    assert!(bench.usage.take_off("crm", lost, at, 1).await.expect("the store answers"));
+    assert!(!bench.usage.take_off("crm", JobId::new(), later(59), 1).await.expect("the store answers"));
+    assert!(bench.usage.take_off("crm", JobId::new(), later(60), 1).await.expect("the store answers"));
 }

@@ -149,3 +149,17 @@ async fn hundreds_follow_one_job_and_none_is_lost() {
     let found = bench.of(job).await;
     assert_eq!(found, names.iter().map(|name| format!("{name} -")).collect());
 }
+
+#[tokio::test]
+#[ignore = "needs the emulator: make test"]
+async fn who_is_connected_is_remembered_until_forgotten() {
+    let bench = Bench::new().await;
+    let caller_of = async |connection| bench.followers.caller_of(connection).await.expect("the store answers");
+    let later = now() + TimeDelta::hours(2);
+    for (connection, caller) in [("a", "crm"), ("b", "billing")] {
+        bench.followers.remember(connection, caller, later).await.expect("the store answers");
+    }
+    assert_eq!((caller_of("a").await.as_deref(), caller_of("b").await.as_deref()), (Some("crm"), Some("billing")));
+    bench.followers.forget("a").await.expect("the store answers");
+    assert_eq!((caller_of("a").await, caller_of("b").await.as_deref()), (None, Some("billing")));
+}

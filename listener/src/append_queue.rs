@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::http::header::{LOCATION, RETRY_AFTER};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
@@ -16,6 +16,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::{IntoResponses, ToSchema};
 
+use crate::access::{Caller, quota_refusals};
 use crate::base_url::base_url;
 use crate::body::{self, read_json};
 use crate::catalogue::Violation;
@@ -89,12 +90,13 @@ impl Acceptance {
 )]
 pub(crate) async fn append_queue(
     State(listener): State<Arc<Listener>>,
+    Extension(caller): Extension<Caller>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<impl IntoResponse, Problem> {
     let body = read_json(&headers, body).await?;
-    let key = Key::of(&headers, &body)?;
-    let job = submit(&listener, body, key).await?;
+    let key = Key::of(&headers, &caller, &body)?;
+    let job = submit(&listener, &caller, body, key).await?;
     let base_url = base_url(&listener, &headers);
     Ok(accepted(&job, &base_url))
 }
@@ -115,13 +117,18 @@ impl IntoResponses for AppendQueueRefusals {
             too_large(80 * MEBIBYTE, 64 * MEBIBYTE),
             unavailable("send a message to the queue"),
         ];
-        let own = own.into_iter().chain(body::refusals()).chain(idempotency::refusals());
+        let own = own.into_iter().chain(quota_refusals()).chain(body::refusals()).chain(idempotency::refusals());
         guarded_refusals(own.chain(templates::refusals()).chain(uploaded::refusals()))
     }
 }
 
-/// Takes a request in; the job that comes back cannot be lost any more.
-pub(crate) async fn submit(listener: &Listener, body: Value, key: Option<Key>) -> Result<Job, Problem> {
+/// Takes a request of `caller` in; the job that comes back cannot be lost any more.
+pub(crate) async fn submit(
+    listener: &Listener,
+    caller: &Caller,
+    body: Value,
+    key: Option<Key>,
+) -> Result<Job, Problem> {
     let request = Request::from_json(body, &listener.webhooks)?;
     let template = known(&listener.catalogue, &request.template)?;
     let Request { template: name, data, input, options, notify } = request;
@@ -141,16 +148,19 @@ pub(crate) async fn submit(listener: &Listener, body: Value, key: Option<Key>) -
     }
     let job = Job { input, options, notify, ..Job::queued(JobId::new(), name, now()) };
     let Some(key) = key else {
+        listener.access.take_off(caller, job.id).await?;
         accept(listener, &job, data).await?;
         return Ok(job);
     };
     let job = match key.reserve(listener, job).await? {
         Seen::Accepted(job) => return Ok(job),
         Seen::Fresh(job) => {
+            listener.access.take_off(caller, job.id).await?;
             accept(listener, &job, data).await?;
             job
         }
         Seen::Unconfirmed(job) => {
+            listener.access.take_off(caller, job.id).await?;
             accept_again(listener, &job, data).await?;
             job
         }

@@ -9,6 +9,7 @@ use serde_json::Value;
 use sfv::{BareItem, Parser};
 use sha2::{Digest, Sha256};
 
+use crate::access::Caller;
 use crate::{Listener, Problem};
 
 const HEADER: &str = "idempotency-key";
@@ -36,12 +37,13 @@ pub(crate) enum Seen {
 }
 
 impl Key {
-    /// The key of a request with this body, if it has one.
-    pub(crate) fn of(headers: &HeaderMap, body: &Value) -> Result<Option<Self>, Problem> {
+    /// The key of a request with this body, if it has one; it is its caller's own.
+    pub(crate) fn of(headers: &HeaderMap, caller: &Caller, body: &Value) -> Result<Option<Self>, Problem> {
         let mut values = headers.get_all(HEADER).iter();
         let Some(value) = values.next() else { return Ok(None) };
         let key = value.to_str().ok().and_then(read).filter(|_| values.next().is_none()).ok_or_else(malformed)?;
-        Ok(Some(Self { key: digest(key.as_bytes()), fingerprint: digest(body.to_string().as_bytes()) }))
+        let key = digest(caller.own(key).as_bytes());
+        Ok(Some(Self { key, fingerprint: digest(body.to_string().as_bytes()) }))
     }
 
     /// Ties the key to `job`, or finds the job that it is tied to.

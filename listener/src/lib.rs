@@ -5,7 +5,7 @@
 //! `report`, `retry`, `socket`, `templates`, `uploads`; each handler says what it takes and answers. Whatever goes
 //! wrong is a [`Problem`].
 
-mod access;
+pub mod access;
 mod append_queue;
 mod base_url;
 mod body;
@@ -41,6 +41,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+pub use access::Access;
 pub use body::MAX_BODY_BYTES;
 pub use catalogue::Catalogue;
 pub use problem::Problem;
@@ -55,8 +56,8 @@ pub struct Listener {
     pub objects: Arc<dyn ObjectStore>,
     /// The templates on offer.
     pub catalogue: Catalogue,
-    /// The bearer token callers must show; where there is none, everybody is let in.
-    pub token: Option<String>,
+    /// Who may call, and how much each may ask for.
+    pub access: Access,
     /// Signs and checks links: those in mails, and those that uploads are put to.
     pub links: LinkSigner,
     /// How long jobs and reports are kept.
@@ -90,13 +91,19 @@ impl Listener {
         let guarded = Router::from(guarded())
             .fallback(unknown_path)
             .method_not_allowed_fallback(wrong_method)
-            .layer(from_fn_with_state(listener.clone(), access::require_token));
+            .layer(from_fn_with_state(listener.clone(), access::admit));
         let open = Router::from(open()).method_not_allowed_fallback(wrong_method);
-        guarded.merge(open).layer(CatchPanicLayer::custom(problem::from_panic)).with_state(listener)
+        let router = guarded.merge(open).layer(CatchPanicLayer::custom(problem::from_panic));
+        // Outermost: what a browser asks before a call, and every refusal of one, must be told to pages too.
+        match listener.access.origins.layer() {
+            Some(cors) => router.layer(cors),
+            None => router,
+        }
+        .with_state(listener)
     }
 }
 
-/// The calls that need the token, where there is one.
+/// The calls that not everybody may make.
 fn guarded() -> OpenApiRouter<Arc<Listener>> {
     OpenApiRouter::new()
         .routes(routes!(append_queue::append_queue))

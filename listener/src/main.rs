@@ -1,20 +1,25 @@
 //! The listener as an AWS Lambda function: behind a function URL, and where [`CONNECTIONS_URL`] is set behind a
 //! WebSocket API. Its environment variables are listed in [`jobs::aws::environment`].
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
 use jobs::aws::environment::{
-    self, BUCKET, CONNECTIONS_URL, DATA_LIMIT, FOLLOWERS_TABLE, LINK_KEY, PUBLIC_URL, QUEUE_URL, REPORTS_ORIGIN,
-    RETENTION_DAYS, STREAM_SECONDS, TABLE, TOKEN, WEBHOOK_HOSTS,
+    self, ACCEPT_ANYBODY, ACCESS, BUCKET, CONNECTIONS_URL, CORS_ORIGINS, DATA_LIMIT, FOLLOWERS_TABLE, JWT_AUDIENCE,
+    JWT_ISSUER, LINK_KEY, PUBLIC_URL, QUEUE_URL, QUOTA_JOBS, QUOTA_REQUESTS, REPORTS_ORIGIN, RETENTION_DAYS,
+    STREAM_SECONDS, TABLE, TOKEN, TOKENS, WEBHOOK_HOSTS,
 };
-use jobs::aws::{Bucket, DynamoFollowers, DynamoStore, GatewayConnections, SdkConfig, SqsQueue, sdk_config};
+use jobs::aws::{
+    Bucket, DynamoFollowers, DynamoStore, DynamoUsage, GatewayConnections, SdkConfig, SqsQueue, sdk_config,
+};
 use jobs::job::{DEFAULT_MAX_DATA_BYTES, MEBIBYTE};
 use jobs::{Destinations, LinkSigner};
 use lambda_http::{Error, LambdaEvent, lambda_runtime, service_fn};
+use listener::access::{self, Issuer, Mode, Quotas, Tokens};
 use listener::gateway::{Event, Gateway};
-use listener::{Catalogue, Listener};
+use listener::{Access, Catalogue, Listener};
 
 /// How long one call to a queue or store may take. What is queued takes six at the most, within 30 seconds.
 const PATIENCE: Duration = Duration::from_secs(4);
@@ -42,7 +47,7 @@ fn listener(config: &SdkConfig) -> Result<Listener, Error> {
         jobs: Arc::new(DynamoStore::new(config, environment::required(TABLE)?)),
         objects: Arc::new(Bucket::new(config, environment::required(BUCKET)?)),
         catalogue: Catalogue::new(environment::templates()),
-        token: environment::optional(TOKEN),
+        access: access_from(config)?,
         links: LinkSigner::new(environment::required(LINK_KEY)?.as_bytes()),
         retention: TimeDelta::days(environment::parsed(RETENTION_DAYS)?.unwrap_or(30)),
         queue_life: environment::queue_life()?,
@@ -53,6 +58,39 @@ fn listener(config: &SdkConfig) -> Result<Listener, Error> {
         webhooks: Destinations { hosts: environment::parsed(WEBHOOK_HOSTS)?.unwrap_or_default(), loopback: false },
         public_url: None,
     })
+}
+
+fn access_from(config: &SdkConfig) -> Result<Access, Error> {
+    let mode = match environment::optional(ACCESS).as_deref().unwrap_or("token") {
+        "token" => Mode::Tokens(tokens()?.into()),
+        "jwt" => {
+            let (issuer, audience) = (environment::required(JWT_ISSUER)?, environment::required(JWT_AUDIENCE)?);
+            Mode::Jwt(Issuer::new(&issuer, &audience, false)?)
+        }
+        "iam" => Mode::Iam,
+        "none" if environment::optional(ACCEPT_ANYBODY).as_deref() == Some("yes") => Mode::Anybody,
+        "none" => {
+            return Err(format!("{ACCESS} is `none`, which lets everybody in: set {ACCEPT_ANYBODY} to `yes`").into());
+        }
+        other => return Err(format!("{ACCESS} is `{other}`, and not token, iam, jwt or none").into()),
+    };
+    let most = |name| environment::parsed(name).map(|most: Option<NonZeroU32>| most.map(u32::from));
+    let (requests, jobs) = (most(QUOTA_REQUESTS)?, most(QUOTA_JOBS)?);
+    let usage = Arc::new(DynamoUsage::new(config, environment::required(TABLE)?));
+    let quotas = (requests.is_some() || jobs.is_some()).then_some(Quotas { requests, jobs, usage });
+    Ok(Access { mode, quotas, origins: environment::parsed(CORS_ORIGINS)?.unwrap_or_default() })
+}
+
+fn tokens() -> Result<Tokens, Error> {
+    let own =
+        environment::optional(TOKEN).map(|token| Tokens::default().with(access::DEFAULT, &token)).unwrap_or_default();
+    // What is wrong with tokens is said without them.
+    let others: Tokens = environment::optional(TOKENS).map(|text| text.parse()).transpose()?.unwrap_or_default();
+    let tokens = own.and(others);
+    match tokens.is_empty() {
+        true => Err(format!("there is no token that callers could show: set {TOKEN} or {TOKENS}").into()),
+        false => Ok(tokens),
+    }
 }
 
 fn gateway(config: &SdkConfig, listener: Listener, connections: String) -> Result<Gateway, Error> {

@@ -12,6 +12,7 @@ use axum::response::IntoResponse;
 use serde_json::{Value, json};
 use utoipa::OpenApi;
 
+use crate::access::Mode;
 use crate::{Listener, problem, request};
 
 pub(crate) use refusals::{Defect, Responses, guarded_refusals, refusals};
@@ -65,6 +66,15 @@ static TOKENLESS: LazyLock<Value> = LazyLock::new(|| {
     document
 });
 
+/// The same of a server whose callers AWS knows by their signatures, as API Gateway describes such a one.
+static SIGNED: LazyLock<Value> = LazyLock::new(|| {
+    let mut document = DOCUMENT.clone();
+    document["components"]["securitySchemes"]["token"] = json!({
+        "type": "apiKey", "name": "Authorization", "in": "header", "x-amazon-apigateway-authtype": "awsSigv4"
+    });
+    document
+});
+
 /// This description.
 ///
 /// A server without a token says in it that no call needs one.
@@ -75,7 +85,11 @@ static TOKENLESS: LazyLock<Value> = LazyLock::new(|| {
     responses((status = 200, description = "OpenAPI 3.1.", body = Value), Defect)
 )]
 pub(crate) async fn openapi_json(State(listener): State<Arc<Listener>>) -> impl IntoResponse {
-    let document = if listener.token.is_some() { &*DOCUMENT } else { &*TOKENLESS };
+    let document = match listener.access.mode {
+        Mode::Tokens(_) | Mode::Jwt(_) => &*DOCUMENT,
+        Mode::Anybody => &*TOKENLESS,
+        Mode::Iam => &*SIGNED,
+    };
     ([(CONTENT_TYPE, "application/json")], document.to_string())
 }
 

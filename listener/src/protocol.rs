@@ -9,6 +9,7 @@ use jobs::{Job, JobId};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::access::Caller;
 use crate::append_queue::{Acceptance, submit};
 use crate::body::malformed;
 use crate::catalogue::Violation;
@@ -32,10 +33,11 @@ pub(crate) struct Granted {
 }
 
 /// Does what a client's message asks for.
-pub(crate) async fn take(listener: &Listener, base_url: &str, text: &str) -> Result<Granted, Problem> {
+pub(crate) async fn take(listener: &Listener, caller: &Caller, base_url: &str, text: &str) -> Result<Granted, Problem> {
     let body: Value = serde_json::from_str(text).map_err(|error| malformed(&error))?;
     if body.get("subscribe").is_none() {
-        let job = submit(listener, body, None).await?;
+        listener.access.count_request(caller).await?;
+        let job = submit(listener, caller, body, None).await?;
         return Ok(Granted { answer: json!(Acceptance::new(&job, base_url)), job, last: None });
     }
     let asked: Subscription = serde_json::from_value(body).map_err(|error| {

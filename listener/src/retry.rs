@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::{Extension, Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
 use jobs::{Job, JobId, Message, Status, Unavailable, UploadFormat};
 use serde_json::Value;
 use utoipa::IntoResponses;
 
+use crate::access::{Caller, quota_refusals};
 use crate::append_queue::{Acceptance, accepted, push};
 use crate::base_url::base_url;
 use crate::job::{find, unknown};
@@ -52,6 +53,7 @@ enum Input {
 )]
 pub(crate) async fn retry(
     State(listener): State<Arc<Listener>>,
+    Extension(caller): Extension<Caller>,
     headers: HeaderMap,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<impl IntoResponse, Problem> {
@@ -65,6 +67,7 @@ pub(crate) async fn retry(
         Input::Gone if job.status == Status::Failed => return Err(input_not_kept()),
         Input::Gone => return Err(not_failed(&job)),
     };
+    listener.access.take_off(&caller, job.id).await?;
     // Pushed first, the message could find the job still failed, and be dropped as a repeated one.
     let reopened = listener.jobs.reopen(job.id, listener.terms(&job).overdue_at).await?;
     let reopened = reopened.ok_or_else(|| not_failed(&job))?;
@@ -78,7 +81,7 @@ struct RetryRefusals;
 impl IntoResponses for RetryRefusals {
     fn responses() -> Responses {
         let own = [unknown(), not_failed(&example::job(Status::Completed)), input_not_kept()];
-        guarded_refusals(own.into_iter().chain([unavailable("send a message to the queue")]))
+        guarded_refusals(own.into_iter().chain(quota_refusals()).chain([unavailable("send a message to the queue")]))
     }
 }
 

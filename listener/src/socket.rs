@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::State;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use jobs::Job;
@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use utoipa::IntoResponses;
 
+use crate::access::Caller;
 use crate::base_url::base_url;
 use crate::body::MAX_BODY_BYTES;
 use crate::events::Follower;
@@ -38,6 +39,7 @@ const MAX_FOLLOWED: usize = 1_000;
 /// One client.
 struct Client {
     listener: Arc<Listener>,
+    caller: Caller,
     base_url: String,
     frames: mpsc::Sender<Value>,
     /// Those who follow jobs for it; they end with the connection.
@@ -59,12 +61,14 @@ struct Client {
 )]
 pub(crate) async fn socket(
     State(listener): State<Arc<Listener>>,
+    Extension(caller): Extension<Caller>,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
     let upgrade = upgrade.map_err(|error| no_websocket(&error.body_text()))?;
     let base_url = base_url(&listener, &headers);
-    Ok(upgrade.max_message_size(MAX_BODY_BYTES).on_upgrade(async |socket| serve(listener, base_url, socket).await))
+    let upgrade = upgrade.max_message_size(MAX_BODY_BYTES);
+    Ok(upgrade.on_upgrade(async |socket| serve(listener, caller, base_url, socket).await))
 }
 
 fn no_websocket(reason: &str) -> Problem {
@@ -83,9 +87,9 @@ impl IntoResponses for SocketRefusals {
 }
 
 /// Serves a client until it leaves or is gone.
-async fn serve(listener: Arc<Listener>, base_url: String, mut socket: WebSocket) {
+async fn serve(listener: Arc<Listener>, caller: Caller, base_url: String, mut socket: WebSocket) {
     let (frames, mut waiting) = mpsc::channel(WAITING_FRAMES);
-    let mut client = Client { listener, base_url, frames, followers: JoinSet::new() };
+    let mut client = Client { listener, caller, base_url, frames, followers: JoinSet::new() };
     let (mut ping, mut heard_at) = (interval(PING), Instant::now());
     ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -134,7 +138,7 @@ impl Client {
         if self.followers.len() >= MAX_FOLLOWED {
             return Err(too_many());
         }
-        let Granted { answer, job, last } = protocol::take(&self.listener, &self.base_url, text).await?;
+        let Granted { answer, job, last } = protocol::take(&self.listener, &self.caller, &self.base_url, text).await?;
         self.follow(job, last);
         Ok(answer)
     }

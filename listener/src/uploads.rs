@@ -25,6 +25,7 @@ use tokio::fs::File;
 use tokio::io::AsyncWriteExt;
 use utoipa::{IntoParams, IntoResponses, ToSchema};
 
+use crate::access::quota_refusals;
 use crate::base_url::base_url;
 use crate::body::{self, discard, incomplete, read_json};
 use crate::catalogue::Violation;
@@ -158,7 +159,7 @@ struct BeginRefusals;
 impl IntoResponses for BeginRefusals {
     fn responses() -> Responses {
         let own = [Invalid::Request.problem(&[impossible_size()]), unavailable("sign the upload's URL")];
-        guarded_refusals(own.into_iter().chain(body::refusals()))
+        guarded_refusals(own.into_iter().chain(quota_refusals()).chain(body::refusals()))
     }
 }
 

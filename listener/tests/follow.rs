@@ -228,7 +228,7 @@ async fn a_list_that_makes_no_sense_is_refused() {
 
 #[tokio::test]
 async fn the_page_brings_its_policy_and_needs_no_token() {
-    let bench = Bench::with(|listener| Listener { token: Some("s3cret".into()), ..listener }).await;
+    let bench = Bench::with(|listener| Listener { access: listener::Access::token("s3cret"), ..listener }).await;
     for (path, content_type) in [("/", "text/html"), ("/page.css", "text/css"), ("/page.js", "text/javascript")] {
         let answer = bench.get(path).await;
         assert_eq!(answer.status, StatusCode::OK, "{path}");

@@ -12,8 +12,9 @@ use jobs::event::EventId;
 use jobs::followers::{Connections, Follower, Followers, MAX_POSTED_BYTES, Posted};
 use jobs::job::now;
 use jobs::{Failed, Failure, Job, JobId, JobStore, Unavailable};
-use listener::Listener;
+use listener::access::{Mode, Quotas, Tokens};
 use listener::gateway::{Change, Client, Event, Gateway, Message};
+use listener::{Access, Listener};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -21,6 +22,8 @@ use uuid::Uuid;
 #[derive(Default)]
 struct World {
     followers: BTreeMap<(JobId, String), Option<EventId>>,
+    /// Who is at the other end of a connection.
+    callers: BTreeMap<String, String>,
     /// How often a job's record was changed so that its change comes by.
     stirred: usize,
     posted: Vec<(String, Value)>,
@@ -84,6 +87,15 @@ impl Followers for Shared {
         Ok(())
     }
 
+    async fn remember(&self, connection: &str, caller: &str, _: DateTime<Utc>) -> Result<(), Unavailable> {
+        self.lock().callers.insert(connection.into(), caller.into());
+        Ok(())
+    }
+
+    async fn caller_of(&self, connection: &str) -> Result<Option<String>, Unavailable> {
+        Ok(self.lock().callers.get(connection).cloned())
+    }
+
     async fn forget(&self, connection: &str) -> Result<(), Unavailable> {
         self.lock().followers.retain(|(_, its), _| its != connection);
         Ok(())
@@ -118,7 +130,7 @@ impl Hall {
         let (bench, world) = (Bench::new().await, Shared::default());
         let listener = Listener {
             public_url: Some("https://press.test".into()),
-            token: Some("s3cret".into()),
+            access: Access::token("s3cret"),
             ..listener(&bench.local, bench.folder.path())
         };
         let gateway = Gateway { listener, followers: Arc::new(world.clone()), connections: Arc::new(world.clone()) };
@@ -126,7 +138,7 @@ impl Hall {
     }
 
     async fn client(&self, connection: &str, message: Message) -> Result<Value, Unavailable> {
-        self.gateway.handle(Event::Client(Client { connection: connection.into(), message })).await
+        self.gateway.handle(Event::Client(Client { connection: connection.into(), message, arn: None })).await
     }
 
     async fn say(&self, connection: &str, message: &Value) -> Result<Value, Unavailable> {
@@ -158,6 +170,40 @@ async fn a_handshake_needs_the_token() {
         }
         let answer = hall.client("a", Message::Connect(headers)).await.expect("an answer");
         assert_eq!(answer["statusCode"], status, "{authorization:?}");
+    }
+}
+
+#[tokio::test]
+async fn quotas_are_of_the_caller_who_shook_hands() {
+    let mut hall = Hall::new().await;
+    let usage = Arc::new(hall.bench.local.usage.clone());
+    let tokens = Tokens::default().with("crm", "one").with("crm", "two").with("billing", "three");
+    hall.gateway.listener.access = Access::by(Mode::Tokens(tokens.into()));
+    hall.gateway.listener.access.quotas = Some(Quotas { requests: None, jobs: Some(1), usage });
+    for (connection, token) in [("a", "one"), ("b", "two"), ("c", "three")] {
+        let mut headers = axum::http::HeaderMap::new();
+        headers.insert("authorization", format!("Bearer {token}").parse().expect("a value"));
+        assert_eq!(hall.client(connection, Message::Connect(headers)).await.expect("an answer")["statusCode"], 200);
+    }
+    let told = async |connection| {
+        hall.say(connection, &good()).await.expect("an answer");
+        hall.world.told(connection).swap_remove(0)
+    };
+    assert_eq!(told("a").await["status"], "queued");
+    let refused = told("b").await;
+    assert_eq!((&refused["status"], &refused["type"]), (&json!(429), &json!("urn:pressrun:problem:too-many-jobs")));
+    assert_eq!(told("c").await["status"], "queued", "another caller has a quota of its own");
+}
+
+#[tokio::test]
+async fn aws_says_who_shakes_hands_where_it_knows_callers() {
+    let mut hall = Hall::new().await;
+    hall.gateway.listener.access = Access::by(Mode::Iam);
+    for (arn, status) in [(None, 401), (Some("arn:aws:iam::123456789012:user/crm"), 200)] {
+        let (connection, message) = ("a".into(), Message::Connect(axum::http::HeaderMap::new()));
+        let client = Client { connection, message, arn: arn.map(Into::into) };
+        let answer = hall.gateway.handle(Event::Client(client)).await.expect("an answer");
+        assert_eq!(answer["statusCode"], status, "{arn:?}");
     }
 }
 

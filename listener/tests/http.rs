@@ -295,7 +295,7 @@ async fn a_wrong_method_is_told_the_right_one() {
 
 #[tokio::test]
 async fn callers_must_show_the_token_where_there_is_one() {
-    let bench = Bench::with(|listener| Listener { token: Some("s3cret".into()), ..listener }).await;
+    let bench = Bench::with(|listener| Listener { access: listener::Access::token("s3cret"), ..listener }).await;
     for authorization in [None, Some("Bearer wrong"), Some("Bearer s3cret2"), Some("Basic s3cret"), Some("Bearer ")] {
         for path in ["/templates", "/jobs/x", "/nothing"] {
             let mut request = Request::get(path).body(Body::empty()).expect("a request");
@@ -304,7 +304,9 @@ async fn callers_must_show_the_token_where_there_is_one() {
             }
             let answer = bench.send(request).await;
             assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (401, "unauthorized"), "{authorization:?}");
-            assert_eq!(answer.header("www-authenticate"), "Bearer");
+            let is_shown = authorization.is_some_and(|value| value.starts_with("Bearer"));
+            let challenge = if is_shown { "Bearer error=\"invalid_token\"" } else { "Bearer" };
+            assert_eq!(answer.header("www-authenticate"), challenge, "{authorization:?}");
         }
     }
     let request = Request::get("/templates").header("authorization", "bearer s3cret").body(Body::empty());
@@ -409,7 +411,7 @@ async fn a_report_that_is_not_kept_any_more_is_gone() {
 
 #[tokio::test]
 async fn a_signed_link_needs_no_token_and_cannot_be_altered() {
-    let bench = Bench::with(|listener| Listener { token: Some("s3cret".into()), ..listener }).await;
+    let bench = Bench::with(|listener| Listener { access: listener::Access::token("s3cret"), ..listener }).await;
     let job = bench.completed(b"%PDF-1.7 hello").await;
     let path = LinkSigner::new(b"key").sign("", job.id, now() + TimeDelta::hours(1));
     assert_eq!(bench.get(&path).await.bytes, b"%PDF-1.7 hello");

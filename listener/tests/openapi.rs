@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 /// The document of a server with a token.
 async fn document() -> Value {
-    let bench = Bench::with(|listener| Listener { token: Some("s3cret".into()), ..listener }).await;
+    let bench = Bench::with(|listener| Listener { access: listener::Access::token("s3cret"), ..listener }).await;
     let answer = bench.get("/openapi.json").await;
     assert_eq!((answer.status, answer.header("content-type")), (StatusCode::OK, "application/json"));
     answer.json()

@@ -138,7 +138,8 @@ async fn an_upload_is_taken_as_it_was_begun_and_no_other() {
 
 #[tokio::test]
 async fn an_upload_is_begun_by_those_with_the_token_and_put_by_those_with_the_url() {
-    let bench = Bench::with(|listener| listener::Listener { token: Some("secret".into()), ..listener }).await;
+    let bench =
+        Bench::with(|listener| listener::Listener { access: listener::Access::token("secret"), ..listener }).await;
     assert_eq!(begin(&bench, "text/csv", 5).await.problem(), "unauthorized");
     let id = UploadId::new(UploadFormat::Csv);
     let url = LinkSigner::new(b"key").sign_upload("http://press.test", id, 5, now() + TimeDelta::hours(1));

@@ -5,12 +5,16 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand};
 use jobs::job::{MEBIBYTE, is_template_name};
 use jobs::{Hosts, JobId, Status};
 use lettre::message::{Mailbox, Mailboxes};
+use listener::access::Origins;
 use processor::{DEFAULT_SECTION_ROWS, Limits};
 use typesetter::{Format, PdfStandard};
+
+use crate::access::AccessMode;
 
 /// Queue a report, get a PDF.
 #[derive(Debug, Parser)]
@@ -116,7 +120,7 @@ Exit status:
 
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
-    /// Where to listen; anything but loopback needs a token
+    /// Where to listen; anything but loopback needs a token, or --accept-anybody
     #[arg(long, env = "PRESSRUN_ADDR", default_value = "127.0.0.1:9000")]
     pub(crate) addr: SocketAddr,
     /// Folder for the queue, the reports and the outbox; made if it is not there
@@ -128,7 +132,7 @@ pub(crate) struct Serve {
     /// Reports made at the same time, one a core at most
     #[arg(long, env = "PRESSRUN_WORKERS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(crate) workers: Option<u16>,
-    /// Bearer token that callers must show; everybody is let in without one
+    /// Bearer token that callers must show, of the caller `default`; everybody on this machine is let in without one
     #[arg(long, env = "PRESSRUN_TOKEN", hide_env_values = true)]
     pub(crate) token: Option<String>,
     /// Where callers reach this server: what links in mails start with
@@ -148,6 +152,41 @@ pub(crate) struct Serve {
     pub(crate) mail: MailOptions,
     #[command(flatten)]
     pub(crate) webhooks: WebhookOptions,
+    #[command(flatten)]
+    pub(crate) access: AccessOptions,
+}
+
+/// Who may call, and how much each may ask for.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Access")]
+pub(crate) struct AccessOptions {
+    /// How callers are known
+    #[arg(long, env = "PRESSRUN_ACCESS", value_enum, value_name = "MODE", default_value = "token")]
+    pub(crate) access: AccessMode,
+    /// Tokens of several callers, as `name token`, separated by commas
+    #[arg(long, env = "PRESSRUN_TOKENS", hide_env_values = true, value_name = "TOKENS")]
+    pub(crate) tokens: Option<String>,
+    /// File of tokens, `name token` a line, which is read again when it changes; a caller may have two for a while
+    #[arg(long, env = "PRESSRUN_TOKENS_FILE", value_name = "FILE")]
+    pub(crate) tokens_file: Option<PathBuf>,
+    /// OIDC issuer, as its tokens have it in `iss`
+    #[arg(long, env = "PRESSRUN_JWT_ISSUER", value_name = "URL")]
+    pub(crate) jwt_issuer: Option<String>,
+    /// What tokens must have in `aud`; any of several, separated by commas
+    #[arg(long, env = "PRESSRUN_JWT_AUDIENCE", value_name = "AUDIENCES")]
+    pub(crate) jwt_audience: Option<String>,
+    /// With --access none: let everybody in who can reach the address
+    #[arg(long, env = "PRESSRUN_ACCEPT_ANYBODY", value_parser = BoolishValueParser::new())]
+    pub(crate) accept_anybody: bool,
+    /// Requests a minute that one caller may make for jobs and uploads
+    #[arg(long, env = "PRESSRUN_QUOTA_REQUESTS", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) quota_requests: Option<u32>,
+    /// Jobs of one caller that may be queued or running
+    #[arg(long, env = "PRESSRUN_QUOTA_JOBS", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) quota_jobs: Option<u32>,
+    /// Other sites whose pages may call, such as https://app.example.org, separated by commas; * for every site
+    #[arg(long, env = "PRESSRUN_CORS_ORIGINS", value_name = "ORIGINS", default_value = "", hide_default_value = true)]
+    pub(crate) cors_origins: Origins,
 }
 
 /// How callers' servers are told of ends.

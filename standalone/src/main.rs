@@ -1,6 +1,7 @@
 //! Pressrun on one machine: `pressrun serve` is the listener and the processor in one process, `pressrun render`
 //! goes straight from data to a file, and `pressrun send`, `job` and `jobs` call a server, this one or another.
 
+mod access;
 mod announcer;
 mod caller;
 mod cli;

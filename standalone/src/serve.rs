@@ -14,13 +14,14 @@ use courier::{BadSecret, Courier, Poster, SystemLookup};
 use jobs::local::{Local, OpenError, Smtp};
 use jobs::{Closing, Destinations, LinkSigner, Notifier, Patience};
 use listener::catalogue::Unusable;
-use listener::{Catalogue, Listener};
+use listener::{Access, Catalogue, Listener};
 use processor::{Limits, Press, Processor, work};
 use sweeper::Sweeper;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::access::{self, AccessError};
 use crate::announcer::Announcer;
 use crate::cli::{MailOptions, Serve};
 use crate::upkeep::upkeep;
@@ -44,10 +45,8 @@ const WEBHOOK_TIME_LIMIT: Duration = Duration::from_secs(15);
 /// Why the server did not start, or stopped.
 #[derive(Debug, thiserror::Error)]
 enum ServeError {
-    #[error(
-        "{0} can be reached from other machines, so callers must show a token: add --token, or listen on 127.0.0.1"
-    )]
-    TokenMissing(SocketAddr),
+    #[error(transparent)]
+    Access(#[from] AccessError),
     #[error("cannot listen on {addr}: {source}. Stop what listens there, or name another address with --addr")]
     Address { addr: SocketAddr, source: io::Error },
     #[error("no templates: {0}. Name their folder with --templates")]
@@ -71,7 +70,7 @@ enum ServeError {
 impl ServeError {
     /// Whether the command line makes no sense.
     fn is_usage(&self) -> bool {
-        matches!(self, Self::TokenMissing(_) | Self::Mail(_) | Self::WebhookSecret(_))
+        matches!(self, Self::Access(_) | Self::Mail(_) | Self::WebhookSecret(_))
     }
 }
 
@@ -88,10 +87,7 @@ pub(crate) fn serve(options: Serve) -> ExitCode {
 
 #[tokio::main]
 async fn run(options: Serve) -> Result<(), ServeError> {
-    let token = options.token.clone().filter(|token| !token.is_empty());
-    if token.is_none() && !options.addr.ip().to_canonical().is_loopback() {
-        return Err(ServeError::TokenMissing(options.addr));
-    }
+    let mode = access::mode(&options)?;
     let catalogue = Catalogue::new(&options.templates);
     let names = catalogue.names()?;
     if names.is_empty() {
@@ -111,7 +107,7 @@ async fn run(options: Serve) -> Result<(), ServeError> {
     tasks.spawn(courier::work(courier, Arc::new(local.webhooks.clone()), stopped.clone(), interrupt));
     tasks.spawn(upkeep(Arc::new(sweeper), local.expiry.clone(), retention(&options), stopped.clone()));
     announce_start(&options, &url, &names);
-    let router = listener(&options, catalogue, token, &local).router();
+    let router = listener(&options, catalogue, access::access(&options, mode, &local), &local).router();
     let server = axum::serve(socket, router).with_graceful_shutdown(told_to_stop(stop));
     tokio::select! {
         served = server.into_future() => served?,
@@ -158,13 +154,13 @@ fn announce_start(options: &Serve, url: &str, names: &[String]) {
     _ = writeln!(io::stdout(), "Pressrun listens on {url}\n  templates  {templates} ({names})\n  data       {data}");
 }
 
-fn listener(options: &Serve, catalogue: Catalogue, token: Option<String>, local: &Local) -> Listener {
+fn listener(options: &Serve, catalogue: Catalogue, access: Access, local: &Local) -> Listener {
     Listener {
         queue: Arc::new(local.queue.clone()),
         jobs: Arc::new(local.jobs.clone()),
         objects: Arc::new(local.objects.clone()),
         catalogue,
-        token,
+        access,
         links: LinkSigner::new(&local.link_key),
         retention: retention(options),
         queue_life: OVERDUE_AFTER,

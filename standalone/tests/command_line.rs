@@ -160,6 +160,20 @@ fn what_makes_no_sense_is_said_before_anything_starts() {
         (&["render", "mine", "--format", "png", "--pdf-standard", "a-2b"], "a-2b"),
         (&["render", "mine", "--pdf-standard", "ua-1", "--no-tags"], "ua-1"),
         (&["serve", "--addr", "0.0.0.0:0"], "add --token"),
+        (&["serve", "--addr", "0.0.0.0:0", "--access", "none"], "add --accept-anybody"),
+        (&["serve", "--access", "iam"], "--access iam is for AWS"),
+        (&["serve", "--access", "jwt"], "--access jwt needs --jwt-issuer and --jwt-audience"),
+        (
+            &["serve", "--access", "jwt", "--jwt-issuer", "http://x.example", "--jwt-audience", "x"],
+            "must be an https URL",
+        ),
+        (&["serve", "--access", "jwt", "--tokens", "crm x"], "there are tokens"),
+        (&["serve", "--access", "none", "--token", "x"], "there are tokens"),
+        (&["serve", "--jwt-audience", "x"], "are for --access jwt"),
+        (&["serve", "--tokens", "crm"], "entry 1 is not"),
+        (&["serve", "--tokens-file", "absent"], "cannot read absent"),
+        (&["serve", "--cors-origins", "app.example.org"], "is no origin"),
+        (&["serve", "--quota-jobs", "0"], "quota-jobs"),
     ] {
         let stderr = assert_status(&desk.run(arguments), 2);
         assert!(stderr.contains(words), "{arguments:?}: {stderr}");

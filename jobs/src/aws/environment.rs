@@ -13,7 +13,15 @@
 //! | [`DATA_LIMIT`] | listener, processor | size of a job's data in MiB; 64 where absent |
 //! | [`TOPIC_ARN`] | processor, sweeper | ARN of the SNS topic |
 //! | [`PUBLIC_URL`] | processor, sweeper, WebSockets | where callers reach the listener |
-//! | [`TOKEN`] | listener | bearer token callers must show; none is asked for where absent or empty |
+//! | [`ACCESS`] | listener | how callers are known: `token`, `iam`, `jwt` or `none`; `token` where absent |
+//! | [`TOKEN`] | listener | bearer token of the caller `default` |
+//! | [`TOKENS`] | listener | tokens of others, as `name token` or `name sha256:digest`, one a line or separated by commas |
+//! | [`JWT_ISSUER`] | listener | OIDC issuer whose tokens are good |
+//! | [`JWT_AUDIENCE`] | listener | audiences that they must be for, separated by commas |
+//! | [`ACCEPT_ANYBODY`] | listener | `yes` where [`ACCESS`] is `none`, and means it |
+//! | [`QUOTA_REQUESTS`] | listener | requests a minute of one caller; any number where absent |
+//! | [`QUOTA_JOBS`] | listener | jobs of one caller that have not ended; any number where absent |
+//! | [`CORS_ORIGINS`] | listener | other sites whose pages may call, separated by commas, or `*`; none where absent |
 //! | [`REPORTS_ORIGIN`] | listener | origin of signed URLs, from which the page fetches reports; none where absent |
 //! | [`STREAM_SECONDS`] | listener | how long one stream of events or one long poll may last; 25 where absent |
 //! | [`WEBHOOKS_URL`] | processor, sweeper, courier | URL of the SQS queue of webhooks |
@@ -50,6 +58,22 @@ pub const RETENTION_DAYS: &str = "PRESSRUN_RETENTION_DAYS";
 pub const TEMPLATES: &str = "PRESSRUN_TEMPLATES";
 /// See the [table](self).
 pub const TOKEN: &str = "PRESSRUN_TOKEN";
+/// See the [table](self).
+pub const ACCESS: &str = "PRESSRUN_ACCESS";
+/// See the [table](self).
+pub const TOKENS: &str = "PRESSRUN_TOKENS";
+/// See the [table](self).
+pub const JWT_ISSUER: &str = "PRESSRUN_JWT_ISSUER";
+/// See the [table](self).
+pub const JWT_AUDIENCE: &str = "PRESSRUN_JWT_AUDIENCE";
+/// See the [table](self).
+pub const ACCEPT_ANYBODY: &str = "PRESSRUN_ACCEPT_ANYBODY";
+/// See the [table](self).
+pub const QUOTA_REQUESTS: &str = "PRESSRUN_QUOTA_REQUESTS";
+/// See the [table](self).
+pub const QUOTA_JOBS: &str = "PRESSRUN_QUOTA_JOBS";
+/// See the [table](self).
+pub const CORS_ORIGINS: &str = "PRESSRUN_CORS_ORIGINS";
 /// See the [table](self).
 pub const TOPIC_ARN: &str = "PRESSRUN_TOPIC_ARN";
 /// See the [table](self).

@@ -17,6 +17,9 @@ use crate::ports::Unavailable;
 /// The index that finds what a connection follows: partition key `connection`, sort key `job`.
 const BY_CONNECTION: &str = "by-connection";
 
+/// Stands in place of a job where an item tells who is at the other end of a connection.
+const CALLER: &str = "caller";
+
 /// The followers' table: partition key `job`, sort key `connection`, time to live in `expires_at`.
 #[derive(Debug, Clone)]
 pub struct DynamoFollowers {
@@ -101,6 +104,26 @@ impl Followers for DynamoFollowers {
 
     async fn remove(&self, job: JobId, connection: &str) -> Result<(), Unavailable> {
         self.delete(job, connection).await
+    }
+
+    async fn remember(&self, connection: &str, caller: &str, expires_at: DateTime<Utc>) -> Result<(), Unavailable> {
+        let put = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .item("job", text(CALLER))
+            .item("connection", text(connection))
+            .item("caller", text(caller))
+            .item("expires_at", number(expires_at.timestamp()));
+        put.send().await.map_err(refused("remember who is connected"))?;
+        Ok(())
+    }
+
+    async fn caller_of(&self, connection: &str) -> Result<Option<String>, Unavailable> {
+        let request = self.client.get_item().table_name(&self.table).consistent_read(true);
+        let request = request.key("job", text(CALLER)).key("connection", text(connection));
+        let item = request.send().await.map_err(refused("recall who is connected"))?.item.unwrap_or_default();
+        Ok(item.get("caller").and_then(|name| name.as_s().ok()).cloned())
     }
 
     async fn forget(&self, connection: &str) -> Result<(), Unavailable> {

@@ -9,6 +9,7 @@ mod objects;
 mod queue;
 mod store;
 mod topic;
+mod usage;
 
 use std::error::Error;
 use std::time::Duration;
@@ -24,6 +25,7 @@ pub use objects::Bucket;
 pub use queue::SqsQueue;
 pub use store::DynamoStore;
 pub use topic::Topic;
+pub use usage::DynamoUsage;
 
 use crate::ports::Unavailable;
 

@@ -134,7 +134,7 @@ impl DynamoStore {
     }
 
     /// The jobs with these ids, in their order, without those that are gone.
-    async fn get_all(&self, ids: Vec<JobId>) -> Result<Vec<Job>, Unavailable> {
+    pub(super) async fn get_all(&self, ids: Vec<JobId>) -> Result<Vec<Job>, Unavailable> {
         let attempted = "list the jobs";
         let columns = COLUMNS.map(|name| format!("#{name}")).join(", ");
         let mut found = HashMap::new();

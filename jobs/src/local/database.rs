@@ -12,7 +12,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Sqlite, SqliteConnection};
 
 /// The schema, in the steps it grew by; `PRAGMA user_version` counts the steps a database has taken. Times are
 /// milliseconds since 1970.
-const STEPS: [&str; 4] = [
+const STEPS: [&str; 5] = [
     "
     CREATE TABLE IF NOT EXISTS messages (
         id          INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -80,6 +80,14 @@ const STEPS: [&str; 4] = [
     DROP INDEX messages_by_job;
     CREATE INDEX messages_by_job ON messages (iif(json_valid(body), body ->> '$.id', NULL)) WHERE queue = 'jobs';
     ALTER TABLE jobs ADD COLUMN upload TEXT;
+    ",
+    "
+    CREATE TABLE in_flight (
+        caller        TEXT NOT NULL,
+        job_id        TEXT NOT NULL,
+        taken_off_at  INTEGER NOT NULL,
+        PRIMARY KEY (caller, job_id)
+    ) STRICT, WITHOUT ROWID;
     ",
 ];
 

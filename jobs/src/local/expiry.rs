@@ -8,6 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::SqlitePool;
 
 use super::store::read_id;
+use super::usage::remove_landed;
 use crate::job::{JobId, Status};
 use crate::ports::Unavailable;
 use crate::upload::{UPLOADS, UploadId};
@@ -81,7 +82,7 @@ impl Expiry {
         dead.bind((now - DEAD_LETTER_LIFE).timestamp_millis()).execute(&self.pool).await?;
         let keys = sqlx::query("DELETE FROM idempotency_keys WHERE expires_at <= ?1");
         keys.bind(now.timestamp_millis()).execute(&self.pool).await?;
-        Ok(())
+        remove_landed(&self.pool, now).await
     }
 }
 

@@ -19,6 +19,7 @@ mod objects;
 mod outbox;
 mod queue;
 mod store;
+mod usage;
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -31,6 +32,7 @@ pub use objects::Folder;
 pub use outbox::Outbox;
 pub use queue::SqliteQueue;
 pub use store::SqliteStore;
+pub use usage::SqliteUsage;
 
 use crate::upload::UPLOADS;
 
@@ -46,6 +48,8 @@ pub struct Local {
     pub webhooks: SqliteQueue,
     /// The record of jobs.
     pub jobs: SqliteStore,
+    /// How much callers use.
+    pub usage: SqliteUsage,
     /// Reports, parked data and uploads.
     pub objects: Folder,
     /// Announcements.
@@ -128,6 +132,7 @@ impl Local {
             queue: SqliteQueue::new(pool.clone(), "jobs", max_receives),
             webhooks: SqliteQueue::new(pool.clone(), "webhooks", MAX_WEBHOOK_RECEIVES),
             jobs: SqliteStore::new(pool.clone()),
+            usage: SqliteUsage::new(pool.clone()),
             expiry: Expiry { pool, objects: objects.clone(), outbox: outbox.clone() },
             objects: Folder::new(objects, work.clone()),
             outbox: Outbox::new(outbox),

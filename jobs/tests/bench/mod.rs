@@ -8,9 +8,9 @@ use aws_sdk_dynamodb::types::{
     ScalarAttributeType,
 };
 use aws_sdk_sqs::types::QueueAttributeName;
-use jobs::aws::{Bucket, DynamoStore, SqsQueue, Topic};
+use jobs::aws::{Bucket, DynamoStore, DynamoUsage, SqsQueue, Topic};
 use jobs::local::Local;
-use jobs::{JobId, JobStore, Notifier, ObjectStore, Queue};
+use jobs::{JobId, JobStore, Notifier, ObjectStore, Queue, Usage};
 use tempfile::TempDir;
 
 /// After how many deliveries a message is set aside.
@@ -22,6 +22,7 @@ pub(crate) struct Bench {
     pub(crate) jobs: Box<dyn JobStore>,
     pub(crate) objects: Box<dyn ObjectStore>,
     pub(crate) notifier: Box<dyn Notifier>,
+    pub(crate) usage: Box<dyn Usage>,
     inbox: Inbox,
 }
 
@@ -37,6 +38,7 @@ impl Bench {
         Self {
             queue: Box::new(local.queue),
             jobs: Box::new(local.jobs),
+            usage: Box::new(local.usage),
             objects: Box::new(local.objects),
             notifier: Box::new(local.outbox),
             inbox: Inbox::Folder(folder),
@@ -57,6 +59,7 @@ impl Bench {
         Self {
             queue: Box::new(SqsQueue::new(&config, queue).with_dead_letters(dead_letters)),
             jobs: Box::new(DynamoStore::new(&config, &name)),
+            usage: Box::new(DynamoUsage::new(&config, &name)),
             objects: Box::new(Bucket::new(&config, &name)),
             notifier: Box::new(Topic::new(&config, topic)),
             inbox: Inbox::Queue(SqsQueue::new(&config, inbox)),

@@ -26,6 +26,8 @@ pub struct Client {
     pub connection: String,
     /// What came over it.
     pub message: Message,
+    /// Whom AWS says it is, where AWS was asked.
+    pub arn: Option<String>,
 }
 
 /// What came over a connection.
@@ -61,7 +63,7 @@ impl<'de> Deserialize<'de> for Client {
             _ => return Err(D::Error::custom("no event of a WebSocket API")),
         };
         let connection = context.connection_id.ok_or_else(|| D::Error::missing_field("connectionId"))?;
-        Ok(Self { connection, message })
+        Ok(Self { connection, message, arn: context.identity.user_arn })
     }
 }
 

@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 
 pub use event::{Change, Client, Event, Message};
 
-use crate::access::refuse;
+use crate::access::{Caller, identify};
 use crate::base_url::base_url;
 use crate::protocol::{self, Granted, broken_off, frame};
 use crate::{Listener, Problem};
@@ -54,11 +54,14 @@ impl Gateway {
     }
 
     async fn attend(&self, client: Client) -> Result<Value, Unavailable> {
-        let Client { connection, message } = client;
+        let Client { connection, message, arn } = client;
         match message {
             Message::Connect(headers) => {
                 // A handshake that is not answered with 200 is refused with this status.
-                return Ok(refuse(&self.listener, &headers).map_or_else(accepted, |problem| refused(&problem)));
+                return match identify(&self.listener, &headers, arn.as_deref()).await {
+                    Ok(caller) => self.remember(&connection, &caller).await.map(|()| accepted()),
+                    Err(problem) => Ok(refused(&problem)),
+                };
             }
             Message::Text(text) => self.answer(&connection, &text).await?,
             Message::Disconnect => self.followers.forget(&connection).await?,
@@ -66,10 +69,27 @@ impl Gateway {
         Ok(accepted())
     }
 
+    /// A connection's messages do not say who sent them; where callers have quotas, it must be known.
+    async fn remember(&self, connection: &str, caller: &Caller) -> Result<(), Unavailable> {
+        match self.listener.access.quotas {
+            Some(_) => self.followers.remember(connection, caller.name(), now() + LONGEST_CONNECTION).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn caller_of(&self, connection: &str) -> Result<Caller, Unavailable> {
+        let name = match self.listener.access.quotas {
+            Some(_) => self.followers.caller_of(connection).await?,
+            None => None,
+        };
+        // Those who connected before there were quotas share one.
+        Ok(Caller::named(name.as_deref().unwrap_or("connected before")))
+    }
+
     /// Does what a message asks for, answers it, and has its sender follow the job.
     async fn answer(&self, connection: &str, text: &str) -> Result<(), Unavailable> {
-        let base_url = self.base_url();
-        let Granted { answer, job, last } = match protocol::take(&self.listener, &base_url, text).await {
+        let (base_url, caller) = (self.base_url(), self.caller_of(connection).await?);
+        let Granted { answer, job, last } = match protocol::take(&self.listener, &caller, &base_url, text).await {
             Ok(granted) => granted,
             Err(problem) => return self.post(connection, problem.to_json()).await.map(|_| ()),
         };

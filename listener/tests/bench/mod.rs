@@ -138,7 +138,7 @@ pub(crate) fn listener(local: &Local, folder: &Path) -> Listener {
         jobs: Arc::new(local.jobs.clone()),
         objects: Arc::new(local.objects.clone()),
         catalogue: Catalogue::new(folder.join("templates")),
-        token: None,
+        access: listener::Access::anybody(),
         links: LinkSigner::new(b"key"),
         retention: TimeDelta::days(30),
         queue_life: TimeDelta::days(4),

@@ -170,7 +170,7 @@ impl World {
             jobs: self.ports(faults),
             objects: self.ports(faults),
             catalogue: Catalogue::new(self.folder.path().join("templates")),
-            token: None,
+            access: listener::Access::anybody(),
             links: LinkSigner::new(b"key"),
             retention: TimeDelta::days(30),
             queue_life: QUEUE_LIFE,

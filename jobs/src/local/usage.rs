@@ -1,0 +1,81 @@
+//! How much callers use: requests in memory, since they are forgotten with their minute, and jobs in flight as a table.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use sqlx::SqlitePool;
+
+use crate::job::JobId;
+use crate::ports::Unavailable;
+use crate::usage::{RECORDED_WITHIN, Usage};
+
+/// Rows of jobs that have ended since they took off, and of those whose requests died before they were on record.
+pub(super) const REMOVE_LANDED: &str = "
+    DELETE FROM in_flight WHERE EXISTS (
+        SELECT 1 FROM jobs
+        WHERE id = job_id AND status IN ('completed', 'failed') AND finished_at >= taken_off_at
+    ) OR (taken_off_at <= ?1 AND NOT EXISTS (
+        SELECT 1 FROM jobs WHERE id = job_id AND status IN ('queued', 'running')
+    ))";
+
+/// How much callers of this process use.
+#[derive(Debug, Clone)]
+pub struct SqliteUsage {
+    pool: SqlitePool,
+    minute: Arc<Mutex<Minute>>,
+}
+
+/// The requests of one minute, by caller.
+#[derive(Debug, Default)]
+struct Minute {
+    number: i64,
+    requests: HashMap<String, u32>,
+}
+
+impl SqliteUsage {
+    pub(super) fn new(pool: SqlitePool) -> Self {
+        Self { pool, minute: Arc::default() }
+    }
+}
+
+#[async_trait]
+impl Usage for SqliteUsage {
+    async fn count_request(&self, caller: &str, now: DateTime<Utc>, most: u32) -> Result<bool, Unavailable> {
+        let mut minute = self.minute.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = now.timestamp().div_euclid(60);
+        if minute.number != number {
+            *minute = Minute { number, requests: HashMap::new() };
+        }
+        let count = minute.requests.entry(caller.to_owned()).or_default();
+        let counted = *count < most;
+        *count += u32::from(counted);
+        Ok(counted)
+    }
+
+    async fn take_off(&self, caller: &str, job: JobId, now: DateTime<Utc>, most: u32) -> Result<bool, Unavailable> {
+        let attempted = "count the jobs in flight";
+        remove_landed(&self.pool, now).await.map_err(Unavailable::when(attempted))?;
+        // One statement, so that of many requests at once no more get through than may.
+        let taken = sqlx::query(
+            "INSERT INTO in_flight (caller, job_id, taken_off_at) SELECT ?1, ?2, ?3
+             WHERE (SELECT count(*) FROM in_flight WHERE caller = ?1 AND job_id <> ?2) < ?4
+             ON CONFLICT (caller, job_id) DO UPDATE SET taken_off_at = excluded.taken_off_at",
+        )
+        .bind(caller)
+        .bind(job.to_string())
+        .bind(now.timestamp_millis())
+        .bind(most)
+        .execute(&self.pool)
+        .await
+        .map_err(Unavailable::when(attempted))?;
+        Ok(taken.rows_affected() == 1)
+    }
+}
+
+/// Removes what does not count any more.
+pub(super) async fn remove_landed(pool: &SqlitePool, now: DateTime<Utc>) -> Result<(), sqlx::Error> {
+    let died_before = (now - RECORDED_WITHIN).timestamp_millis();
+    sqlx::query(REMOVE_LANDED).bind(died_before).execute(pool).await.map(|_| ())
+}

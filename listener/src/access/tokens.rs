@@ -1,0 +1,314 @@
+//! Bearer tokens by the names of those who hold them.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant, SystemTime};
+use std::{fs, io};
+
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+use tokio::sync::{Mutex, MutexGuard};
+
+use super::Caller;
+
+/// How often the file of tokens is looked at while it has the tokens that are shown.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// The longest name of a caller, in bytes.
+const MAX_NAME_BYTES: usize = 64;
+
+/// What stands before the digest of a token in place of the token.
+const DIGEST_PREFIX: &str = "sha256:";
+
+/// Tokens, each with the name of who holds it. One who is to change tokens holds two for a while.
+///
+/// Written as `name token`, one a line or separated by commas. `sha256:` and 64 hexadecimal digits stand for the token with
+/// that digest. What follows `#` at the start of a line is a comment.
+#[derive(Clone, Default)]
+pub struct Tokens {
+    holders: Vec<(Caller, [u8; 32])>,
+}
+
+/// Tokens that make no sense. What it says has no token in it.
+#[derive(Debug, thiserror::Error)]
+pub enum BadTokens {
+    /// An entry is not a name and a token.
+    #[error("entry {0} is not `name token`: a name has letters, digits and . _ @ - only, a token those of RFC 6750")]
+    Entry(usize),
+    /// There is none.
+    #[error("there is no token")]
+    None,
+    /// The file cannot be read.
+    #[error("cannot read {path}: {source}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl Tokens {
+    /// These and one more.
+    #[must_use]
+    pub fn with(mut self, name: &str, token: &str) -> Self {
+        self.holders.push((Caller::named(name), digest(token)));
+        self
+    }
+
+    /// These and others.
+    #[must_use]
+    pub fn and(mut self, others: Self) -> Self {
+        self.holders.extend(others.holders);
+        self
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.holders.is_empty()
+    }
+
+    /// Who holds a token. It is compared with every one, by digests, in a time that tells nothing of them.
+    fn holder(&self, token: &str) -> Option<Caller> {
+        let shown = digest(token);
+        let mut found = None;
+        for (caller, digest) in &self.holders {
+            if bool::from(digest.ct_eq(&shown)) {
+                found = Some(caller.clone());
+            }
+        }
+        found
+    }
+}
+
+impl FromStr for Tokens {
+    type Err = BadTokens;
+
+    fn from_str(text: &str) -> Result<Self, BadTokens> {
+        let lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
+        let entries = lines.flat_map(|line| line.split(',')).map(str::trim).filter(|entry| !entry.is_empty());
+        let read = |(number, entry)| read_entry(entry).ok_or(BadTokens::Entry(number));
+        let holders = (1..).zip(entries).map(read).collect::<Result<Vec<_>, _>>()?;
+        if holders.is_empty() { Err(BadTokens::None) } else { Ok(Self { holders }) }
+    }
+}
+
+fn read_entry(entry: &str) -> Option<(Caller, [u8; 32])> {
+    let (name, token) = entry.split_once(char::is_whitespace)?;
+    let token = token.trim_start();
+    let digest = match token.strip_prefix(DIGEST_PREFIX) {
+        Some(digits) => read_digest(digits)?,
+        None if is_token(token) => digest(token),
+        None => return None,
+    };
+    is_name(name).then(|| (Caller::named(name), digest))
+}
+
+fn is_name(name: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._@-".contains(&byte);
+    name.len() <= MAX_NAME_BYTES && name.bytes().all(fits)
+}
+
+/// What RFC 6750 lets a bearer token be made of.
+fn is_token(token: &str) -> bool {
+    let body = token.trim_end_matches('=');
+    !body.is_empty() && body.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte))
+}
+
+fn digest(token: &str) -> [u8; 32] {
+    Sha256::digest(token.as_bytes()).into()
+}
+
+fn read_digest(digits: &str) -> Option<[u8; 32]> {
+    let is_hex = digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let mut digest = [0; 32];
+    for (index, byte) in digest.iter_mut().enumerate().filter(|_| is_hex) {
+        *byte = u8::from_str_radix(&digits[2 * index..2 * index + 2], 16).ok()?;
+    }
+    is_hex.then_some(digest)
+}
+
+/// The tokens that are good at this moment: some that stay, and those of a file that may change.
+pub struct TokenBook {
+    fixed: Tokens,
+    file: Option<TokenFile>,
+}
+
+impl From<Tokens> for TokenBook {
+    fn from(fixed: Tokens) -> Self {
+        Self { fixed, file: None }
+    }
+}
+
+impl TokenBook {
+    /// These tokens, and those of a file, which is read again when it has changed: within a second, and before a token
+    /// that is not in it is refused.
+    pub fn with_file(fixed: Tokens, path: &Path) -> Result<Self, BadTokens> {
+        Ok(Self { fixed, file: Some(TokenFile::open(path)?) })
+    }
+
+    /// Who holds a token.
+    pub(super) async fn holder(&self, token: &str) -> Option<Caller> {
+        let fixed = self.fixed.holder(token);
+        let Some(file) = &self.file else { return fixed };
+        let filed = file.holder(token).await;
+        fixed.or(filed)
+    }
+}
+
+struct TokenFile {
+    path: PathBuf,
+    tokens: RwLock<Arc<Tokens>>,
+    look: Mutex<Look>,
+}
+
+/// The last look at the file.
+struct Look {
+    at: Instant,
+    /// What was seen; nothing if the file could not be read.
+    saw: Option<Stamp>,
+}
+
+/// What tells one version of a file from the next.
+#[derive(Clone, PartialEq, Eq)]
+struct Stamp {
+    modified: SystemTime,
+    bytes: u64,
+    /// Another number where one file was put in another's place.
+    inode: u64,
+}
+
+impl TokenFile {
+    fn open(path: &Path) -> Result<Self, BadTokens> {
+        let refused = |source| BadTokens::File { path: path.to_owned(), source };
+        let saw = Some(stamp(path).map_err(refused)?);
+        let tokens: Tokens = fs::read_to_string(path).map_err(refused)?.parse()?;
+        let look = Mutex::new(Look { at: Instant::now(), saw });
+        Ok(Self { path: path.to_owned(), tokens: RwLock::new(Arc::new(tokens)), look })
+    }
+
+    async fn holder(&self, token: &str) -> Option<Caller> {
+        if let Ok(look) = self.look.try_lock()
+            && look.at.elapsed() >= LOOK
+        {
+            self.look_again(look);
+        }
+        let known = self.current().holder(token);
+        if known.is_none() {
+            // It may have come a moment ago.
+            self.look_again(self.look.lock().await);
+            return self.current().holder(token);
+        }
+        known
+    }
+
+    fn current(&self) -> Arc<Tokens> {
+        self.tokens.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Reads the file if it has changed. While it cannot be read, the tokens of before are good.
+    fn look_again(&self, mut look: MutexGuard<'_, Look>) {
+        look.at = Instant::now();
+        let saw = stamp(&self.path).ok();
+        if saw == look.saw {
+            return;
+        }
+        match fs::read_to_string(&self.path)
+            .map_err(|error| error.to_string())
+            .and_then(|text| text.parse::<Tokens>().map_err(|error| error.to_string()))
+        {
+            Ok(tokens) => {
+                tracing::info!(file = %self.path.display(), tokens = tokens.holders.len(), "read the tokens again");
+                *self.tokens.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(tokens);
+            }
+            Err(error) => tracing::error!(
+                file = %self.path.display(), %error, "cannot read the tokens again; those of before are still good"
+            ),
+        }
+        look.saw = saw;
+    }
+}
+
+fn stamp(path: &Path) -> io::Result<Stamp> {
+    let metadata = fs::metadata(path)?;
+    #[cfg(unix)]
+    let inode = std::os::unix::fs::MetadataExt::ino(&metadata);
+    #[cfg(not(unix))]
+    let inode = 0;
+    Ok(Stamp { modified: metadata.modified()?, bytes: metadata.len(), inode })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(tokens: &Tokens, token: &str) -> Option<String> {
+        tokens.holder(token).map(|caller| caller.name().to_owned())
+    }
+
+    #[test]
+    fn a_token_names_its_holder() {
+        let digest = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b"; // of "secret"
+        let text = format!("# who may call\ncrm  abc-1\ncrm\tabc-2\n\nbilling x==,ops@example.org sha256:{digest}\n");
+        let tokens: Tokens = text.parse().expect("tokens");
+        for (token, holder) in [
+            ("abc-1", Some("crm")),
+            ("abc-2", Some("crm")),
+            ("x==", Some("billing")),
+            ("secret", Some("ops@example.org")),
+        ] {
+            assert_eq!(name(&tokens, token).as_deref(), holder, "{token}");
+        }
+        for token in ["", "abc", "abc-1 ", "abc-11", "ABC-1", "crm", digest] {
+            assert_eq!(name(&tokens, token), None, "{token}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_list_of_tokens_is_refused_without_a_token_in_the_words() {
+        for (text, said) in [
+            ("", "there is no token"),
+            ("# nobody\n", "there is no token"),
+            ("crm", "entry 1 is"),
+            ("crm good\nbilling s3cret s3cret", "entry 2 is"),
+            ("crm good,bill:ing s3cret", "entry 2 is"),
+            ("crm s3crét", "entry 1 is"),
+            ("crm sha256:s3cret", "entry 1 is"),
+        ] {
+            let error = text.parse::<Tokens>().err().expect("refused").to_string();
+            assert!(error.starts_with(said) && !error.contains("s3cr"), "{text}: {error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_is_read_again_when_it_has_changed_and_kept_to_while_it_cannot_be_read() {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let path = folder.path().join("tokens");
+        fs::write(&path, "crm old").expect("written");
+        let book = TokenBook::with_file(Tokens::default().with("default", "fixed"), &path).expect("it opens");
+        let holds = async |token| book.holder(token).await.is_some();
+        assert!(holds("old").await && holds("fixed").await && !holds("new").await);
+
+        fs::write(&path, "crm old\ncrm new").expect("written");
+        assert!(holds("new").await, "at once");
+        assert!(holds("old").await && holds("fixed").await);
+
+        fs::write(&path, "nonsense").expect("written");
+        assert!(!holds("nonsense").await);
+        assert!(holds("new").await && holds("old").await, "those of before");
+
+        fs::remove_file(&path).expect("removed");
+        assert!(!holds("other").await && holds("new").await, "those of before");
+
+        fs::write(&path, "crm new").expect("written");
+        assert!(!holds("other").await, "a stranger has the file looked at");
+        assert!(holds("new").await && !holds("old").await);
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_named() {
+        let error = TokenBook::with_file(Tokens::default(), Path::new("/nowhere/tokens")).err().expect("refused");
+        assert!(error.to_string().starts_with("cannot read /nowhere/tokens: "), "{error}");
+    }
+}

@@ -1,0 +1,104 @@
+//! Who may call `pressrun serve`: what its options say, and which of them do not go together.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use clap::ValueEnum;
+use jobs::local::Local;
+use listener::Access;
+use listener::access::{BadIssuer, BadTokens, DEFAULT, Issuer, Mode, Quotas, TokenBook, Tokens};
+
+use crate::cli::{AccessOptions, Serve};
+
+/// How callers are known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AccessMode {
+    /// By a bearer token
+    Token,
+    /// By a token of an OIDC issuer
+    Jwt,
+    /// Not at all
+    None,
+    /// By AWS; on AWS alone
+    #[value(hide = true)]
+    Iam,
+}
+
+/// Options that do not go together.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AccessError {
+    #[error(
+        "{0} can be reached from other machines, so callers must show a token: add --token or --tokens-file, or listen on \
+         127.0.0.1"
+    )]
+    TokenMissing(SocketAddr),
+    #[error(
+        "{0} can be reached from other machines, and --access none lets everybody there in: add --accept-anybody if that \
+         is what you want, or listen on 127.0.0.1"
+    )]
+    Anybody(SocketAddr),
+    #[error("--access iam is for AWS, which checks who calls before it calls Pressrun. Use token or jwt here")]
+    Iam,
+    #[error("there are tokens, which --access {0} takes none of. Leave out --token, --tokens and --tokens-file")]
+    TokensUnused(&'static str),
+    #[error("--access jwt needs --jwt-issuer and --jwt-audience")]
+    IssuerMissing,
+    #[error("--jwt-issuer and --jwt-audience are for --access jwt")]
+    IssuerUnused,
+    #[error("the tokens make no sense: {0}")]
+    Tokens(#[from] BadTokens),
+    #[error("--access jwt: {0}")]
+    Issuer(#[from] BadIssuer),
+}
+
+/// Who may call, and how much each may ask for.
+pub(crate) fn access(options: &Serve, mode: Mode, local: &Local) -> Access {
+    let AccessOptions { quota_requests: requests, quota_jobs: jobs, ref cors_origins, .. } = options.access;
+    let usage = Arc::new(local.usage.clone());
+    let quotas = (requests.is_some() || jobs.is_some()).then_some(Quotas { requests, jobs, usage });
+    Access { mode, quotas, origins: cors_origins.clone() }
+}
+
+/// How callers are known, if the options go together.
+pub(crate) fn mode(options: &Serve) -> Result<Mode, AccessError> {
+    let AccessOptions { access, ref jwt_issuer, ref jwt_audience, accept_anybody, .. } = options.access;
+    let is_open = !options.addr.ip().to_canonical().is_loopback();
+    let book = book(options)?;
+    match (access, &book) {
+        (AccessMode::Jwt, Some(_)) => return Err(AccessError::TokensUnused("jwt")),
+        (AccessMode::None, Some(_)) => return Err(AccessError::TokensUnused("none")),
+        _ => {}
+    }
+    let issuer = jwt_issuer.as_deref().filter(|text| !text.is_empty());
+    let audience = jwt_audience.as_deref().filter(|text| !text.is_empty());
+    if access != AccessMode::Jwt && (issuer.is_some() || audience.is_some()) {
+        return Err(AccessError::IssuerUnused);
+    }
+    match access {
+        AccessMode::Token => match book {
+            Some(book) => Ok(Mode::Tokens(book)),
+            None if is_open => Err(AccessError::TokenMissing(options.addr)),
+            None => Ok(Mode::Anybody),
+        },
+        AccessMode::Jwt => match (issuer, audience) {
+            (Some(issuer), Some(audience)) => Ok(Mode::Jwt(Issuer::new(issuer, audience, true)?)),
+            _ => Err(AccessError::IssuerMissing),
+        },
+        AccessMode::None if is_open && !accept_anybody => Err(AccessError::Anybody(options.addr)),
+        AccessMode::None => Ok(Mode::Anybody),
+        AccessMode::Iam => Err(AccessError::Iam),
+    }
+}
+
+/// The tokens that were given, if any were.
+fn book(options: &Serve) -> Result<Option<TokenBook>, AccessError> {
+    let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    let own = given(&options.token).map(|token| Tokens::default().with(DEFAULT, &token)).unwrap_or_default();
+    let others: Tokens = given(&options.access.tokens).map(|text| text.parse()).transpose()?.unwrap_or_default();
+    let fixed = own.and(others);
+    match &options.access.tokens_file {
+        Some(file) => Ok(Some(TokenBook::with_file(fixed, file)?)),
+        None if fixed.is_empty() => Ok(None),
+        None => Ok(Some(fixed.into())),
+    }
+}
