@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
+use telemetry::trace::{self, Origin};
 
 use crate::job::{Job, JobId, Notify, Options, is_template_name, is_zero};
 use crate::upload::UploadId;
@@ -38,6 +39,12 @@ pub struct Message {
     /// How often the job had been queued again when this message was written.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub retries: u32,
+    /// The place in a trace that the job's run goes on from, as a W3C `traceparent`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
+    /// The id of the request that the job was queued by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
     /// The upload that the data is in. Of a JSON upload it is all the data, of others its rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<UploadId>,
@@ -67,8 +74,19 @@ pub enum DecodeError {
     Version(u64),
 }
 
+impl DecodeError {
+    /// What is wrong, in a word and without a word of the message: for logs.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Malformed(_) => "malformed",
+            Self::Template(_) => "template",
+            Self::Version(_) => "version",
+        }
+    }
+}
+
 impl Message {
-    /// The message of a queued job.
+    /// The message of a queued job, as a part of the trace that this is called in.
     pub fn new(job: &Job, data: Option<Value>) -> Self {
         Self {
             version: VERSION,
@@ -78,6 +96,8 @@ impl Message {
             options: job.options.clone(),
             notify: job.notify.clone(),
             retries: job.retries,
+            traceparent: trace::traceparent(),
+            request_id: trace::request_id(),
             input: job.input,
             data,
         }
@@ -92,6 +112,11 @@ impl Message {
             notify: self.notify.clone(),
             ..Job::queued(self.id, self.template.clone(), self.enqueued_at)
         }
+    }
+
+    /// Where the job comes from.
+    pub fn origin(&self) -> Origin {
+        Origin::of_message(self.traceparent.as_deref(), self.request_id.as_deref())
     }
 
     /// The body for the queue.

@@ -28,7 +28,7 @@ pub(crate) struct Checkpoints<'a> {
     /// What the keys of sections begin with. Another template, kit or release of Pressrun has other sections.
     prefix: String,
     /// Whether an earlier attempt may have left some.
-    resumed: bool,
+    pub(crate) resumed: bool,
     told_at: Mutex<Instant>,
 }
 
@@ -90,7 +90,7 @@ impl Watch for Checkpoints<'_> {
             Ok(Held::Yes) => Ok(()),
             Ok(Held::No) => Err(LongError::Overtaken),
             Err(error) => {
-                tracing::warn!(job_id = %run.job.id, %error, "nobody was told how far the report is");
+                tracing::warn!(%error, "nobody was told how far the report is");
                 Ok(())
             }
         }

@@ -3,16 +3,19 @@
 
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::FutureExt;
 use jobs::job::{now, shortened};
 use jobs::{Claim, Claimed, Closing, Failed, Failure, Held, Job, Message, ObjectStore, Purpose, Terms, Unavailable};
+use telemetry::{metrics, trace};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
+use tracing::Span;
+use tracing::field::Empty;
 use typesetter::Report;
 use uuid::Uuid;
 
@@ -82,6 +85,8 @@ pub(crate) struct Run<'a> {
     pub(crate) sections: AtomicU32,
     /// Whether the report is typeset in sections.
     pub(crate) is_long: AtomicBool,
+    /// How long the job was queued, if this is its first run.
+    pub(crate) waited: OnceLock<Duration>,
 }
 
 impl Processor {
@@ -91,10 +96,23 @@ impl Processor {
         let message = match Message::decode(body) {
             Ok(message) => message,
             Err(error) => {
-                tracing::error!(%error, receives, "rejected a message");
+                tracing::error!(error = error.kind(), receives, "rejected a message");
                 return Verdict::Reject;
             }
         };
+        let span = tracing::info_span!(
+            "run",
+            job_id = %message.id,
+            template = %message.template,
+            attempt = Empty,
+            request_id = Empty,
+            trace_id = Empty,
+        );
+        let origin = message.origin();
+        trace::within(span, origin, self.run(message, receives, deadline)).await
+    }
+
+    async fn run(&self, message: Message, receives: u32, deadline: Instant) -> Verdict {
         let job = message.job();
         let time = self.typesetting_time(deadline);
         let run = Run {
@@ -107,6 +125,7 @@ impl Processor {
             time,
             sections: AtomicU32::new(0),
             is_long: AtomicBool::new(false),
+            waited: OnceLock::new(),
         };
         let ended = match AssertUnwindSafe(run.start()).catch_unwind().await {
             Ok(ended) => ended,
@@ -145,9 +164,16 @@ impl Run<'_> {
             terms: Terms::of(&self.job, now, self.processor.queue_life, self.processor.closing.retention),
         };
         match self.processor.closing.jobs.claim(&self.job, &claim).await.map_err(self.trouble())? {
-            Claimed::Run(attempt) if attempt > self.processor.max_attempts => self.give_up().await,
-            Claimed::Run(attempt) => self.run(attempt).await,
+            Claimed::Run(attempt) if attempt > self.processor.max_attempts => {
+                Span::current().record("attempt", attempt);
+                self.give_up().await
+            }
+            Claimed::Run(attempt) => {
+                self.note(attempt, now);
+                self.run(attempt).await
+            }
             Claimed::Announce(job) => {
+                Span::current().record("attempt", job.attempts);
                 let announced = self.processor.closing.announce(&job, self.owner).await;
                 announced.map(|held| self.verdict(held)).map_err(self.trouble())
             }
@@ -160,8 +186,18 @@ impl Run<'_> {
         }
     }
 
+    /// Tells that a run begins.
+    fn note(&self, attempt: u32, claimed_at: DateTime<Utc>) {
+        Span::current().record("attempt", attempt);
+        tracing::info!(receives = self.receives, "running");
+        if attempt > 1 {
+            metrics::retried();
+        } else if self.receives == 1 && self.job.retries == 0 {
+            _ = self.waited.set((claimed_at - self.job.enqueued_at).to_std().unwrap_or_default());
+        }
+    }
+
     async fn run(&self, attempt: u32) -> Result<Verdict, Interrupted> {
-        tracing::info!(job_id = %self.job.id, template = self.job.template, attempt, "running");
         let time = self.left().saturating_sub(RECORDING_MARGIN / 2);
         let made = tokio::select! {
             made = timeout(time, self.make_report()) => made,
@@ -213,7 +249,7 @@ impl Run<'_> {
                 match self.renew().await {
                     Ok(Held::Yes) => {}
                     Ok(Held::No) => return,
-                    Err(error) => tracing::warn!(job_id = %self.job.id, %error, "the lease was not renewed"),
+                    Err(error) => tracing::warn!(%error, "the lease was not renewed"),
                 }
             }
         };
@@ -242,9 +278,9 @@ impl Run<'_> {
     /// Gives the claim back, so that the next run need not wait for the lease to end.
     async fn give_back(&self, interrupted: Interrupted) -> Verdict {
         let Interrupted { reason, verdict, forgiven } = interrupted;
-        tracing::warn!(job_id = %self.job.id, receives = self.receives, reason, "will try again");
+        tracing::warn!(receives = self.receives, reason, "will try again");
         if let Err(error) = self.processor.closing.jobs.release(self.job.id, self.owner, forgiven).await {
-            tracing::warn!(job_id = %self.job.id, %error, "the claim ends with its lease");
+            tracing::warn!(%error, "the claim ends with its lease");
         }
         verdict
     }
@@ -278,7 +314,7 @@ impl Run<'_> {
         match held {
             Held::Yes => Verdict::Acknowledge,
             Held::No => {
-                tracing::warn!(job_id = %self.job.id, "another run took over");
+                tracing::warn!("another run took over");
                 Verdict::Release(pause_after(self.receives))
             }
         }

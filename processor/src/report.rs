@@ -3,9 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use input::Format;
 use jobs::{Content, Held, UploadFormat, UploadId};
+use telemetry::metrics;
+use tracing::{Instrument, info_span};
 use typesetter::{Options, OutputLimits, PdfStandard, Report, Request, UnknownName};
 
 use crate::checkpoints::Checkpoints;
@@ -21,10 +24,9 @@ impl Run<'_> {
     pub(crate) async fn make_report(&self) -> Result<Report, Trouble> {
         let folder = tempfile::Builder::new().prefix("pressrun-").tempdir_in(&self.processor.work)?;
         let request = self.request(folder.path())?;
-        let report = match self.data(&request).await? {
-            Data::Whole => self.typeset_whole(&request).await?,
-            Data::Rows(rows) => self.typeset_long(request, rows).await?,
-        };
+        let job_id = &self.job.id;
+        let data = self.data(&request).instrument(info_span!("fetch", %job_id)).await?;
+        let report = self.typeset(request, data).instrument(info_span!("typeset", %job_id)).await?;
         let [file] = report.files.as_slice() else {
             return Err(Trouble::Transient(format!("the typesetter wrote {} files for one PDF", report.files.len())));
         };
@@ -34,8 +36,28 @@ impl Run<'_> {
         }
         let (key, content) = (self.job.id.report_key(), Content::File(file));
         let put = || self.processor.objects.put(&key, "application/pdf", content);
-        self.processor.closing.patience.insist(put).await?;
+        self.processor.closing.patience.insist(put).instrument(info_span!("store", %job_id)).await?;
         Ok(report)
+    }
+
+    async fn typeset(&self, request: Request, data: Data) -> Result<Report, Trouble> {
+        let start = Instant::now();
+        let report = match data {
+            Data::Whole => {
+                self.count_wait();
+                self.typeset_whole(&request).await?
+            }
+            Data::Rows(rows) => self.typeset_long(request, rows).await?,
+        };
+        metrics::typeset_time(start.elapsed());
+        Ok(report)
+    }
+
+    /// Counts how long the job was queued, if this is its first run: one that finds sections goes on with another's.
+    fn count_wait(&self) {
+        if let Some(waited) = self.waited.get() {
+            metrics::queue_wait(*waited);
+        }
     }
 
     async fn typeset_whole(&self, request: &Request) -> Result<Report, Trouble> {
@@ -48,7 +70,8 @@ impl Run<'_> {
             report => report?,
         };
         for warning in &report.warnings {
-            tracing::warn!(job_id = %self.job.id, template = self.job.template, "{}", warning.headline());
+            // What it says may quote the data.
+            tracing::warn!(at = warning.position(), "the template compiles with a warning");
         }
         Ok(report)
     }
@@ -57,6 +80,9 @@ impl Run<'_> {
         let output = request.output.join("report.pdf");
         request.options.tagged = false;
         let checkpoints = Checkpoints::of(self, &request).await?;
+        if !checkpoints.resumed {
+            self.count_wait();
+        }
         let long = LongReport {
             press: &self.processor.press,
             request,
@@ -153,7 +179,7 @@ impl Run<'_> {
             return;
         }
         if let Err(error) = self.processor.objects.remove_under(&self.job.id.sections_prefix()).await {
-            tracing::warn!(job_id = %self.job.id, %error, "the sections of the report were left");
+            tracing::warn!(%error, "the sections of the report were left");
         }
     }
 }

@@ -20,6 +20,7 @@ mod outbox;
 mod queue;
 mod store;
 
+use std::fmt;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -38,7 +39,6 @@ use crate::upload::UPLOADS;
 const MAX_WEBHOOK_RECEIVES: u32 = 100;
 
 /// A data folder, opened for this process alone.
-#[derive(Debug)]
 pub struct Local {
     /// The queue.
     pub queue: SqliteQueue,
@@ -59,6 +59,13 @@ pub struct Local {
     /// The secret that signs webhooks, as `whsec_…`; made when the folder was.
     pub webhook_secret: String,
     _lock: File,
+}
+
+/// Its secrets are not for any log.
+impl fmt::Debug for Local {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Local").field("work", &self.work).finish_non_exhaustive()
+    }
 }
 
 /// Why a data folder cannot be worked in.
