@@ -17,6 +17,7 @@ use listener::catalogue::Unusable;
 use listener::{Catalogue, Listener};
 use processor::{Limits, Press, Processor, work};
 use sweeper::Sweeper;
+use telemetry::server::BadExporter;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -62,6 +63,8 @@ enum ServeError {
     WebhookSecret(#[from] BadSecret),
     #[error("cannot set up webhooks: {0}")]
     Webhooks(#[from] reqwest::Error),
+    #[error(transparent)]
+    Telemetry(#[from] BadExporter),
     #[error("cannot start the typesetter: {0}")]
     Typesetter(io::Error),
     #[error("the server stopped: {0}")]
@@ -71,7 +74,7 @@ enum ServeError {
 impl ServeError {
     /// Whether the command line makes no sense.
     fn is_usage(&self) -> bool {
-        matches!(self, Self::TokenMissing(_) | Self::Mail(_) | Self::WebhookSecret(_))
+        matches!(self, Self::TokenMissing(_) | Self::Mail(_) | Self::WebhookSecret(_) | Self::Telemetry(_))
     }
 }
 
@@ -89,6 +92,7 @@ pub(crate) fn serve(options: Serve) -> ExitCode {
 #[tokio::main]
 async fn run(options: Serve) -> Result<(), ServeError> {
     let token = options.token.clone().filter(|token| !token.is_empty());
+    let telemetry = telemetry::server::start(options.log_format.into())?;
     if token.is_none() && !options.addr.ip().to_canonical().is_loopback() {
         return Err(ServeError::TokenMissing(options.addr));
     }
@@ -118,6 +122,7 @@ async fn run(options: Serve) -> Result<(), ServeError> {
         () = grace_is_over(stopped) => {}
     }
     tasks.join_all().await;
+    telemetry.stop().await;
     Ok(())
 }
 
