@@ -70,6 +70,7 @@ resource "aws_lambda_function" "courier" {
 
   environment {
     variables = merge(local.webhook_hosts, {
+      PRESSRUN_SERVICE        = var.name
       PRESSRUN_TABLE          = aws_dynamodb_table.jobs.name
       PRESSRUN_WEBHOOKS_URL   = aws_sqs_queue.webhooks.url
       PRESSRUN_WEBHOOK_SECRET = local.webhook_secret

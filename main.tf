@@ -15,6 +15,7 @@ locals {
     PRESSRUN_QUEUE_URL      = aws_sqs_queue.jobs.url
     PRESSRUN_LINK_KEY       = local.link_key
     PRESSRUN_RETENTION_DAYS = var.retention_days
+    PRESSRUN_SERVICE        = var.name
     RUST_LOG                = var.log_level
   }
 

@@ -46,7 +46,7 @@ def test_a_server_killed_ten_times_under_load_loses_nothing(program, tmp_path):
         assert reports.keys() == set(ids)
         check_reports(server, ids, callers, tmp_path)
         check_announcements(server, ids)
-        announcements = server.log.read_text().count("\n--- Report ready")
+        announcements = server.log.read_text().count(": announced")
         print(f"{announcements} announcements, {announcements - JOBS} of them duplicates")
         assert announcements >= JOBS
 

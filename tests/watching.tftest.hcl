@@ -81,6 +81,11 @@ run "alarms_of_other_settings" {
   }
 
   assert {
+    condition     = alltrue([for function in local.watched_functions : function.environment[0].variables.PRESSRUN_SERVICE == "other"])
+    error_message = "Every function must count under the deployment's name, where alarms and dashboard look."
+  }
+
+  assert {
     condition     = endswith(aws_cloudwatch_metric_alarm.above["errors-listener"].alarm_description, "Runbook: https://example.com/runbooks/errors.md")
     error_message = "Alarms must say where the runbooks are."
   }

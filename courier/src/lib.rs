@@ -18,6 +18,11 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, TimeDelta, Utc};
 use jobs::{JobStore, Patience, Unavailable, Webhook, WebhookAttempt, WebhookMessage, WebhookStatus};
 
+use telemetry::metrics::{Channel, announced};
+use telemetry::trace;
+use tracing::Span;
+use tracing::field::Empty;
+
 pub use guard::{Lookup, SystemLookup};
 pub use post::Poster;
 use post::{Answer, Outcome};
@@ -54,17 +59,25 @@ impl Courier {
         let message = match WebhookMessage::decode(body) {
             Ok(message) => message,
             Err(error) => {
-                tracing::error!(%error, "rejected a message");
+                tracing::error!(error = error.kind(), "rejected a message");
                 return Verdict::Reject;
             }
         };
-        match self.attempt(&message, receives, now).await {
-            Ok(verdict) => verdict,
-            Err(error) => {
-                tracing::error!(job_id = %message.id, %error, "the webhook is tried again");
+        let span = tracing::info_span!(
+            "deliver",
+            job_id = %message.id,
+            template = %message.template(),
+            attempt = Empty,
+            request_id = Empty,
+            trace_id = Empty,
+        );
+        let attempt = async {
+            self.attempt(&message, receives, now).await.unwrap_or_else(|error| {
+                tracing::error!(%error, "the webhook is tried again");
                 Verdict::Release(PAUSE)
-            }
-        }
+            })
+        };
+        trace::within(span, message.origin(), attempt).await
     }
 
     async fn attempt(
@@ -83,12 +96,16 @@ impl Courier {
         {
             return Ok(Verdict::Release(early.max(Duration::from_secs(1))));
         }
+        Span::current().record("attempt", webhook.attempts + 1);
         let start = Instant::now();
         let answer = self.poster.post(message).await;
         let end = now + TimeDelta::from_std(start.elapsed()).unwrap_or_default();
         let (status, pause) = judge(message, &answer, webhook.attempts + 1, end);
         let Answer { status: answered, error, .. } = answer;
-        tracing::info!(job_id = %message.id, answered, error, ?status, ?pause, "told the caller's server");
+        tracing::info!(answered, error, ?status, ?pause, "told the caller's server");
+        if status == WebhookStatus::Delivered {
+            announced(Channel::Webhook);
+        }
         let attempt = WebhookAttempt { at: now, status: answered, error };
         let next_attempt_at = pause.and_then(|pause| Some(end + TimeDelta::from_std(pause).ok()?));
         let webhook = webhook.after(attempt, status, next_attempt_at);

@@ -24,7 +24,7 @@ const REJECTED: Duration = Duration::from_secs(60);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    lambda_runtime::tracing::init_default_subscriber();
+    telemetry::function("courier");
     let config = sdk_config(CALL_TIMEOUT).await;
     let queue = &SqsQueue::new(&config, environment::required(WEBHOOKS_URL)?);
     let secrets: Secrets = environment::required(WEBHOOK_SECRET)?.parse()?;
@@ -57,7 +57,7 @@ async fn deliver(courier: &Courier, queue: &SqsQueue, message: &SqsMessage) -> O
     if let Some(receipt) = &message.receipt_handle
         && let Err(error) = queue.release(&Ticket(receipt.clone()), pause).await
     {
-        lambda_runtime::tracing::warn!(%error, "the message comes back when its visibility timeout ends");
+        tracing::warn!(%error, "the message comes back when its visibility timeout ends");
     }
     message.message_id.clone()
 }

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use telemetry::metrics;
+use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::announcement::Announcement;
@@ -40,7 +42,8 @@ impl Closing {
         if recorded == Held::No {
             return Ok(Held::No);
         }
-        tracing::info!(job_id = %job.id, pages, bytes, "completed");
+        tracing::info!(pages, bytes, "completed");
+        metrics::completed(pages, bytes);
         let ended =
             Job { status: Status::Completed, pages: Some(pages), bytes: Some(bytes), error: None, ..job.clone() };
         self.announce(&ended, owner).await
@@ -53,13 +56,19 @@ impl Closing {
             return Ok(Held::No);
         }
         let failure = failed.failure;
-        tracing::warn!(job_id = %job.id, kind = failure.kind, detail = failure.detail, "failed");
+        // Its detail may quote the data.
+        tracing::warn!(kind = failure.kind, "failed");
+        metrics::failed(failure.name());
         let ended = Job { status: Status::Failed, error: Some(failure.clone()), ..job.clone() };
         self.announce(&ended, owner).await
     }
 
     /// Tells how `job` ended, then records that it was told: a run that dies in between leaves it to be told twice.
     pub async fn announce(&self, job: &Job, owner: Uuid) -> Result<Held, Unavailable> {
+        self.tell(job, owner).instrument(tracing::info_span!("announce", job_id = %job.id)).await
+    }
+
+    async fn tell(&self, job: &Job, owner: Uuid) -> Result<Held, Unavailable> {
         // First what may be repeated without harm: a webhook has an identity, and a mail does not.
         if let Some(url) = &job.notify.webhook {
             let body = self.webhook(job, url).await?.encode();
@@ -67,6 +76,7 @@ impl Closing {
         }
         let announcement = self.announcement(job);
         self.patience.insist(|| self.notifier.announce(&announcement)).await?;
+        tracing::info!("announced");
         let at = now();
         self.patience.insist(|| self.jobs.mark_notified(job.id, owner, at)).await
     }

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
+use telemetry::trace::{self, Origin};
 
 use crate::job::{Job, JobId, Notify, Options, is_template_name, is_zero};
 use crate::upload::UploadId;
@@ -41,6 +42,12 @@ pub struct Message {
     /// How often a run whose time was over has handed the job over to the next; those were no failed attempts.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub handovers: u32,
+    /// The place in a trace that the job's run goes on from, as a W3C `traceparent`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
+    /// The id of the request that the job was queued by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
     /// The upload that the data is in. Of a JSON upload it is all the data, of others its rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<UploadId>,
@@ -70,8 +77,19 @@ pub enum DecodeError {
     Version(u64),
 }
 
+impl DecodeError {
+    /// What is wrong, in a word and without a word of the message: for logs.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Malformed(_) => "malformed",
+            Self::Template(_) => "template",
+            Self::Version(_) => "version",
+        }
+    }
+}
+
 impl Message {
-    /// The message of a queued job.
+    /// The message of a queued job, as a part of the trace that this is called in.
     pub fn new(job: &Job, data: Option<Value>) -> Self {
         Self {
             version: VERSION,
@@ -82,6 +100,8 @@ impl Message {
             notify: job.notify.clone(),
             retries: job.retries,
             handovers: 0,
+            traceparent: trace::traceparent(),
+            request_id: trace::request_id(),
             input: job.input,
             data,
         }
@@ -101,6 +121,11 @@ impl Message {
     /// The body for the queue with which this run hands the job over to the next.
     pub fn handed_over(&self) -> String {
         Self { handovers: self.handovers + 1, ..self.clone() }.encode()
+    }
+
+    /// Where the job comes from.
+    pub fn origin(&self) -> Origin {
+        Origin::of_message(self.traceparent.as_deref(), self.request_id.as_deref())
     }
 
     /// The body for the queue.

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use telemetry::trace::{self, Origin};
 use utoipa::ToSchema;
 
 use crate::job::{Failure, Job, JobId, Status, is_zero, now};
@@ -31,6 +32,12 @@ pub struct WebhookMessage {
     pub ended_at: DateTime<Utc>,
     /// Where the event goes, as the caller wrote it.
     pub url: String,
+    /// The place in a trace that attempts go on from, as a W3C `traceparent`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
+    /// The id of the request that the job was queued by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
     /// What is sent.
     pub event: Value,
 }
@@ -44,6 +51,16 @@ pub enum WebhookMessageError {
     /// Another version of Pressrun wrote it.
     #[error("the message has version {0}, and this courier reads version {VERSION}: deploy all functions together")]
     Version(u32),
+}
+
+impl WebhookMessageError {
+    /// What is wrong, in a word and without a word of the message: for logs.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Malformed(_) => "malformed",
+            Self::Version(_) => "version",
+        }
+    }
 }
 
 impl WebhookMessage {
@@ -71,7 +88,8 @@ impl WebhookMessage {
         }
         let event = json!({"type": format!("job.{}", job.status), "timestamp": ended_at, "data": data});
         let (id, retries, status, url) = (job.id, job.retries, job.status, url.to_owned());
-        Self { version: VERSION, id, retries, status, ended_at, url, event }
+        let (traceparent, request_id) = (trace::traceparent(), trace::request_id());
+        Self { version: VERSION, id, retries, status, ended_at, url, traceparent, request_id, event }
     }
 
     /// The event's identity, the same in every attempt and for every copy of the message. It has no full stop, which
@@ -83,6 +101,16 @@ impl WebhookMessage {
     /// Whether `job` still is as it was when the event happened.
     pub fn tells_of(&self, job: &Job) -> bool {
         (job.id, job.retries, job.status) == (self.id, self.retries, self.status)
+    }
+
+    /// Where the event comes from.
+    pub fn origin(&self) -> Origin {
+        Origin::of_message(self.traceparent.as_deref(), self.request_id.as_deref())
+    }
+
+    /// The template of the job.
+    pub fn template(&self) -> &str {
+        self.event["data"]["template"].as_str().unwrap_or_default()
     }
 
     /// The body for the queue.

@@ -14,6 +14,7 @@ use jobs::message::MAX_BODY_BYTES;
 use jobs::{Content, Job, JobId, Message, Status, Unavailable};
 use serde::Serialize;
 use serde_json::Value;
+use telemetry::metrics;
 use utoipa::{IntoResponses, ToSchema};
 
 use crate::access::{Caller, quota_refusals};
@@ -21,6 +22,7 @@ use crate::base_url::base_url;
 use crate::body::{self, read_json};
 use crate::catalogue::Violation;
 use crate::idempotency::{self, Key, Seen};
+use crate::observe::about;
 use crate::openapi::{Responses, example, guarded_refusals};
 use crate::problem::unavailable;
 use crate::request::{Invalid, Request};
@@ -147,12 +149,16 @@ pub(crate) async fn submit(
         check_size(listener, data)?;
     }
     let job = Job { input, options, notify, ..Job::queued(JobId::new(), name, now()) };
+    about(&job);
     let Some(key) = key else {
         listener.access.take_off(caller, job.id).await?;
         accept(listener, &job, data).await?;
         return Ok(job);
     };
-    let job = match key.reserve(listener, job).await? {
+    let seen = key.reserve(listener, job).await?;
+    let (Seen::Accepted(job) | Seen::Fresh(job) | Seen::Unconfirmed(job)) = &seen;
+    about(job);
+    let job = match seen {
         Seen::Accepted(job) => return Ok(job),
         Seen::Fresh(job) => {
             listener.access.take_off(caller, job.id).await?;
@@ -180,7 +186,8 @@ async fn accept(listener: &Listener, job: &Job, data: Option<Value>) -> Result<(
     let (message, terms) = (Message::new(job, data), listener.terms(job));
     let (pushed, recorded) = tokio::join!(push(listener, message), listener.jobs.record(job, terms));
     pushed.and(recorded)?;
-    tracing::info!(job_id = %job.id, template = job.template, "accepted");
+    tracing::info!("accepted");
+    metrics::accepted();
     Ok(())
 }
 
@@ -193,7 +200,8 @@ async fn accept_again(listener: &Listener, job: &Job, data: Option<Value>) -> Re
     let never_ran = recorded.is_some_and(|job| job.status == Status::Failed && job.attempts == 0);
     let reopened = if never_ran { listener.jobs.reopen(job.id, terms.overdue_at).await? } else { None };
     push(listener, Message::new(reopened.as_ref().unwrap_or(job), data)).await?;
-    tracing::info!(job_id = %job.id, template = job.template, "accepted again");
+    tracing::info!("accepted again");
+    metrics::accepted();
     Ok(())
 }
 

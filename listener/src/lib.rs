@@ -1,9 +1,9 @@
 //! HTTP in: checks a request, queues it, answers with a job.
 //!
 //! [`Listener::router`] is the whole of it, and the same on AWS Lambda (`main.rs`) and on one machine (the
-//! `pressrun` package). One file an endpoint: `append_queue`, `job`, `events`, `list`, `openapi`, `page`,
+//! `pressrun` package). One file an endpoint: `append_queue`, `job`, `events`, `list`, `metrics`, `openapi`, `page`,
 //! `report`, `retry`, `socket`, `templates`, `uploads`; each handler says what it takes and answers. Whatever goes
-//! wrong is a [`Problem`].
+//! wrong is a [`Problem`]. What an operator sees of a call is made in `observe`.
 
 pub mod access;
 mod append_queue;
@@ -16,6 +16,8 @@ pub mod gateway;
 mod idempotency;
 mod job;
 mod list;
+mod metrics;
+mod observe;
 mod openapi;
 mod page;
 mod problem;
@@ -33,7 +35,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::http::StatusCode;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use chrono::TimeDelta;
 use jobs::job::now;
 use jobs::{Destinations, Job, JobStore, LinkSigner, ObjectStore, Queue, Terms};
@@ -93,13 +95,13 @@ impl Listener {
             .method_not_allowed_fallback(wrong_method)
             .layer(from_fn_with_state(listener.clone(), access::admit));
         let open = Router::from(open()).method_not_allowed_fallback(wrong_method);
-        let router = guarded.merge(open).layer(CatchPanicLayer::custom(problem::from_panic));
-        // Outermost: what a browser asks before a call, and every refusal of one, must be told to pages too.
-        match listener.access.origins.layer() {
-            Some(cors) => router.layer(cors),
-            None => router,
-        }
-        .with_state(listener)
+        let calls = guarded.merge(open).layer(CatchPanicLayer::custom(problem::from_panic));
+        // Outside of it: what a browser asks before a call, and every refusal of one, must be told to pages too.
+        let calls = match listener.access.origins.layer() {
+            Some(cors) => calls.layer(cors),
+            None => calls,
+        };
+        calls.layer(from_fn(observe::call)).with_state(listener)
     }
 }
 
@@ -116,6 +118,7 @@ fn guarded() -> OpenApiRouter<Arc<Listener>> {
         .routes(routes!(templates::list))
         .routes(routes!(templates::one))
         .routes(routes!(uploads::begin))
+        .routes(routes!(metrics::metrics))
 }
 
 /// The calls that anybody may make.

@@ -30,10 +30,11 @@ const STREAM: u64 = 25;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    lambda_http::tracing::init_default_subscriber();
+    let connections = environment::optional(CONNECTIONS_URL);
+    telemetry::function(if connections.is_some() { "websocket" } else { "listener" });
     let config = sdk_config(PATIENCE).await;
     let listener = listener(&config)?;
-    match environment::optional(CONNECTIONS_URL) {
+    match connections {
         // Whoever may call the function behind the URL is nobody that a WebSocket API has let in: it takes HTTP alone.
         None => lambda_http::run_with_streaming_response(listener.router()).await,
         Some(connections) => serve_sockets(&gateway(&config, listener, connections)?).await,

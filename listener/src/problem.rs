@@ -9,6 +9,8 @@ use axum::response::IntoResponse;
 use jobs::{Failure, Unavailable};
 use serde_json::{Value, json};
 
+use crate::observe::Refusal;
+
 /// How long a caller should wait before asking a store again that did not answer, in seconds.
 const RETRY_AFTER_SECONDS: u64 = 5;
 
@@ -84,6 +86,7 @@ pub(crate) fn unavailable(attempted: &str) -> Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response<Body> {
         let mut response = (self.status, self.to_json().to_string()).into_response();
+        response.extensions_mut().insert(Refusal(self.name));
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some((name, value)) = self.header.map(|header| *header) {

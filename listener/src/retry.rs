@@ -14,6 +14,7 @@ use crate::access::{Caller, quota_refusals};
 use crate::append_queue::{Acceptance, accepted, push};
 use crate::base_url::base_url;
 use crate::job::{find, unknown};
+use crate::observe::about;
 use crate::openapi::{Responses, example, guarded_refusals};
 use crate::problem::unavailable;
 use crate::{Listener, Problem};
@@ -72,7 +73,8 @@ pub(crate) async fn retry(
     let reopened = listener.jobs.reopen(job.id, listener.terms(&job).overdue_at).await?;
     let reopened = reopened.ok_or_else(|| not_failed(&job))?;
     push(&listener, Message::new(&reopened, data)).await?;
-    tracing::info!(job_id = %reopened.id, template = reopened.template, retries = reopened.retries, "queued again");
+    about(&reopened);
+    tracing::info!(retries = reopened.retries, "queued again");
     Ok(accepted(&reopened, &base_url(&listener, &headers)))
 }
 

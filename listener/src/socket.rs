@@ -22,7 +22,7 @@ use crate::body::MAX_BODY_BYTES;
 use crate::events::Follower;
 use crate::openapi::{Responses, guarded_refusals};
 use crate::protocol::{self, Granted, broken_off, frame};
-use crate::{Listener, Problem};
+use crate::{Listener, Problem, observe};
 
 /// How often a client is asked whether it is still there.
 const PING: Duration = Duration::from_secs(20);
@@ -128,7 +128,7 @@ fn json_text(frame: &Value) -> Message {
 
 impl Client {
     async fn answer(&mut self, text: &str) -> Value {
-        match self.take(text).await {
+        match observe::message(self.take(text)).await {
             Ok(answer) => answer,
             Err(problem) => problem.to_json(),
         }

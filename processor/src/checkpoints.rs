@@ -123,7 +123,7 @@ impl Watch for Checkpoints<'_> {
             Ok(Held::Yes) => Ok(()),
             Ok(Held::No) => Err(LongError::Overtaken),
             Err(error) => {
-                tracing::warn!(job_id = %run.job.id, %error, "nobody was told how far the report is");
+                tracing::warn!(%error, "nobody was told how far the report is");
                 Ok(())
             }
         }

@@ -32,11 +32,11 @@ fn main() -> ExitCode {
     if std::env::args().nth(1).as_deref() == Some(worker::ARGUMENT) {
         return worker::run();
     }
-    lambda_runtime::tracing::init_default_subscriber();
+    telemetry::function("processor");
     match serve() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            lambda_runtime::tracing::error!(%error, "the processor cannot start");
+            tracing::error!(%error, "the processor cannot start");
             ExitCode::FAILURE
         }
     }
@@ -115,7 +115,7 @@ async fn process(processor: &Processor, queue: &SqsQueue, message: &SqsMessage, 
         Verdict::PassOn(body) => match queue.push(&body).await {
             Ok(()) => return None,
             Err(error) => {
-                lambda_runtime::tracing::warn!(%error, "the message itself is delivered again");
+                tracing::warn!(%error, "the message itself is delivered again");
                 Duration::ZERO
             }
         },
@@ -124,7 +124,7 @@ async fn process(processor: &Processor, queue: &SqsQueue, message: &SqsMessage, 
     if let Some(receipt) = &message.receipt_handle
         && let Err(error) = queue.release(&Ticket(receipt.clone()), pause).await
     {
-        lambda_runtime::tracing::warn!(%error, "the message comes back when its visibility timeout ends");
+        tracing::warn!(%error, "the message comes back when its visibility timeout ends");
     }
     message.message_id.clone()
 }

@@ -11,8 +11,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::FutureExt;
 use jobs::job::{now, shortened};
 use jobs::{Claim, Claimed, Closing, Failed, Failure, Held, Job, Message, ObjectStore, Purpose, Terms, Unavailable};
+use telemetry::{metrics, trace};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
+use tracing::Span;
+use tracing::field::Empty;
 use typesetter::Report;
 use uuid::Uuid;
 
@@ -91,10 +94,23 @@ impl Processor {
         let message = match Message::decode(body) {
             Ok(message) => message,
             Err(error) => {
-                tracing::error!(%error, receives, "rejected a message");
+                tracing::error!(error = error.kind(), receives, "rejected a message");
                 return Verdict::Reject;
             }
         };
+        let span = tracing::info_span!(
+            "run",
+            job_id = %message.id,
+            template = %message.template,
+            attempt = Empty,
+            request_id = Empty,
+            trace_id = Empty,
+        );
+        let origin = message.origin();
+        trace::within(span, origin, self.run(message, receives, deadline)).await
+    }
+
+    async fn run(&self, message: Message, receives: u32, deadline: Instant) -> Verdict {
         let job = message.job();
         let time = self.typesetting_time(deadline);
         let run = Run {
@@ -148,10 +164,16 @@ impl Run<'_> {
             Claimed::Run(attempt) => {
                 // An earlier attempt may have left some.
                 self.may_have_sections.store(attempt > 1, Ordering::Relaxed);
+                Span::current().record("attempt", attempt);
                 let counted = attempt.saturating_sub(self.message.handovers);
-                if counted > self.processor.max_attempts { self.give_up().await } else { self.run(counted).await }
+                if counted > self.processor.max_attempts {
+                    return self.give_up().await;
+                }
+                self.note(counted, now);
+                self.run(counted).await
             }
             Claimed::Announce(job) => {
+                Span::current().record("attempt", job.attempts);
                 let announced = self.processor.closing.announce(&job, self.owner).await;
                 announced.map(|held| self.verdict(held)).map_err(self.trouble())
             }
@@ -164,8 +186,17 @@ impl Run<'_> {
         }
     }
 
+    /// Tells that a run begins.
+    fn note(&self, attempt: u32, claimed_at: DateTime<Utc>) {
+        tracing::info!(receives = self.receives, "running");
+        if attempt > 1 {
+            metrics::retried();
+        } else if self.receives == 1 && self.message.handovers == 0 && self.job.retries == 0 {
+            metrics::queue_wait((claimed_at - self.job.enqueued_at).to_std().unwrap_or_default());
+        }
+    }
+
     async fn run(&self, attempt: u32) -> Result<Verdict, Interrupted> {
-        tracing::info!(job_id = %self.job.id, template = self.job.template, attempt, "running");
         let time = self.left().saturating_sub(RECORDING_MARGIN / 2);
         let made = tokio::select! {
             made = timeout(time, self.make_report()) => made,
@@ -217,7 +248,7 @@ impl Run<'_> {
                 match self.renew().await {
                     Ok(Held::Yes) => {}
                     Ok(Held::No) => return,
-                    Err(error) => tracing::warn!(job_id = %self.job.id, %error, "the lease was not renewed"),
+                    Err(error) => tracing::warn!(%error, "the lease was not renewed"),
                 }
             }
         };
@@ -246,9 +277,9 @@ impl Run<'_> {
     /// Gives the claim back, so that the next run need not wait for the lease to end.
     async fn give_back(&self, interrupted: Interrupted) -> Verdict {
         let Interrupted { reason, verdict, forgiven } = interrupted;
-        tracing::warn!(job_id = %self.job.id, receives = self.receives, reason, "will try again");
+        tracing::warn!(receives = self.receives, reason, "will try again");
         if let Err(error) = self.processor.closing.jobs.release(self.job.id, self.owner, forgiven).await {
-            tracing::warn!(job_id = %self.job.id, %error, "the claim ends with its lease");
+            tracing::warn!(%error, "the claim ends with its lease");
         }
         verdict
     }
@@ -282,7 +313,7 @@ impl Run<'_> {
         match held {
             Held::Yes => Verdict::Acknowledge,
             Held::No => {
-                tracing::warn!(job_id = %self.job.id, "another run took over");
+                tracing::warn!("another run took over");
                 Verdict::Release(pause_after(self.receives))
             }
         }

@@ -3,9 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use input::Format;
 use jobs::{Content, Held, UploadFormat, UploadId};
+use telemetry::metrics;
+use tracing::{Instrument, info_span};
 use typesetter::{Options, OutputLimits, PdfStandard, Report, Request, UnknownName};
 
 use crate::checkpoints::{Checkpoints, Digest32};
@@ -21,12 +24,12 @@ impl Run<'_> {
     pub(crate) async fn make_report(&self) -> Result<Report, Trouble> {
         let folder = tempfile::Builder::new().prefix("pressrun-").tempdir_in(&self.processor.work)?;
         let request = self.request(folder.path())?;
-        let report = match self.data(&request).await? {
-            Data::Whole => self.typeset_whole(&request).await?,
-            Data::Rows(rows, digest) => self.typeset_long(request, *rows, digest).await?,
-        };
+        let job_id = &self.job.id;
+        let data = self.data(&request).instrument(info_span!("fetch", %job_id)).await?;
+        let report = self.typeset(request, data).instrument(info_span!("typeset", %job_id)).await?;
         for warning in &report.warnings {
-            tracing::warn!(job_id = %self.job.id, template = self.job.template, "{}", warning.headline());
+            // What it says may quote the data.
+            tracing::warn!(at = warning.position(), "the template compiles with a warning");
         }
         let [file] = report.files.as_slice() else {
             return Err(Trouble::Transient(format!("the typesetter wrote {} files for one PDF", report.files.len())));
@@ -37,7 +40,17 @@ impl Run<'_> {
         }
         let (key, content) = (self.job.id.report_key(), Content::File(file));
         let put = || self.processor.objects.put(&key, "application/pdf", content);
-        self.processor.closing.patience.insist(put).await?;
+        self.processor.closing.patience.insist(put).instrument(info_span!("store", %job_id)).await?;
+        Ok(report)
+    }
+
+    async fn typeset(&self, request: Request, data: Data) -> Result<Report, Trouble> {
+        let start = Instant::now();
+        let report = match data {
+            Data::Whole => self.typeset_whole(&request).await?,
+            Data::Rows(rows, digest) => self.typeset_long(request, *rows, digest).await?,
+        };
+        metrics::typeset_time(start.elapsed());
         Ok(report)
     }
 
@@ -154,7 +167,7 @@ impl Run<'_> {
             return;
         }
         if let Err(error) = self.processor.objects.remove_under(&self.job.id.sections_prefix()).await {
-            tracing::warn!(job_id = %self.job.id, %error, "the sections of the report were left");
+            tracing::warn!(%error, "the sections of the report were left");
         }
     }
 }

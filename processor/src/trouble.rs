@@ -43,7 +43,12 @@ impl From<serde_json::Error> for Trouble {
 
 impl From<PressError> for Trouble {
     fn from(error: PressError) -> Self {
-        crate::failure_of(&error).map_or_else(|| Self::Transient(error.to_string()), Self::Permanent)
+        match (crate::failure_of(&error), &error) {
+            (Some(failure), _) => Self::Permanent(failure),
+            // What a child said last may quote the data, and this is logged.
+            (None, PressError::Crashed { status, .. }) => Self::Transient(format!("the child ended with {status}")),
+            (None, error) => Self::Transient(error.to_string()),
+        }
     }
 }
 

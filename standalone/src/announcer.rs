@@ -1,6 +1,6 @@
-//! Announcements on one machine: printed for whoever watches, and and kept in the outbox.
+//! Announcements on one machine: printed for whoever watches, and kept in the outbox.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 use async_trait::async_trait;
 use jobs::local::Outbox;
@@ -13,6 +13,10 @@ pub(crate) struct Announcer(pub(crate) Outbox);
 impl Notifier for Announcer {
     async fn announce(&self, announcement: &Announcement) -> Result<(), Unavailable> {
         self.0.announce(announcement).await?;
+        // A person may read the link; a log may not have it.
+        if !io::stdout().is_terminal() {
+            return Ok(());
+        }
         // Printing is a courtesy: nobody may be reading.
         _ = writeln!(io::stdout(), "\n--- {}\n{}", announcement.subject, announcement.text);
         Ok(())

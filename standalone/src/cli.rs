@@ -1,30 +1,33 @@
-//! The command line: its words, their defaults, and what `--help` says about them.
+//! The command line: its words, their defaults, and what `--help` says about them. None of it is `Debug`, so that no token or
+//! password of it gets into a log.
 
+use std::fmt::{self, Display};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use clap::builder::BoolishValueParser;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use jobs::job::{MEBIBYTE, is_template_name};
 use jobs::{Hosts, JobId, Status};
 use lettre::message::{Mailbox, Mailboxes};
 use listener::access::Origins;
 use processor::{DEFAULT_SECTION_ROWS, Limits};
+use telemetry::logs;
 use typesetter::{Format, PdfStandard};
 
 use crate::access::AccessMode;
 
 /// Queue a report, get a PDF.
-#[derive(Debug, Parser)]
+#[derive(Parser)]
 #[command(version, about, max_term_width = 100)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
 }
 
-#[derive(Debug, Subcommand)]
+#[derive(Subcommand)]
 pub(crate) enum Command {
     /// Listen for requests, make their reports, announce them
     #[command(after_long_help = SERVE_EXAMPLES)]
@@ -118,7 +121,7 @@ Exit status:
   4  the server cannot be reached, or has trouble
   5  standard output could not be written";
 
-#[derive(Debug, Args)]
+#[derive(Args)]
 pub(crate) struct Serve {
     /// Where to listen; anything but loopback needs a token, or --accept-anybody
     #[arg(long, env = "PRESSRUN_ADDR", default_value = "127.0.0.1:9000")]
@@ -146,6 +149,9 @@ pub(crate) struct Serve {
     #[arg(long, env = "PRESSRUN_STOP_TIMEOUT_SECONDS", value_name = "SECONDS", default_value_t = 25,
           value_parser = clap::value_parser!(u64).range(0..=86_400))]
     pub(crate) stop_timeout: u64,
+    /// How the log's lines look: for people, or as one JSON object a line
+    #[arg(long, env = "PRESSRUN_LOG_FORMAT", value_name = "FORMAT", default_value_t = LogFormat::Human)]
+    pub(crate) log_format: LogFormat,
     #[command(flatten)]
     pub(crate) limits: LimitOptions,
     #[command(flatten)]
@@ -189,8 +195,30 @@ pub(crate) struct AccessOptions {
     pub(crate) cors_origins: Origins,
 }
 
+/// How the log's lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    Human,
+    Json,
+}
+
+impl Display for LogFormat {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        logs::Format::from(*self).fmt(formatter)
+    }
+}
+
+impl From<LogFormat> for logs::Format {
+    fn from(format: LogFormat) -> Self {
+        match format {
+            LogFormat::Human => Self::Human,
+            LogFormat::Json => Self::Json,
+        }
+    }
+}
+
 /// How callers' servers are told of ends.
-#[derive(Debug, Args)]
+#[derive(Args)]
 #[command(next_help_heading = "Webhooks")]
 pub(crate) struct WebhookOptions {
     /// Secrets that sign webhooks, each as whsec_…, separated by commas; made once and kept in DIR/webhook.secret
@@ -203,7 +231,7 @@ pub(crate) struct WebhookOptions {
 }
 
 /// The mail server that announcements go through; without one they are left in the outbox.
-#[derive(Debug, Args)]
+#[derive(Args)]
 #[command(next_help_heading = "Mail")]
 pub(crate) struct MailOptions {
     /// Mail server, such as smtps://user:password@mail.example.org; mails are left in the outbox without one
@@ -224,7 +252,7 @@ pub(crate) struct MailOptions {
     pub(crate) mail_to: Option<Mailboxes>,
 }
 
-#[derive(Debug, Args)]
+#[derive(Args)]
 pub(crate) struct Render {
     /// A template's name, or the path of its folder
     pub(crate) template: String,
@@ -261,7 +289,7 @@ pub(crate) struct Render {
     pub(crate) limits: LimitOptions,
 }
 
-#[derive(Debug, Args)]
+#[derive(Args)]
 pub(crate) struct SendJob {
     /// A template's name
     #[arg(value_parser = template_name)]
@@ -286,7 +314,7 @@ pub(crate) struct SendJob {
     pub(crate) server: Server,
 }
 
-#[derive(Debug, Args)]
+#[derive(Args)]
 pub(crate) struct ShowJob {
     /// The job's id
     pub(crate) id: JobId,
@@ -297,7 +325,7 @@ pub(crate) struct ShowJob {
     pub(crate) server: Server,
 }
 
-#[derive(Debug, Args)]
+#[derive(Args)]
 pub(crate) struct ListJobs {
     /// Those that are queued, running, completed or failed
     #[arg(long)]
@@ -316,7 +344,7 @@ pub(crate) struct ListJobs {
 }
 
 /// Which server to call.
-#[derive(Debug, Args)]
+#[derive(Args)]
 #[command(next_help_heading = "Server")]
 pub(crate) struct Server {
     /// Where the server is
@@ -346,7 +374,7 @@ fn public_url(text: &str) -> Result<String, String> {
 }
 
 /// What one report may cost.
-#[derive(Debug, Args)]
+#[derive(Args)]
 #[command(next_help_heading = "Limits of one report")]
 pub(crate) struct LimitOptions {
     /// Wall time of typesetting

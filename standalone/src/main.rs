@@ -15,12 +15,11 @@ mod serve;
 mod show;
 mod upkeep;
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
 use cli::{Cli, Command};
-use tracing_subscriber::EnvFilter;
+use telemetry::logs;
 use typesetter::worker;
 
 fn main() -> ExitCode {
@@ -28,16 +27,9 @@ fn main() -> ExitCode {
         return worker::run();
     }
     let cli = Cli::parse();
-    let default_filter = match cli.command {
-        Command::Serve(_) => "info",
-        _ => "warn",
-    };
-    tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default_filter)))
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false)
-        .with_writer(std::io::stderr)
-        .init();
+    if !matches!(cli.command, Command::Serve(_)) {
+        logs::start(logs::Format::Human, std::io::stderr, "warn");
+    }
     match cli.command {
         Command::Serve(options) => serve::serve(options),
         Command::Render(options) => render::render(options),

@@ -17,6 +17,7 @@ use listener::catalogue::Unusable;
 use listener::{Access, Catalogue, Listener};
 use processor::{Limits, Press, Processor, work};
 use sweeper::Sweeper;
+use telemetry::server::BadExporter;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -61,6 +62,8 @@ enum ServeError {
     WebhookSecret(#[from] BadSecret),
     #[error("cannot set up webhooks: {0}")]
     Webhooks(#[from] reqwest::Error),
+    #[error(transparent)]
+    Telemetry(#[from] BadExporter),
     #[error("cannot start the typesetter: {0}")]
     Typesetter(io::Error),
     #[error("the server stopped: {0}")]
@@ -70,7 +73,7 @@ enum ServeError {
 impl ServeError {
     /// Whether the command line makes no sense.
     fn is_usage(&self) -> bool {
-        matches!(self, Self::Access(_) | Self::Mail(_) | Self::WebhookSecret(_))
+        matches!(self, Self::Access(_) | Self::Mail(_) | Self::WebhookSecret(_) | Self::Telemetry(_))
     }
 }
 
@@ -87,6 +90,7 @@ pub(crate) fn serve(options: Serve) -> ExitCode {
 
 #[tokio::main]
 async fn run(options: Serve) -> Result<(), ServeError> {
+    let telemetry = telemetry::server::start(options.log_format.into())?;
     let mode = access::mode(&options)?;
     let catalogue = Catalogue::new(&options.templates);
     let names = catalogue.names()?;
@@ -114,6 +118,7 @@ async fn run(options: Serve) -> Result<(), ServeError> {
         () = grace_is_over(stopped) => {}
     }
     tasks.join_all().await;
+    telemetry.stop().await;
     Ok(())
 }
 

@@ -13,6 +13,8 @@ use jobs::job::now;
 use jobs::{
     Claim, Claimed, Closing, Delivery, Failed, Failure, Held, Job, Message, Purpose, Queue, Terms, Unavailable,
 };
+use telemetry::trace::{self, Origin};
+use tracing::field::Empty;
 use uuid::Uuid;
 
 /// How many overdue jobs are looked for at a time: few, so that what was found is still so when its turn comes.
@@ -63,7 +65,7 @@ impl Sweeper {
             let mut progress = 0;
             for job in self.closing.jobs.overdue(now(), BATCH).await? {
                 let failed = Failed { failure: &overdue(), input: None, set_aside: false, at: now() };
-                progress += counted(self.end(&job, &failed).await);
+                progress += counted(self.end(&job, Origin::default(), &failed).await);
             }
             if progress == 0 {
                 break;
@@ -86,10 +88,22 @@ impl Sweeper {
         };
         let failure = attempts_exhausted(job.attempts);
         let failed = Failed { failure: &failure, input: message.data.as_ref(), set_aside: true, at: now() };
-        self.end(&job, &failed).await
+        self.end(&job, message.origin(), &failed).await
     }
 
-    async fn end(&self, job: &Job, failed: &Failed<'_>) -> Result<bool, Unavailable> {
+    async fn end(&self, job: &Job, origin: Origin, failed: &Failed<'_>) -> Result<bool, Unavailable> {
+        let span = tracing::info_span!(
+            "sweep",
+            job_id = %job.id,
+            template = %job.template,
+            attempt = job.attempts,
+            request_id = Empty,
+            trace_id = Empty,
+        );
+        trace::within(span, origin, self.claim_and_end(job, failed)).await
+    }
+
+    async fn claim_and_end(&self, job: &Job, failed: &Failed<'_>) -> Result<bool, Unavailable> {
         let (owner, now) = (Uuid::new_v4(), now());
         let terms = Terms::of(job, now, TimeDelta::zero(), self.closing.retention);
         let claim = Claim { owner, now, lease_until: now + LEASE, purpose: Purpose::Settle, terms };

@@ -19,7 +19,7 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    lambda_runtime::tracing::init_default_subscriber();
+    telemetry::function("sweeper");
     let config = sdk_config(CALL_TIMEOUT).await;
     let queue = SqsQueue::new(&config, environment::required(QUEUE_URL)?);
     let sweeper = &Sweeper {
@@ -37,7 +37,7 @@ async fn main() -> Result<(), Error> {
     lambda_runtime::run(service_fn(async move |_: LambdaEvent<Value>| {
         let ended = sweeper.sweep().await?;
         if ended > 0 {
-            lambda_runtime::tracing::warn!(ended, "ended jobs that no run would have ended");
+            tracing::warn!(ended, "ended jobs that no run would have ended");
         }
         Ok::<_, Error>(())
     }))

@@ -5,6 +5,7 @@
 //! |---|---|---|
 //! | [`QUEUE_URL`] | all but the courier | URL of the SQS queue |
 //! | [`TABLE`] | all | name of the DynamoDB table |
+//! | [`SERVICE`] | all | name of the deployment, which its metrics have as a dimension; `pressrun` where absent |
 //! | [`LINK_KEY`] | all but the courier | secret that signs the links in mails |
 //! | [`RETENTION_DAYS`] | all but the courier | for how many days jobs and reports are kept; 30 where absent |
 //! | [`BUCKET`] | listener, processor | name of the S3 bucket |
@@ -44,6 +45,8 @@ use std::str::FromStr;
 
 use chrono::TimeDelta;
 
+/// See the [table](self).
+pub use telemetry::SERVICE;
 /// See the [table](self).
 pub const QUEUE_URL: &str = "PRESSRUN_QUEUE_URL";
 /// See the [table](self).

@@ -5,7 +5,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use aws_config::SdkConfig;
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::types::{Message, MessageSystemAttributeName};
+use aws_sdk_sqs::error::BuildError;
+use aws_sdk_sqs::types::{
+    Message, MessageSystemAttributeName, MessageSystemAttributeNameForSends, MessageSystemAttributeValue,
+};
+use telemetry::trace;
 
 use super::refused;
 use crate::ports::{Delivery, Queue, Ticket, Unavailable};
@@ -43,7 +47,12 @@ impl SqsQueue {
 #[async_trait]
 impl Queue for SqsQueue {
     async fn push(&self, body: &str) -> Result<(), Unavailable> {
-        let request = self.client.send_message().queue_url(&self.url).message_body(body);
+        let mut request = self.client.send_message().queue_url(&self.url).message_body(body);
+        if let Some(context) = trace::current() {
+            let header = MessageSystemAttributeValue::builder().data_type("String").string_value(context.to_xray());
+            let header = header.build().map_err(Unavailable::when::<BuildError>("put the message in the queue"))?;
+            request = request.message_system_attributes(MessageSystemAttributeNameForSends::AwsTraceHeader, header);
+        }
         request.send().await.map_err(refused("put the message in the queue"))?;
         Ok(())
     }

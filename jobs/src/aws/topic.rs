@@ -6,6 +6,8 @@ use aws_sdk_sns::Client;
 use aws_sdk_sns::error::BuildError;
 use aws_sdk_sns::types::MessageAttributeValue;
 
+use telemetry::metrics::{Channel, announced};
+
 use super::refused;
 use crate::announcement::Announcement;
 use crate::ports::{Notifier, Unavailable};
@@ -53,6 +55,7 @@ impl Notifier for Topic {
             tags => publish.message_attributes("tags", list_attribute(tags)?),
         };
         publish.send().await.map_err(refused("announce the end of the job"))?;
+        announced(Channel::Sns);
         Ok(())
     }
 }

@@ -5,6 +5,7 @@ use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, 
 use lettre::message::{Body, Mailbox, Mailboxes};
 use lettre::transport::smtp::Error as SmtpError;
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
+use telemetry::metrics::{Channel, announced};
 
 use crate::announcement::Announcement;
 use crate::ports::{Notifier, Unavailable};
@@ -35,6 +36,7 @@ impl Notifier for Smtp {
         let attempted = "send the mail";
         let mail = mail(announcement, &self.from, &self.to).map_err(Unavailable::when(attempted))?;
         self.server.send(mail).await.map_err(Unavailable::when(attempted))?;
+        announced(Channel::Mail);
         Ok(())
     }
 }

@@ -21,6 +21,7 @@ mod queue;
 mod store;
 mod usage;
 
+use std::fmt;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -40,7 +41,6 @@ use crate::upload::UPLOADS;
 const MAX_WEBHOOK_RECEIVES: u32 = 100;
 
 /// A data folder, opened for this process alone.
-#[derive(Debug)]
 pub struct Local {
     /// The queue.
     pub queue: SqliteQueue,
@@ -63,6 +63,13 @@ pub struct Local {
     /// The secret that signs webhooks, as `whsec_…`; made when the folder was.
     pub webhook_secret: String,
     _lock: File,
+}
+
+/// Its secrets are not for any log.
+impl fmt::Debug for Local {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Local").field("work", &self.work).finish_non_exhaustive()
+    }
 }
 
 /// Why a data folder cannot be worked in.

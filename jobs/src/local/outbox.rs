@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 use lettre::Address;
 use lettre::message::{Mailbox, Mailboxes};
+use telemetry::metrics::{Channel, announced};
 
 use super::mail::mail;
 use super::objects::{blocking, write_whole};
@@ -33,6 +34,8 @@ impl Notifier for Outbox {
         let from = Mailbox::new(Some("Pressrun".into()), local("pressrun")?);
         let to = Mailboxes::new().with(Mailbox::new(None, local("you")?));
         let mail = mail(announcement, &from, &to).map_err(Unavailable::when(attempted.clone()))?.formatted();
-        blocking(attempted, move || write_whole(&path, &mail, None)).await
+        blocking(attempted, move || write_whole(&path, &mail, None)).await?;
+        announced(Channel::Outbox);
+        Ok(())
     }
 }

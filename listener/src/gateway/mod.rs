@@ -25,7 +25,7 @@ pub use event::{Change, Client, Event, Message};
 use crate::access::{Caller, identify};
 use crate::base_url::base_url;
 use crate::protocol::{self, Granted, broken_off, frame};
-use crate::{Listener, Problem};
+use crate::{Listener, Problem, observe};
 
 /// For how long API Gateway keeps a connection at the most, and a follower is therefore kept.
 const LONGEST_CONNECTION: TimeDelta = TimeDelta::hours(2);
@@ -89,7 +89,8 @@ impl Gateway {
     /// Does what a message asks for, answers it, and has its sender follow the job.
     async fn answer(&self, connection: &str, text: &str) -> Result<(), Unavailable> {
         let (base_url, caller) = (self.base_url(), self.caller_of(connection).await?);
-        let Granted { answer, job, last } = match protocol::take(&self.listener, &caller, &base_url, text).await {
+        let taken = protocol::take(&self.listener, &caller, &base_url, text);
+        let Granted { answer, job, last } = match observe::message(taken).await {
             Ok(granted) => granted,
             Err(problem) => return self.post(connection, problem.to_json()).await.map(|_| ()),
         };
