@@ -79,6 +79,8 @@ impl Origins {
             own("idempotency-key"),
             own("last-event-id"),
             own("prefer"),
+            own("traceparent"),
+            own("x-request-id"),
         ];
         let told = [
             ACCEPT_RANGES,
@@ -89,6 +91,7 @@ impl Origins {
             RETRY_AFTER,
             WWW_AUTHENTICATE,
             own("preference-applied"),
+            own("x-request-id"),
         ];
         let layer = CorsLayer::new().allow_origin(origins).allow_methods([Method::GET, Method::POST, Method::PUT]);
         Some(layer.allow_headers(taken).expose_headers(told).max_age(MAX_AGE))
