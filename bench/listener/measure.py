@@ -194,6 +194,7 @@ def environment(harness: Harness, certificate: Path) -> dict[str, str]:
         "AWS_ENDPOINT_URL_DYNAMODB": f"https://127.0.0.1:{harness.dynamodb}",
         "SSL_CERT_FILE": str(bundle), "AWS_CA_BUNDLE": str(bundle), "NODE_EXTRA_CA_CERTS": str(certificate),
         "PRESSRUN_QUEUE_URL": f"https://127.0.0.1:{harness.sqs}/000000000000/jobs", "PRESSRUN_TABLE": "jobs",
+        "PRESSRUN_ACCESS": "none", "PRESSRUN_ACCEPT_ANYBODY": "yes",
         "PRESSRUN_BUCKET": "reports", "PRESSRUN_LINK_KEY": "bench", "PRESSRUN_TEMPLATES": str(harness.settings.work / "listener/templates"),
         "RUST_LOG": "info",
     }

@@ -81,6 +81,8 @@ impl Function {
                 ("PRESSRUN_QUEUE_URL", "unused"),
                 ("PRESSRUN_BUCKET", "unused"),
                 ("PRESSRUN_LINK_KEY", "key"),
+                ("PRESSRUN_ACCESS", "none"),
+                ("PRESSRUN_ACCEPT_ANYBODY", "yes"),
                 ("PRESSRUN_STREAM_SECONDS", "600"),
             ])
             .stdout(Stdio::null())
