@@ -31,7 +31,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Listen for requests, make their reports, announce them
     #[command(after_long_help = SERVE_EXAMPLES)]
-    Serve(Serve),
+    Serve(Box<Serve>),
     /// Make one report now, without a queue
     #[command(after_long_help = RENDER_EXAMPLES)]
     Render(Render),

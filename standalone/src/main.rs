@@ -31,7 +31,7 @@ fn main() -> ExitCode {
         logs::start(logs::Format::Human, std::io::stderr, "warn");
     }
     match cli.command {
-        Command::Serve(options) => serve::serve(options),
+        Command::Serve(options) => serve::serve(*options),
         Command::Render(options) => render::render(options),
         Command::Send(options) => send::send(options),
         Command::Job(options) => show::job(options),
