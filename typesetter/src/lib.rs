@@ -26,6 +26,7 @@ mod export;
 mod files;
 mod fonts;
 mod grounds;
+mod joined;
 mod options;
 mod parsed;
 mod plan;

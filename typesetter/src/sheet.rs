@@ -3,18 +3,20 @@
 use std::collections::BTreeSet;
 
 use typst::comemo::Tracked;
-use typst::diag::{At, SourceResult, StrResult, bail};
+use typst::diag::{At, HintedString, SourceResult, StrResult, bail};
 use typst::ecow::{EcoString, eco_format};
 use typst::engine::Engine;
 use typst::foundations::{
     Array, Content, Context, Dict, FromValue, Func, NativeElement, Packed, Smart, StyleChain, Value, dict, func,
 };
-use typst::introspection::{Locator, MetadataElem};
+use typst::introspection::{Locator, MetadataElem, SplitLocator};
 use typst::layout::{Abs, Axes, BlockElem, Frame, FrameItem, Length, Point, Ratio, Region, Size, Sizing, Transform};
 use typst::syntax::Span;
 use typst::text::TextItem;
+use typst::visualize::{Color, FixedStroke, Geometry};
 
 use crate::grounds::Grounds;
+use crate::joined::Joined;
 use crate::ruler::Ruler;
 
 /// What a width may exceed its column by: what rounding adds.
@@ -256,7 +258,7 @@ fn cut_ends<'t>(texts: impl Iterator<Item = &'t str>) -> String {
     last.into_iter().flat_map(|c| [c, '…']).collect()
 }
 
-/// Draws cells in columns and rows, one row after the other.
+/// Draws what stands on a page of rows: cells in columns and rows, and rules.
 #[func]
 pub(crate) fn sheet(
     /// A dictionary; see [`Sheet`].
@@ -270,6 +272,19 @@ pub(crate) fn sheet(
 
 /// What `sheet` is told.
 struct Sheet {
+    parts: Vec<Part>,
+    /// Lines over the whole width, by where they are.
+    rules: Vec<(Abs, FixedStroke)>,
+    /// From the top of a line of text to its baseline.
+    ascent: Abs,
+    /// From line to line within a cell.
+    pitch: Abs,
+}
+
+/// Rows of the same columns, one after the other.
+struct Part {
+    /// Where the first row begins.
+    y: Abs,
     /// What lies below the rows.
     grounds: Option<Grounds>,
     columns: Vec<Column>,
@@ -277,10 +292,6 @@ struct Sheet {
     heights: Vec<Abs>,
     /// From a row's top to the top of its text.
     padding: Abs,
-    /// From the top of a line of text to its baseline.
-    ascent: Abs,
-    /// From line to line within a cell.
-    pitch: Abs,
 }
 
 /// A column of a sheet.
@@ -300,19 +311,35 @@ struct Column {
 impl Sheet {
     fn new(value: &Value) -> StrResult<Self> {
         let Value::Dict(sheet) = value else { bail!("expected a dictionary") };
-        let lengths: Array = part(sheet, "heights")?;
-        let heights =
-            lengths.into_iter().map(|height| Ok(height.cast::<Length>().map_err(|error| error.message().clone())?.abs));
-        let columns: Array = part(sheet, "columns")?;
-        let grounds = sheet.get("grounds").ok().cloned().map(Value::cast::<Dict>).transpose();
-        let grounds = grounds.map_err(|error| error.message().clone())?;
+        let (parts, rules): (Array, Array) = (part(sheet, "parts")?, part(sheet, "rules")?);
         Ok(Self {
-            grounds: grounds.as_ref().map(Grounds::new).transpose()?,
-            columns: columns.into_iter().map(Column::new).collect::<StrResult<_>>()?,
-            heights: heights.collect::<StrResult<_>>()?,
-            padding: part::<Length>(sheet, "padding")?.abs,
+            parts: parts.into_iter().map(Part::new).collect::<StrResult<_>>()?,
+            rules: rules.into_iter().map(rule).collect::<StrResult<_>>()?,
             ascent: part::<Length>(sheet, "ascent")?.abs,
             pitch: part::<Length>(sheet, "pitch")?.abs,
+        })
+    }
+}
+
+fn rule(value: Value) -> StrResult<(Abs, FixedStroke)> {
+    let Value::Dict(rule) = value else { bail!("expected a dictionary") };
+    let (y, thickness): (Length, Length) = (part(&rule, "y")?, part(&rule, "thickness")?);
+    Ok((y.abs, FixedStroke::from_pair(part::<Color>(&rule, "paint")?, thickness.abs)))
+}
+
+impl Part {
+    fn new(value: Value) -> StrResult<Self> {
+        let Value::Dict(rows) = value else { bail!("expected a dictionary") };
+        let (heights, columns): (Array, Array) = (part(&rows, "heights")?, part(&rows, "columns")?);
+        let heights = heights.into_iter().map(|height| height.cast::<Length>().map(|height| height.abs));
+        let grounds = rows.get("grounds").ok().cloned().map(Value::cast::<Dict>).transpose();
+        let wrong = |error: HintedString| error.message().clone();
+        Ok(Self {
+            y: part::<Length>(&rows, "y")?.abs,
+            grounds: grounds.map_err(wrong)?.as_ref().map(Grounds::new).transpose()?,
+            columns: columns.into_iter().map(Column::new).collect::<StrResult<_>>()?,
+            heights: heights.collect::<Result<_, _>>().map_err(wrong)?,
+            padding: part::<Length>(&rows, "padding")?.abs,
         })
     }
 }
@@ -344,36 +371,58 @@ fn lay_out(
     region: Region,
 ) -> SourceResult<Frame> {
     let sheet = Sheet::new(&captured.value).at(captured.span())?;
-    let mut rulers = Vec::with_capacity(sheet.columns.len());
-    for column in &sheet.columns {
+    let mut locator = locator.split();
+    let mut frame = Frame::soft(region.size);
+    for part in &sheet.parts {
+        if let Some(grounds) = part.grounds.as_ref().and_then(|it| it.draw(&part.heights, region.size.x)) {
+            frame.push(Point::with_y(part.y), FrameItem::Shape(grounds, captured.span()));
+        }
+        draw_part(engine, &mut frame, &mut locator, styles, &sheet, part)?;
+    }
+    for (y, stroke) in sheet.rules {
+        let line = Geometry::Line(Point::with_x(region.size.x)).stroked(stroke);
+        frame.push(Point::with_y(y), FrameItem::Shape(line, captured.span()));
+    }
+    Ok(frame)
+}
+
+fn draw_part(
+    engine: &mut Engine,
+    frame: &mut Frame,
+    locator: &mut SplitLocator,
+    styles: StyleChain,
+    sheet: &Sheet,
+    part: &Part,
+) -> SourceResult<()> {
+    let mut rulers = Vec::with_capacity(part.columns.len());
+    for column in &part.columns {
         let texts = column.cells.iter().filter_map(text_of).flat_map(|(text, _)| text.split('\n'));
         rulers.push(Ruler::new(engine, styles, &column.set, column.kerned, texts)?);
     }
-    let mut locator = locator.split();
-    let mut frame = Frame::soft(region.size);
-    if let Some(grounds) = sheet.grounds.and_then(|grounds| grounds.draw(&sheet.heights, region.size.x)) {
-        frame.push(Point::zero(), FrameItem::Shape(grounds, captured.span()));
-    }
-    let mut y = sheet.padding;
-    for (row, height) in sheet.heights.iter().enumerate() {
-        for (column, ruler) in sheet.columns.iter().zip(&rulers) {
+    let (mut y, mut joined) = (part.y + part.padding, Joined::default());
+    for (row, height) in part.heights.iter().enumerate() {
+        for (column, ruler) in part.columns.iter().zip(&rulers) {
             let Some(cell) = column.cells.as_slice().get(row) else { continue };
             if let Some((text, size)) = text_of(cell) {
                 let mut at = Point::new(column.x, y);
                 for line in text.split('\n') {
-                    draw_line(engine, &mut frame, column, ruler, (line, size), at, sheet.ascent)?;
+                    let baseline = at + Point::with_y(sheet.ascent);
+                    if !draw_simple(frame, &mut joined, column, ruler, (line, size), baseline) {
+                        draw_line(engine, frame, column, ruler, (line, size), at)?;
+                    }
                     at.y += sheet.pitch;
                 }
             } else if let Value::Content(content) = cell {
                 let region = Region::new(Size::new(column.width, Abs::inf()), Axes::new(true, false));
-                let locator = locator.next(&(row, column.x.to_raw().to_bits()));
+                let locator = locator.next(&(row, y.to_raw().to_bits(), column.x.to_raw().to_bits()));
                 let body = (engine.library.routines.layout_frame)(engine, content, locator, styles, region)?;
                 frame.push_frame(Point::new(column.x, y), body);
             }
         }
         y += *height;
     }
-    Ok(frame)
+    joined.finish(frame);
+    Ok(())
 }
 
 /// A cell's text and its size relative to the style's.
@@ -388,6 +437,30 @@ fn text_of(cell: &Value) -> Option<(&str, f64)> {
     }
 }
 
+/// Draws one line of a text that is simple; answers whether it was.
+fn draw_simple(
+    frame: &mut Frame,
+    joined: &mut Joined,
+    column: &Column,
+    ruler: &Ruler,
+    (text, size): (&str, f64),
+    baseline: Point,
+) -> bool {
+    let Some(mut items) = ruler.line(text) else { return false };
+    for item in &mut items {
+        item.size *= size;
+    }
+    let width: Abs = items.iter().map(TextItem::width).sum();
+    let mut at = baseline + Point::with_x((column.width - width) * column.align);
+    for item in items {
+        let width = item.width();
+        joined.put(frame, at, item);
+        at.x += width;
+    }
+    true
+}
+
+/// Draws one line of a text as Typst lays it out.
 fn draw_line(
     engine: &mut Engine,
     frame: &mut Frame,
@@ -395,29 +468,12 @@ fn draw_line(
     ruler: &Ruler,
     (text, size): (&str, f64),
     at: Point,
-    ascent: Abs,
 ) -> SourceResult<()> {
-    if text.is_empty() {
-        return Ok(());
+    let mut body = ruler.typst(engine, text)?;
+    let spare = (column.width - body.width() * size) * column.align;
+    if size != 1.0 {
+        body.transform(Transform::scale(Ratio::new(size), Ratio::new(size)));
     }
-    let Some(mut items) = ruler.line(text) else {
-        let mut body = ruler.typst(engine, text)?;
-        let spare = (column.width - body.width() * size) * column.align;
-        if size != 1.0 {
-            body.transform(Transform::scale(Ratio::new(size), Ratio::new(size)));
-        }
-        frame.push_frame(at + Point::with_x(spare), body);
-        return Ok(());
-    };
-    for item in &mut items {
-        item.size *= size;
-    }
-    let width: Abs = items.iter().map(TextItem::width).sum();
-    let mut at = at + Point::new((column.width - width) * column.align, ascent);
-    for item in items {
-        let width = item.width();
-        frame.push(at, FrameItem::Text(item));
-        at.x += width;
-    }
+    frame.push_frame(at + Point::with_x(spare), body);
     Ok(())
 }
