@@ -24,19 +24,16 @@ use typst::utils::hash128;
 const GUARD: char = '0';
 /// The most pairs of glyphs that are remembered in a process's life.
 const MAX_PAIRS: usize = 1 << 18;
+/// The most styles that are remembered.
+const MAX_STYLES: usize = 64;
 
 /// Kerning by font and glyphs; `None` if the pair is more than two glyphs side by side.
 type Pairs = HashMap<(u128, u16, u16), Option<Em>>;
 
 /// True for ever: the fonts are part of the key.
 static PAIRS: LazyLock<Mutex<Pairs>> = LazyLock::new(Mutex::default);
-/// The styles of the job at hand.
+/// The styles of this report and some before it, by all that they follow from; true for ever as well.
 static STYLES: LazyLock<Mutex<HashMap<u128, Arc<Style>>>> = LazyLock::new(Mutex::default);
-
-/// Forgets what may not hold for another job, which may have other fonts.
-pub(crate) fn forget() {
-    STYLES.lock().unwrap_or_else(PoisonError::into_inner).clear();
-}
 
 /// What is known of a style; `None` for what is left to Typst.
 #[derive(Clone, Default)]
@@ -69,13 +66,18 @@ impl<'a> Ruler<'a> {
         kerned: bool,
         texts: impl Iterator<Item = &'t str> + Clone,
     ) -> SourceResult<Self> {
-        let key = hash128(&(set, styles, engine.world.book()));
+        let fonts: Vec<_> = (0..).map_while(|index| engine.world.font(index)).collect();
+        let key = hash128(&(set, styles, fonts));
         let style = STYLES.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned().unwrap_or_default();
         let mut ruler = Self { styles, set, kerned, style };
         let learnt_glyphs = ruler.learn_glyphs(engine, texts.clone())?;
         let learnt_pairs = kerned && ruler.learn_pairs(engine, texts)?;
         if learnt_glyphs || learnt_pairs {
-            STYLES.lock().unwrap_or_else(PoisonError::into_inner).insert(key, ruler.style.clone());
+            let mut known = STYLES.lock().unwrap_or_else(PoisonError::into_inner);
+            if known.len() >= MAX_STYLES && !known.contains_key(&key) {
+                known.clear();
+            }
+            known.insert(key, ruler.style.clone());
         }
         Ok(ruler)
     }
