@@ -69,15 +69,20 @@ pub(crate) fn render(options: Render) -> ExitCode {
     }
 }
 
-fn run(options: &Render) -> Result<(), RenderError> {
+#[tokio::main(flavor = "current_thread")]
+async fn run(options: &Render) -> Result<(), RenderError> {
     let folder = template_folder(options)?;
     let work = TempDir::with_prefix("pressrun-").map_err(failed_to("make a temporary folder"))?;
     let request = request(options, &folder, work.path())?;
+    let cores = available_parallelism().map_or(1, usize::from);
+    let press = Press::of_this_program(cores, Limits::from(&options.limits)).map_err(PressError::Unusable)?;
+    // While the data is read.
+    press.warm_up().map_err(PressError::Unusable)?;
     let report = match read_rows(options, &folder, work.path())? {
-        Some(rows) => typeset_rows(options, request, rows)?,
+        Some(rows) => typeset_rows(options, &press, request, rows).await?,
         None => {
             copy_data(options, &folder, &request.data)?;
-            typeset(options, &request)?
+            typeset(&press, &request).await?
         }
     };
     for warning in &report.warnings {
@@ -129,27 +134,32 @@ fn spooled_stdin(work: &Path) -> Result<PathBuf, RenderError> {
     Ok(path)
 }
 
-fn typeset_rows(options: &Render, request: Request, rows: Rows) -> Result<Report, RenderError> {
+async fn typeset_rows(options: &Render, press: &Press, request: Request, rows: Rows) -> Result<Report, RenderError> {
     let cutting = Cutting {
         section_rows: if options.format == Format::Pdf { options.limits.section_rows } else { 0 },
         whole: options.pdf_standard.is_some_and(PdfStandard::is_for_whole_documents),
         most_bytes: u64::MAX,
     };
     if cutting.cuts(rows.spooled.rows).map_err(|failure| RenderError::Usage(failure.detail))? {
-        return typeset_long(options, request, rows);
+        return typeset_long(options, press, request, rows).await;
     }
     rows::put_together(&rows, &request.data).map_err(failed_to("write to the temporary folder"))?;
-    typeset(options, &request)
+    typeset(press, &request).await
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn typeset_long(options: &Render, mut request: Request, rows: Rows) -> Result<Report, RenderError> {
-    let limits = Limits::from(&options.limits);
-    let press = Press::of_this_program(cores(), limits).map_err(PressError::Unusable)?;
+async fn typeset_long(
+    options: &Render,
+    press: &Press,
+    mut request: Request,
+    rows: Rows,
+) -> Result<Report, RenderError> {
+    for _ in 1..press.slots() {
+        press.warm_up().map_err(PressError::Unusable)?;
+    }
     request.options.tagged = false;
     let output = request.output.join("report.pdf");
     let (section_rows, progress) = (options.limits.section_rows, Progress::new());
-    let long = LongReport { press: &press, request, rows: Arc::new(rows), section_rows, time: limits.time };
+    let long = LongReport { press, request, rows: Arc::new(rows), section_rows, time: press.limits().time };
     let shown = Shown(progress.clone());
     let made = tokio::select! {
         made = long.make(&shown, &output) => made.map_err(RenderError::from),
@@ -159,12 +169,9 @@ async fn typeset_long(options: &Render, mut request: Request, rows: Rows) -> Res
     made
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn typeset(options: &Render, request: &Request) -> Result<Report, RenderError> {
-    let limits = Limits::from(&options.limits);
-    let press = Press::of_this_program(1, limits).map_err(PressError::Unusable)?;
+async fn typeset(press: &Press, request: &Request) -> Result<Report, RenderError> {
     tokio::select! {
-        report = press.typeset(request, limits.time) => Ok(report?),
+        report = press.typeset(request, press.limits().time) => Ok(report?),
         () = interrupted() => Err(RenderError::Interrupted),
     }
 }
@@ -174,10 +181,6 @@ async fn interrupted() {
     if tokio::signal::ctrl_c().await.is_err() {
         std::future::pending().await
     }
-}
-
-fn cores() -> usize {
-    available_parallelism().map_or(1, usize::from)
 }
 
 /// A name is a template's in the folder of templates; anything else, or a name that is not there, is a path.
