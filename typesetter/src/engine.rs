@@ -22,6 +22,7 @@ use crate::options::{Format, Options};
 use crate::parsed::Parsed;
 use crate::plan::Geometry;
 use crate::request::{Report, Request};
+use crate::ruler;
 use crate::section::Section;
 use crate::world::Sandbox;
 
@@ -86,6 +87,7 @@ impl Engine {
         });
         // After every report, failed ones too: what Typst remembers would grow without end.
         comemo::evict(if request.section.is_some() { 0 } else { REMEMBERED });
+        ruler::forget();
         result.unwrap_or_else(|panicked| {
             self.spent = true;
             Err(panicked)

@@ -24,16 +24,20 @@ use typst::utils::hash128;
 const GUARD: char = '0';
 /// The most pairs of glyphs that are remembered in a process's life.
 const MAX_PAIRS: usize = 1 << 18;
-/// The most styles that are remembered.
-const MAX_STYLES: usize = 64;
 
 /// Kerning by font and glyphs; `None` if the pair is more than two glyphs side by side.
 type Pairs = HashMap<(u128, u16, u16), Option<Em>>;
 
 /// True for ever: the fonts are part of the key.
 static PAIRS: LazyLock<Mutex<Pairs>> = LazyLock::new(Mutex::default);
-/// The styles of this report and some before it, by all that they follow from; true for ever as well.
+/// The styles of the job at hand.
 static STYLES: LazyLock<Mutex<HashMap<u128, Arc<Style>>>> = LazyLock::new(Mutex::default);
+
+/// Forgets what may not hold for another job, which may have other fonts. Also for Typst's sake, which wants a page that it
+/// lays out anew to be learnt anew.
+pub(crate) fn forget() {
+    STYLES.lock().unwrap_or_else(PoisonError::into_inner).clear();
+}
 
 /// What is known of a style; `None` for what is left to Typst.
 #[derive(Clone, Default)]
@@ -66,18 +70,13 @@ impl<'a> Ruler<'a> {
         kerned: bool,
         texts: impl Iterator<Item = &'t str> + Clone,
     ) -> SourceResult<Self> {
-        let fonts: Vec<_> = (0..).map_while(|index| engine.world.font(index)).collect();
-        let key = hash128(&(set, styles, fonts));
+        let key = hash128(&(set, styles, engine.world.book()));
         let style = STYLES.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned().unwrap_or_default();
         let mut ruler = Self { styles, set, kerned, style };
         let learnt_glyphs = ruler.learn_glyphs(engine, texts.clone())?;
         let learnt_pairs = kerned && ruler.learn_pairs(engine, texts)?;
         if learnt_glyphs || learnt_pairs {
-            let mut known = STYLES.lock().unwrap_or_else(PoisonError::into_inner);
-            if known.len() >= MAX_STYLES && !known.contains_key(&key) {
-                known.clear();
-            }
-            known.insert(key, ruler.style.clone());
+            STYLES.lock().unwrap_or_else(PoisonError::into_inner).insert(key, ruler.style.clone());
         }
         Ok(ruler)
     }
@@ -168,7 +167,7 @@ impl<'a> Ruler<'a> {
         }
         let simple: Vec<char> = unknown.iter().copied().filter(|&c| is_simple(c)).collect();
         let lines: Vec<String> = simple.iter().map(|c| format!("{GUARD}{c}{GUARD}")).collect();
-        let shaped = if lines.is_empty() { Vec::new() } else { self.shape(engine, &lines, false)? };
+        let shaped = self.shape(engine, &lines, false)?;
         let glyphs = &mut Arc::make_mut(&mut self.style).glyphs;
         glyphs.extend(unknown.into_iter().map(|c| (c, None)));
         for (c, line) in simple.into_iter().zip(shaped) {
@@ -207,7 +206,7 @@ impl<'a> Ruler<'a> {
         }
         drop(known);
         let lines: Vec<String> = unlearnt.iter().map(|(a, b, ..)| format!("{GUARD}{a}{b}{GUARD}")).collect();
-        let shaped = if lines.is_empty() { Vec::new() } else { self.shape(engine, &lines, true)? };
+        let shaped = self.shape(engine, &lines, true)?;
         let style = Arc::make_mut(&mut self.style);
         let mut known = PAIRS.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() > MAX_PAIRS {
@@ -228,6 +227,15 @@ impl<'a> Ruler<'a> {
 
     /// The glyphs of lines, laid out by Typst; a line that does not have one glyph a character comes out empty.
     fn shape(&self, engine: &mut Engine, lines: &[String], kerned: bool) -> SourceResult<Vec<Vec<Learnt>>> {
+        let mut shaped = Vec::with_capacity(lines.len());
+        while let Some(left) = lines.get(shaped.len()..).filter(|left| !left.is_empty()) {
+            shaped.extend(self.shape_some(engine, left, kerned)?);
+        }
+        Ok(shaped)
+    }
+
+    /// The same for the first of these lines, at least one: up to one that comes out empty, what follows cannot be told apart.
+    fn shape_some(&self, engine: &mut Engine, lines: &[String], kerned: bool) -> SourceResult<Vec<Vec<Learnt>>> {
         let text = TextElem::packed(lines.join("\n"));
         // Innermost, so that it wins over the style.
         let text = if kerned { text } else { text.set(TextElem::kerning, false) };
@@ -243,9 +251,8 @@ impl<'a> Ruler<'a> {
                 own.push(learnt);
             }
             if own.len() != line.chars().count() {
-                // What follows cannot be told apart any more.
-                result.resize(lines.len(), Vec::new());
-                return Ok(result);
+                result.push(Vec::new());
+                break;
             }
             result.push(own);
         }
