@@ -408,6 +408,7 @@ fn draw_part(
                 for line in text.split('\n') {
                     let baseline = at + Point::with_y(sheet.ascent);
                     if !draw_simple(frame, &mut joined, column, ruler, (line, size), baseline) {
+                        joined.finish(frame);
                         draw_line(engine, frame, column, ruler, (line, size), at)?;
                     }
                     at.y += sheet.pitch;
@@ -416,6 +417,7 @@ fn draw_part(
                 let region = Region::new(Size::new(column.width, Abs::inf()), Axes::new(true, false));
                 let locator = locator.next(&(row, y.to_raw().to_bits(), column.x.to_raw().to_bits()));
                 let body = (engine.library.routines.layout_frame)(engine, content, locator, styles, region)?;
+                joined.finish(frame);
                 frame.push_frame(Point::new(column.x, y), body);
             }
         }

@@ -3,6 +3,7 @@
 mod support;
 
 use std::path::Path;
+use std::process::Command;
 
 use support::Place;
 use typesetter::{Engine, Error, Request};
@@ -81,6 +82,35 @@ fn text_keeps_its_lines_only_where_it_wraps() {
         #assert.eq(write(none, false), "")
         "#,
     );
+}
+
+/// Also of cells that the engine leaves to Typst, such as those with combining signs.
+#[test]
+fn cells_are_read_in_their_order() {
+    let place = Place::new(
+        r#"
+        #import "/kit/kit.typ": *
+        #show: document-page
+        #rows(
+          ((a: "left", b: "cafe\u{301}", c: "right"), (a: "first", b: "second", c: "third")),
+          columns: ((field: "a"), (field: "b"), (field: "c")),
+        )
+        "#,
+    );
+    let kit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../templates/kit");
+    let mut request = Request { kit, ..place.request() };
+    request.options.tagged = false;
+    let report = Engine::new().typeset(&request).expect("a report");
+    // In the order in which the file has it.
+    let Ok(read) = Command::new("pdftotext").args(["-raw"]).args(&report.files).arg("-").output() else {
+        return eprintln!("SKIPPED: pdftotext is not installed, so nothing was read (Debian: poppler-utils)");
+    };
+    let text = String::from_utf8(read.stdout).expect("UTF-8");
+    let words: Vec<_> = text.split_whitespace().collect();
+    let start = words.iter().position(|word| *word == "left").expect("the first cell");
+    assert_eq!(words[start], "left");
+    assert!(words[start + 1].starts_with("caf"), "{words:?}");
+    assert_eq!(words[start + 2..start + 6], ["right", "first", "second", "third"]);
 }
 
 #[test]
