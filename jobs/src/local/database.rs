@@ -10,6 +10,12 @@ use sqlx::sqlite::{
 };
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Sqlite, SqliteConnection};
 
+/// How long a connection is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How many connections read.
+const READERS: u32 = 4;
+
 /// The schema, in the steps it grew by; `PRAGMA user_version` counts the steps a database has taken. Times are
 /// milliseconds since 1970.
 const STEPS: [&str; 5] = [
@@ -120,21 +126,31 @@ impl From<sqlx::Error> for Refusal {
     }
 }
 
+/// Connections to the database.
+#[derive(Debug, Clone)]
+pub(super) struct Pools {
+    /// Some that read.
+    pub(super) reads: SqlitePool,
+    /// One that writes: SQLite has one writer at a time, and lets others sleep and try again.
+    pub(super) writes: SqlitePool,
+}
+
 /// Opens the database, with every commit on disk before it returns.
-pub(super) async fn open(path: &Path) -> Result<SqlitePool, Refusal> {
+pub(super) async fn open(path: &Path) -> Result<Pools, Refusal> {
     let options = SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
-        .busy_timeout(Duration::from_secs(10));
+        .busy_timeout(PATIENCE);
     let mut connection = options.connect().await?;
     check(&mut connection).await?;
     grow(&mut connection).await?;
     sqlx::raw_sql(TAKE_BACK).execute(&mut connection).await?;
     connection.close().await?;
-    let pool = SqlitePoolOptions::new().max_connections(4).acquire_timeout(Duration::from_secs(10));
-    Ok(pool.connect_with(options).await?)
+    let pool = |connections| SqlitePoolOptions::new().max_connections(connections).acquire_timeout(PATIENCE);
+    let writes = pool(1).connect_with(options.clone()).await?;
+    Ok(Pools { reads: pool(READERS).connect_with(options).await?, writes })
 }
 
 /// Looks at every page of the file, so that damage is met at the start and not in the middle of a job.

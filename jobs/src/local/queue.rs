@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqlitePool};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
-use super::database;
+use super::database::{self, Pools};
 use crate::job::now;
 use crate::ports::{Delivery, Queue, Ticket, Unavailable};
 
@@ -33,7 +33,7 @@ const LOOK_ASIDE: &str = "
 /// A queue in SQLite.
 #[derive(Debug, Clone)]
 pub struct SqliteQueue {
-    pool: SqlitePool,
+    pools: Pools,
     name: &'static str,
     max_receives: u32,
     arrived: Arc<Notify>,
@@ -41,8 +41,8 @@ pub struct SqliteQueue {
 
 impl SqliteQueue {
     /// The queue of this name, one of many in the table.
-    pub(super) fn new(pool: SqlitePool, name: &'static str, max_receives: u32) -> Self {
-        Self { pool, name, max_receives, arrived: Arc::default() }
+    pub(super) fn new(pools: Pools, name: &'static str, max_receives: u32) -> Self {
+        Self { pools, name, max_receives, arrived: Arc::default() }
     }
 
     /// Sets aside what was delivered too often and comes back once more.
@@ -54,7 +54,7 @@ impl SqliteQueue {
         .bind(now)
         .bind(self.max_receives)
         .bind(self.name)
-        .execute(&self.pool)
+        .execute(&self.pools.writes)
         .await?;
         Ok(())
     }
@@ -63,7 +63,7 @@ impl SqliteQueue {
         let now = now().timestamp_millis();
         self.set_aside(now).await?;
         let rows = sqlx::query(LOOK_ASIDE).bind(now).bind(now + millis(GLANCE)).bind(self.name);
-        let rows = rows.fetch_all(&self.pool).await?;
+        let rows = rows.fetch_all(&self.pools.writes).await?;
         let delivery = |row: &SqliteRow| {
             let ticket = Ticket(row.try_get("ticket")?);
             Ok(Delivery { body: row.try_get("body")?, receives: row.try_get("receives")?, ticket })
@@ -85,7 +85,7 @@ impl SqliteQueue {
         .bind(now + millis(visibility))
         .bind(&ticket)
         .bind(self.name);
-        let row = database::write_one(query, &self.pool).await?;
+        let row = database::write_one(query, &self.pools.writes).await?;
         row.map(|row| {
             Ok(Delivery { body: row.try_get("body")?, receives: row.try_get("receives")?, ticket: Ticket(ticket) })
         })
@@ -100,7 +100,7 @@ impl Queue for SqliteQueue {
             .bind(body)
             .bind(now().timestamp_millis())
             .bind(self.name)
-            .execute(&self.pool)
+            .execute(&self.pools.writes)
             .await
             .map_err(Unavailable::when("put the message in the queue"))?;
         self.arrived.notify_one();
@@ -127,7 +127,7 @@ impl Queue for SqliteQueue {
     async fn acknowledge(&self, ticket: &Ticket) -> Result<(), Unavailable> {
         sqlx::query("DELETE FROM messages WHERE ticket = ?1")
             .bind(&ticket.0)
-            .execute(&self.pool)
+            .execute(&self.pools.writes)
             .await
             .map_err(Unavailable::when("acknowledge the message"))?;
         Ok(())
@@ -137,7 +137,7 @@ impl Queue for SqliteQueue {
         sqlx::query("UPDATE messages SET visible_at = ?2 WHERE ticket = ?1")
             .bind(&ticket.0)
             .bind(now().timestamp_millis() + millis(delay))
-            .execute(&self.pool)
+            .execute(&self.pools.writes)
             .await
             .map_err(Unavailable::when("give the message back"))?;
         self.arrived.notify_one();
@@ -154,7 +154,7 @@ impl Queue for SqliteQueue {
             let shown = sqlx::query("UPDATE messages SET visible_at = 0 WHERE ticket = ?1 AND dead_at IS NOT NULL");
             shown
                 .bind(&ticket.0)
-                .execute(&self.pool)
+                .execute(&self.pools.writes)
                 .await
                 .map_err(Unavailable::when("show the dead letters again"))?;
         }

@@ -8,12 +8,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
-use sqlx::{QueryBuilder, Row, Sqlite, SqlitePool};
+use sqlx::{QueryBuilder, Row, Sqlite};
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
 use super::changes::Changes;
-use super::{database, keys};
+use super::database::{self, Pools};
+use super::keys;
 use crate::event::is_news;
 use crate::job::{Job, JobId, Progress, Status};
 use crate::ports::{
@@ -25,7 +26,7 @@ use crate::webhook::{Webhook, WebhookMessage};
 /// A job store in SQLite.
 #[derive(Debug, Clone)]
 pub struct SqliteStore {
-    pool: SqlitePool,
+    pools: Pools,
     changes: Changes,
 }
 
@@ -91,16 +92,16 @@ const OVERDUE: &str = concat!(
 );
 
 impl SqliteStore {
-    pub(super) fn new(pool: SqlitePool) -> Self {
-        Self { pool, changes: Changes::default() }
+    pub(super) fn new(pools: Pools) -> Self {
+        Self { pools, changes: Changes::default() }
     }
 
     async fn row(&self, id: JobId) -> Result<Option<SqliteRow>, sqlx::Error> {
-        sqlx::query(GET).bind(id.to_string()).fetch_optional(&self.pool).await
+        sqlx::query(GET).bind(id.to_string()).fetch_optional(&self.pools.reads).await
     }
 
     async fn write(&self, id: JobId, attempted: &str, query: Query) -> Result<Held, Unavailable> {
-        let done = query.execute(&self.pool).await.map_err(Unavailable::when(attempted))?;
+        let done = query.execute(&self.pools.writes).await.map_err(Unavailable::when(attempted))?;
         self.changes.written(id);
         Ok(if done.rows_affected() == 1 { Held::Yes } else { Held::No })
     }
@@ -120,7 +121,7 @@ impl SqliteStore {
             .bind(claim.now.timestamp_millis())
             .bind(i32::from(claim.purpose == Purpose::Run))
             .bind(job.input.map(|input| input.to_string()));
-        database::write_one(query, &self.pool).await
+        database::write_one(query, &self.pools.writes).await
     }
 
     async fn try_claim(&self, job: &Job, claim: &Claim) -> Result<Claimed, sqlx::Error> {
@@ -132,7 +133,7 @@ impl SqliteStore {
             .bind(claim.owner.to_string())
             .bind(claim.lease_until.timestamp_millis())
             .bind(claim.now.timestamp_millis());
-        if let Some(row) = database::write_one(unannounced, &self.pool).await? {
+        if let Some(row) = database::write_one(unannounced, &self.pools.writes).await? {
             return Ok(Claimed::Announce(Box::new(read_job(&row)?)));
         }
         let Some(row) = self.row(job.id).await? else { return Err(sqlx::Error::RowNotFound) };
@@ -161,7 +162,7 @@ impl JobStore for SqliteStore {
         .bind(terms.overdue_at.timestamp_millis())
         .bind(terms.expires_at.timestamp_millis())
         .bind(job.input.map(|input| input.to_string()))
-        .execute(&self.pool)
+        .execute(&self.pools.writes)
         .await
         .map_err(Unavailable::when(attempted))?;
         Ok(())
@@ -195,7 +196,7 @@ impl JobStore for SqliteStore {
             query.push(" AND template = ").push_bind(template);
         }
         query.push(" ORDER BY id DESC LIMIT ").push_bind(i64::try_from(listing.limit + 1).unwrap_or(i64::MAX));
-        let rows = query.build().fetch_all(&self.pool).await.map_err(Unavailable::when("list the jobs"))?;
+        let rows = query.build().fetch_all(&self.pools.reads).await.map_err(Unavailable::when("list the jobs"))?;
         let shown = &rows[..rows.len().min(listing.limit)];
         let last = shown.last().filter(|_| rows.len() > listing.limit);
         let next = last.map(|row| read_id(row, "id")).transpose().map_err(Unavailable::when("list the jobs"))?;
@@ -288,7 +289,7 @@ impl JobStore for SqliteStore {
     async fn kept_input(&self, id: JobId) -> Result<Option<Value>, Unavailable> {
         let attempted = "read the job's kept data";
         let query = sqlx::query("SELECT input FROM jobs WHERE id = ?1").bind(id.to_string());
-        let row = query.fetch_optional(&self.pool).await.map_err(Unavailable::when(attempted))?;
+        let row = query.fetch_optional(&self.pools.reads).await.map_err(Unavailable::when(attempted))?;
         let Some(row) = row else { return Ok(None) };
         from_json(&row, "input").map_err(Unavailable::when(attempted))
     }
@@ -306,7 +307,7 @@ impl JobStore for SqliteStore {
         ))
         .bind(id.to_string())
         .bind(overdue_at.timestamp_millis());
-        let row = database::write_one(query, &self.pool).await.map_err(Unavailable::when(attempted))?;
+        let row = database::write_one(query, &self.pools.writes).await.map_err(Unavailable::when(attempted))?;
         self.changes.written(id);
         row.as_ref().map(read_job).transpose().map_err(Unavailable::when(attempted))
     }
@@ -316,25 +317,30 @@ impl JobStore for SqliteStore {
         let rows = sqlx::query(OVERDUE)
             .bind(now.timestamp_millis())
             .bind(i64::try_from(most).unwrap_or(i64::MAX))
-            .fetch_all(&self.pool)
+            .fetch_all(&self.pools.reads)
             .await
             .map_err(Unavailable::when(attempted))?;
         Ok(readable(&rows))
     }
 
     async fn reserve(&self, reservation: &Reservation, now: DateTime<Utc>) -> Result<Reserved, Unavailable> {
-        keys::reserve(&self.pool, reservation, now).await.map_err(Unavailable::when("reserve the idempotency key"))
+        keys::reserve(&self.pools.writes, reservation, now)
+            .await
+            .map_err(Unavailable::when("reserve the idempotency key"))
     }
 
     async fn confirm(&self, key: &str) -> Result<(), Unavailable> {
-        keys::confirm(&self.pool, key).await.map_err(Unavailable::when("confirm the idempotency key"))
+        keys::confirm(&self.pools.writes, key).await.map_err(Unavailable::when("confirm the idempotency key"))
     }
 }
 
 /// One record that cannot be read does not keep the others from being.
 fn readable(rows: &[SqliteRow]) -> Vec<Job> {
-    let readable = |row| read_job(row).inspect_err(|error| tracing::error!(%error, "skipped a job's record")).ok();
-    rows.iter().filter_map(readable).collect()
+    let skipped = |row: &SqliteRow, error: &sqlx::Error| {
+        let job_id: Option<String> = row.try_get("id").ok();
+        tracing::error!(job_id, %error, "skipped a job's record");
+    };
+    rows.iter().filter_map(|row| read_job(row).inspect_err(|error| skipped(row, error)).ok()).collect()
 }
 
 fn read_job(row: &SqliteRow) -> Result<Job, sqlx::Error> {

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sqlx::SqlitePool;
 
+use super::database::Pools;
 use crate::job::JobId;
 use crate::ports::Unavailable;
 use crate::usage::{RECORDED_WITHIN, Usage};
@@ -23,7 +24,7 @@ pub(super) const REMOVE_LANDED: &str = "
 /// How much callers of this process use.
 #[derive(Debug, Clone)]
 pub struct SqliteUsage {
-    pool: SqlitePool,
+    pools: Pools,
     minute: Arc<Mutex<Minute>>,
 }
 
@@ -35,8 +36,8 @@ struct Minute {
 }
 
 impl SqliteUsage {
-    pub(super) fn new(pool: SqlitePool) -> Self {
-        Self { pool, minute: Arc::default() }
+    pub(super) fn new(pools: Pools) -> Self {
+        Self { pools, minute: Arc::default() }
     }
 }
 
@@ -56,7 +57,7 @@ impl Usage for SqliteUsage {
 
     async fn take_off(&self, caller: &str, job: JobId, now: DateTime<Utc>, most: u32) -> Result<bool, Unavailable> {
         let attempted = "count the jobs in flight";
-        remove_landed(&self.pool, now).await.map_err(Unavailable::when(attempted))?;
+        remove_landed(&self.pools.writes, now).await.map_err(Unavailable::when(attempted))?;
         // One statement, so that of many requests at once no more get through than may.
         let taken = sqlx::query(
             "INSERT INTO in_flight (caller, job_id, taken_off_at) SELECT ?1, ?2, ?3
@@ -67,7 +68,7 @@ impl Usage for SqliteUsage {
         .bind(job.to_string())
         .bind(now.timestamp_millis())
         .bind(most)
-        .execute(&self.pool)
+        .execute(&self.pools.writes)
         .await
         .map_err(Unavailable::when(attempted))?;
         Ok(taken.rows_affected() == 1)
