@@ -708,6 +708,8 @@ async fn jobs_are_in_flight_until_they_end(bench: &Bench) {
         bench.jobs.record(job, terms()).await.expect("the store answers");
     }
     assert!(!take_off(bench, "crm", third.id, 2).await, "two are queued");
+    assert!(take_off(bench, "crm", first.id, 2).await, "a request that is repeated asks for no more");
+    assert!(!take_off(bench, "crm", third.id, 2).await, "nor for less");
     assert!(take_off(bench, "billing", third.id, 1).await, "another caller has none");
     let claim = claim(0);
     run(bench, &first, &claim).await;

@@ -153,7 +153,10 @@ impl DynamoStore {
             for item in answer.responses.unwrap_or_default().remove(&self.table).unwrap_or_default() {
                 match read_job(&item) {
                     Ok(job) => _ = found.insert(job.id, job),
-                    Err(error) => tracing::error!(%error, "skipped a job's record"),
+                    Err(error) => {
+                        let job_id = item.get("id").and_then(|id| id.as_s().ok());
+                        tracing::error!(job_id, %error, "skipped a job's record");
+                    }
                 }
             }
             let left = answer.unprocessed_keys.unwrap_or_default().remove(&self.table);

@@ -85,13 +85,13 @@ impl DynamoUsage {
         Ok(update_if("count the jobs in flight", update).await?.is_some())
     }
 
-    /// Takes out of a set what counts no more.
-    async fn remove_landed(&self, key: &str, now: DateTime<Utc>) -> Result<(), Unavailable> {
+    /// Takes out of a set what counts no more, and what counts for `job`, which is about to be added.
+    async fn remove_landed(&self, key: &str, job: JobId, now: DateTime<Utc>) -> Result<(), Unavailable> {
         let attempted = "count the jobs in flight";
         let request = self.client.get_item().table_name(&self.table).key("id", text(key)).consistent_read(true);
         let item = request.send().await.map_err(refused(attempted))?.item.unwrap_or_default();
         let flights = item.get("jobs").and_then(|set| set.as_ss().ok()).map_or(&[][..], Vec::as_slice);
-        let landed = self.landed(flights, now).await?;
+        let landed = self.landed(flights, job, now).await?;
         if landed.is_empty() {
             return Ok(());
         }
@@ -104,7 +104,7 @@ impl DynamoUsage {
         Ok(())
     }
 
-    async fn landed(&self, flights: &[String], now: DateTime<Utc>) -> Result<Vec<String>, Unavailable> {
+    async fn landed(&self, flights: &[String], own: JobId, now: DateTime<Utc>) -> Result<Vec<String>, Unavailable> {
         let mut latest: HashMap<JobId, Flight> = HashMap::new();
         for flight in flights.iter().filter_map(|text| Flight::read(text)) {
             let known = latest.entry(flight.job).or_insert(flight);
@@ -119,7 +119,9 @@ impl DynamoUsage {
         }
         let counts = |text: &&String| {
             Flight::read(text).is_some_and(|flight| {
-                latest.get(&flight.job) == Some(&flight) && !flight.has_landed(jobs.get(&flight.job), now)
+                flight.job != own
+                    && latest.get(&flight.job) == Some(&flight)
+                    && !flight.has_landed(jobs.get(&flight.job), now)
             })
         };
         Ok(flights.iter().filter(|text| !counts(text)).cloned().collect())
@@ -146,7 +148,7 @@ impl Usage for DynamoUsage {
         if self.add(&key, flight, now, most).await? {
             return Ok(true);
         }
-        self.remove_landed(&key, now).await?;
+        self.remove_landed(&key, job, now).await?;
         self.add(&key, flight, now, most).await
     }
 }
