@@ -139,8 +139,14 @@ pub(crate) async fn identify(listener: &Listener, headers: &HeaderMap, arn: Opti
             })
         }
         Mode::Jwt(issuer) => jwt::subject(issuer, shown_token(headers)?).await,
-        Mode::Iam => arn.map(Caller::named).ok_or_else(unsigned),
+        Mode::Iam => arn.map(|arn| Caller::named(principal(arn))).ok_or_else(unsigned),
     }
+}
+
+/// The user or role of an ARN: the name of a role's session is the caller's to choose.
+fn principal(arn: &str) -> &str {
+    let session = if arn.contains(":assumed-role/") { arn.rsplit_once('/') } else { None };
+    session.map_or(arn, |(role, _)| role)
 }
 
 /// Whom AWS says a request comes from.
@@ -196,4 +202,18 @@ fn unauthorized(detail: &str) -> Problem {
 /// The refusal of a token that was shown.
 fn refused(detail: &str) -> Problem {
     unauthorized(detail).with_header(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"invalid_token\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_role_is_one_caller_whatever_its_sessions_are_called() {
+        let role = "arn:aws:sts::123456789012:assumed-role/Billing";
+        assert_eq!(principal(&format!("{role}/i-0abc")), role);
+        assert_eq!(principal(&format!("{role}/other")), role);
+        let user = "arn:aws:iam::123456789012:user/office/jane";
+        assert_eq!(principal(user), user);
+    }
 }
