@@ -1,10 +1,11 @@
 //! `GET /ws`: requests, their answers and their jobs' events, all over one WebSocket (RFC 6455), as `protocol` says.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
 use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
@@ -13,7 +14,7 @@ use jobs::event::EventId;
 use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
 use utoipa::IntoResponses;
 
 use crate::access::Caller;
@@ -29,6 +30,9 @@ const PING: Duration = Duration::from_secs(20);
 
 /// After how long without a sign of life a client is forgotten.
 const SILENCE: Duration = Duration::from_secs(60);
+
+/// How long a connection may last, as API Gateway has it: who began it is not asked again who they are.
+pub(crate) const LONGEST_CONNECTION: Duration = Duration::from_secs(2 * 60 * 60);
 
 /// How many frames may wait for a client that reads slowly.
 const WAITING_FRAMES: usize = 64;
@@ -92,8 +96,14 @@ async fn serve(listener: Arc<Listener>, caller: Caller, base_url: String, mut so
     let mut client = Client { listener, caller, base_url, frames, followers: JoinSet::new() };
     let (mut ping, mut heard_at) = (interval(PING), Instant::now());
     ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut over = pin!(sleep(LONGEST_CONNECTION));
     loop {
         let sent = tokio::select! {
+            () = &mut over => {
+                let reason = "The connection is two hours old. Connect again.".into();
+                _ = send(&mut socket, Message::Close(Some(CloseFrame { code: close_code::AWAY, reason }))).await;
+                None
+            }
             message = socket.recv() => {
                 heard_at = Instant::now();
                 match message {

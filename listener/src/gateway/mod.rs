@@ -28,7 +28,7 @@ use crate::protocol::{self, Granted, broken_off, frame};
 use crate::{Listener, Problem, observe};
 
 /// For how long API Gateway keeps a connection at the most, and a follower is therefore kept.
-const LONGEST_CONNECTION: TimeDelta = TimeDelta::hours(2);
+const LONGEST_CONNECTION: TimeDelta = TimeDelta::seconds(crate::socket::LONGEST_CONNECTION.as_secs() as i64);
 
 /// The listener behind a WebSocket API.
 pub struct Gateway {
@@ -58,7 +58,7 @@ impl Gateway {
         match message {
             Message::Connect(headers) => {
                 // A handshake that is not answered with 200 is refused with this status.
-                return match identify(&self.listener, &headers, arn.as_deref()).await {
+                return match observe::handshake(identify(&self.listener, &headers, arn.as_deref())).await {
                     Ok(caller) => self.remember(&connection, &caller).await.map(|()| accepted()),
                     Err(problem) => Ok(refused(&problem)),
                 };
