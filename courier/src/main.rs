@@ -10,8 +10,9 @@ use futures_util::future::join_all;
 use jobs::aws::environment::{self, TABLE, WEBHOOK_HOSTS, WEBHOOK_SECRET, WEBHOOKS_URL};
 use jobs::aws::{DynamoStore, SqsQueue, sdk_config};
 use jobs::job::now;
-use jobs::{Destinations, Patience, Queue, Ticket};
+use jobs::{Destinations, Patience, Queue, Ticket, WebhookMessage};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
+use tracing::field::display;
 
 /// How long a call to a queue or store may take.
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
@@ -57,7 +58,8 @@ async fn deliver(courier: &Courier, queue: &SqsQueue, message: &SqsMessage) -> O
     if let Some(receipt) = &message.receipt_handle
         && let Err(error) = queue.release(&Ticket(receipt.clone()), pause).await
     {
-        tracing::warn!(%error, "the message comes back when its visibility timeout ends");
+        let job_id = WebhookMessage::decode(body).ok().map(|message| display(message.id));
+        tracing::warn!(job_id, %error, "the message comes back when its visibility timeout ends");
     }
     message.message_id.clone()
 }

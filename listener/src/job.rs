@@ -19,7 +19,7 @@ use crate::base_url::base_url;
 use crate::list::invalid_query;
 use crate::openapi::{Responses, example, guarded_refusals};
 use crate::problem::unavailable;
-use crate::{Listener, Problem};
+use crate::{Listener, Problem, observe};
 
 /// A job, and the ways to its report.
 #[derive(Serialize, ToSchema)]
@@ -194,7 +194,9 @@ pub(crate) async fn find(listener: &Listener, id: Result<Path<String>, PathRejec
 }
 
 pub(crate) async fn find_by_id(listener: &Listener, id: JobId) -> Result<Job, Problem> {
-    listener.jobs.get(id).await?.ok_or_else(unknown)
+    let job = listener.jobs.get(id).await?.ok_or_else(unknown)?;
+    observe::about(&job);
+    Ok(job)
 }
 
 pub(crate) fn unknown() -> Problem {

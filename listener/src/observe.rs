@@ -50,6 +50,16 @@ pub(crate) async fn call(request: Request, next: Next) -> Response {
 
 /// The same for a message over a WebSocket.
 pub(crate) async fn message<T>(work: impl Future<Output = Result<T, Problem>>) -> Result<T, Problem> {
+    over_socket("MESSAGE", work).await
+}
+
+/// The same for the beginning of a WebSocket that API Gateway holds.
+#[cfg(feature = "lambda")]
+pub(crate) async fn handshake<T>(work: impl Future<Output = Result<T, Problem>>) -> Result<T, Problem> {
+    over_socket("CONNECT", work).await
+}
+
+async fn over_socket<T>(method: &str, work: impl Future<Output = Result<T, Problem>>) -> Result<T, Problem> {
     let answered = async {
         let start = Instant::now();
         let answer = work.await;
@@ -57,7 +67,7 @@ pub(crate) async fn message<T>(work: impl Future<Output = Result<T, Problem>>) -
         tell(problem.map_or(200, |it| it.status.as_u16()), start.elapsed(), None, problem.map(|it| it.name));
         answer
     };
-    trace::within(span("MESSAGE", "/ws"), Origin::of_call(None, None), answered).await
+    trace::within(span(method, "/ws"), Origin::of_call(None, None), answered).await
 }
 
 /// Says what job the call is about.

@@ -96,11 +96,8 @@ impl IntoResponse for Problem {
     }
 }
 
-/// The answer to a request whose handler panicked. What it said goes to the log, not to the caller.
-pub(crate) fn from_panic(panic: Box<dyn Any + Send>) -> Response<Body> {
-    let said = panic.downcast_ref::<&str>().map(ToString::to_string);
-    let said = said.or_else(|| panic.downcast_ref::<String>().cloned());
-    tracing::error!(panic = said.as_deref().unwrap_or("of unknown kind"), "a handler panicked");
+/// The answer to a request whose handler panicked.
+pub(crate) fn from_panic(_: Box<dyn Any + Send>) -> Response<Body> {
     defect().into_response()
 }
 

@@ -19,7 +19,7 @@ mod worker;
 pub use failure::{failure_of, title_of};
 pub use input::{Cutting, format_of, violation_of};
 pub use limits::Limits;
-pub use pipeline::{Processor, RECORDING_MARGIN, Verdict};
+pub use pipeline::{Processor, RECORDING_MARGIN, Verdict, concerning};
 pub use press::{Press, PressError};
 pub use sections::{DEFAULT_SECTION_ROWS, LongError, LongReport, Rows, Settled, Watch};
 pub use worker::work;

@@ -15,7 +15,7 @@ use jobs::aws::{Bucket, DynamoStore, SqsQueue, Topic, sdk_config};
 use jobs::job::MEBIBYTE;
 use jobs::{Closing, LinkSigner, Patience, Queue, Ticket};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use processor::{DEFAULT_SECTION_ROWS, Limits, Press, Processor, Verdict};
+use processor::{DEFAULT_SECTION_ROWS, Limits, Press, Processor, Verdict, concerning};
 use tokio::sync::watch;
 use typesetter::worker;
 
@@ -109,8 +109,15 @@ fn instant_of(deadline: SystemTime) -> Instant {
 async fn process(processor: &Processor, queue: &SqsQueue, message: &SqsMessage, deadline: Instant) -> Option<String> {
     let receives = message.attributes.get("ApproximateReceiveCount").and_then(|count| count.parse().ok()).unwrap_or(1);
     let body = message.body.as_deref().unwrap_or_default();
-    let pause = match processor.process(body, receives, deadline).await {
-        Verdict::Acknowledge => return None,
+    match processor.process(body, receives, deadline).await {
+        Verdict::Acknowledge => None,
+        verdict => concerning(body, hand_back(verdict, queue, message)).await,
+    }
+}
+
+/// Gives a message back, or puts another in its place.
+async fn hand_back(verdict: Verdict, queue: &SqsQueue, message: &SqsMessage) -> Option<String> {
+    let pause = match verdict {
         Verdict::Release(pause) => pause,
         Verdict::PassOn(body) => match queue.push(&body).await {
             Ok(()) => return None,
@@ -119,7 +126,7 @@ async fn process(processor: &Processor, queue: &SqsQueue, message: &SqsMessage, 
                 Duration::ZERO
             }
         },
-        Verdict::Reject => Duration::ZERO,
+        Verdict::Acknowledge | Verdict::Reject => Duration::ZERO,
     };
     if let Some(receipt) = &message.receipt_handle
         && let Err(error) = queue.release(&Ticket(receipt.clone()), pause).await

@@ -141,6 +141,19 @@ impl Processor {
     }
 }
 
+/// Does what concerns the job of a message, in a span that names the job, as a part of its trace.
+pub async fn concerning<T>(body: &str, work: impl Future<Output = T>) -> T {
+    let Ok(message) = Message::decode(body) else { return work.await };
+    let span = tracing::info_span!(
+        "hand_back",
+        job_id = %message.id,
+        template = %message.template,
+        request_id = Empty,
+        trace_id = Empty,
+    );
+    trace::within(span, message.origin(), work).await
+}
+
 /// A run could not go on, and another may.
 struct Interrupted {
     reason: String,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use jobs::{Delivery, Patience, Queue, Unavailable};
 use tokio::sync::watch;
 
-use crate::pipeline::{Processor, RECORDING_MARGIN, Verdict};
+use crate::pipeline::{Processor, RECORDING_MARGIN, Verdict, concerning};
 
 /// How long one call waits for a message.
 const WAIT: Duration = Duration::from_secs(20);
@@ -44,19 +44,20 @@ async fn deal_with(
     let Delivery { body, receives, ticket } = delivery;
     let processor = processor.clone();
     // In a task of its own, a panic is this job's trouble and nobody else's.
-    let verdict = tokio::spawn(async move { processor.process(&body, receives, deadline).await }).await;
-    let pause = match verdict {
-        Ok(Verdict::Acknowledge) => return Patience::default().insist(|| queue.acknowledge(&ticket)).await,
-        Ok(Verdict::Release(pause)) => pause,
-        Ok(Verdict::PassOn(body)) => {
-            Patience::default().insist(|| queue.push(&body)).await?;
+    let run = tokio::spawn(async move {
+        let verdict = processor.process(&body, receives, deadline).await;
+        (verdict, body)
+    });
+    let pause = match run.await {
+        Ok((Verdict::Acknowledge, _)) => return Patience::default().insist(|| queue.acknowledge(&ticket)).await,
+        Ok((Verdict::Release(pause), _)) => pause,
+        Ok((Verdict::PassOn(next), body)) => {
+            concerning(&body, Patience::default().insist(|| queue.push(&next))).await?;
             return Patience::default().insist(|| queue.acknowledge(&ticket)).await;
         }
-        Ok(Verdict::Reject) => PAUSE,
-        Err(error) => {
-            tracing::error!(%error, "a run panicked");
-            PAUSE
-        }
+        Ok((Verdict::Reject, _)) => PAUSE,
+        // What it met is in the log.
+        Err(_) => PAUSE,
     };
     Patience::default().insist(|| queue.release(&ticket, pause)).await
 }

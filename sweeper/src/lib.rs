@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use chrono::TimeDelta;
 use jobs::job::now;
 use jobs::{
-    Claim, Claimed, Closing, Delivery, Failed, Failure, Held, Job, Message, Purpose, Queue, Terms, Unavailable,
+    Claim, Claimed, Closing, Delivery, Failed, Failure, Held, Job, JobId, Message, Purpose, Queue, Terms, Unavailable,
 };
 use telemetry::trace::{self, Origin};
 use tracing::field::Empty;
@@ -51,7 +51,10 @@ impl Sweeper {
                 break;
             }
             for Delivery { body, ticket, .. } in letters {
-                ended += counted(self.end_dead_letter(&body).await);
+                // What is not a job was reported with each of its deliveries.
+                if let Ok(message) = Message::decode(&body) {
+                    ended += counted(message.id, self.end_dead_letter(&message).await);
+                }
                 seen.push(ticket);
             }
         }
@@ -65,7 +68,7 @@ impl Sweeper {
             let mut progress = 0;
             for job in self.closing.jobs.overdue(now(), BATCH).await? {
                 let failed = Failed { failure: &overdue(), input: None, set_aside: false, at: now() };
-                progress += counted(self.end(&job, Origin::default(), &failed).await);
+                progress += counted(job.id, self.end(&job, Origin::default(), &failed).await);
             }
             if progress == 0 {
                 break;
@@ -76,9 +79,7 @@ impl Sweeper {
     }
 
     /// Ends the job of a dead letter, unless it ended already or was queued again since.
-    async fn end_dead_letter(&self, body: &str) -> Result<bool, Unavailable> {
-        // What is not a job was reported with each of its deliveries.
-        let Ok(message) = Message::decode(body) else { return Ok(false) };
+    async fn end_dead_letter(&self, message: &Message) -> Result<bool, Unavailable> {
         let job = match self.closing.jobs.get(message.id).await? {
             Some(job) if job.notified_at.is_some() || job.retries > message.retries => return Ok(false),
             Some(job) => job,
@@ -127,11 +128,11 @@ impl Sweeper {
 }
 
 /// Counts a job that was ended. Trouble with it is left to the next sweep.
-fn counted(ended: Result<bool, Unavailable>) -> usize {
+fn counted(job_id: JobId, ended: Result<bool, Unavailable>) -> usize {
     match ended {
         Ok(ended) => usize::from(ended),
         Err(error) => {
-            tracing::error!(%error, "a job could not be swept; the next sweep tries again");
+            tracing::error!(%job_id, %error, "a job could not be swept; the next sweep tries again");
             0
         }
     }

@@ -55,6 +55,11 @@ where
 /// Starts the log with this layer, and no more than once.
 pub(crate) fn start_with<L: Layer<Registry> + Send + Sync>(layers: L) {
     _ = tracing_subscriber::registry().with(layers).try_init();
+    // Where it was, and not what it says: that may quote data.
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(tracing::field::display);
+        tracing::error!(place, "panicked");
+    }));
 }
 
 /// What writes the lines.
