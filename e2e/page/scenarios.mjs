@@ -277,7 +277,7 @@ export async function token(desk, { token }) {
 
   await page.click("#token-button");
   await give("wrong");
-  await page.waitForSelector("#token-reason:has-text('not the right one')");
+  await page.waitForSelector("#token-reason:has-text('not one of this server')");
   await give(token);
   await page.waitForFunction(() => document.querySelector("#data").value !== "");
   await choose(page, "letter");
