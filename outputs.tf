@@ -20,6 +20,16 @@ output "api_token" {
   sensitive   = true
 }
 
+output "access_mode" {
+  description = "How callers are known: token, jwt, iam or none."
+  value       = var.access_mode
+}
+
+output "listener_arn" {
+  description = "ARN that policies of IAM callers name: the listener's function at its alias, for lambda:InvokeFunctionUrl and lambda:InvokeFunction."
+  value       = aws_lambda_alias.listener.arn
+}
+
 output "webhook_secret" {
   description = "Secret that webhooks are signed with, for receivers to check them: `terraform output -raw webhook_secret`."
   value       = local.webhook_secret

@@ -1,11 +1,24 @@
 # Everything that can be asked for, twice side by side: the two differ in their names, and share nothing.
 
+variable "tokens" {
+  description = "Bearer tokens of production by the names of their callers, such as { crm = [\"…\"] }: by TF_VAR_tokens, or a file that is in no repository."
+  type        = map(list(string))
+  default     = {}
+  sensitive   = true
+}
+
 module "production" {
   source = "../.."
 
   name   = "reports"
   region = "eu-central-1"
   tags   = { CostCentre = "4711" }
+
+  # Who may call, from where, and how much
+  tokens                    = var.tokens
+  quota_requests_per_minute = 600
+  quota_jobs_in_flight      = 200
+  cors_origins              = ["https://app.example.com"]
 
   # Long reports from large data
   processor_memory_mb            = 4096
@@ -15,6 +28,7 @@ module "production" {
   data_limit_mb                  = 256
   output_limit_mb                = 1024
   page_limit                     = 200000
+  section_rows                   = 2000
   maximum_concurrency            = 50
   processor_reserved_concurrency = 50
   listener_reserved_concurrency  = 100
@@ -60,7 +74,7 @@ output "listener_urls" {
 }
 
 output "api_tokens" {
-  description = "Bearer token that callers of each show."
+  description = "Bearer token of the caller `default` of each."
   value = {
     production = module.production.api_token
     staging    = module.staging.api_token
