@@ -190,7 +190,7 @@ pub(crate) struct AccessOptions {
     /// Jobs of one caller that may be queued or running
     #[arg(long, env = "PRESSRUN_QUOTA_JOBS", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) quota_jobs: Option<u32>,
-    /// Other sites whose pages may call, such as https://app.example.org, separated by commas; * for every site
+    /// Other sites whose pages may call, as scheme and host, separated by commas; * for every site
     #[arg(long, env = "PRESSRUN_CORS_ORIGINS", value_name = "ORIGINS", default_value = "", hide_default_value = true)]
     pub(crate) cors_origins: Origins,
 }
