@@ -1,7 +1,7 @@
 //! Sections that are done are kept in the object store, so that the next attempt goes on from there.
 
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{LazyLock, Mutex, PoisonError};
@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 use tokio::task::spawn_blocking;
 use typesetter::Request;
 
+use crate::digest::{Digest32, Digesting};
 use crate::pipeline::Run;
 use crate::sections::{LongError, Settled, Watch};
 
@@ -37,17 +38,10 @@ static BUILD: LazyLock<Digest32> = LazyLock::new(|| {
 });
 
 fn digest_of(mut file: File) -> io::Result<Digest32> {
-    let (mut digest, mut chunk) = (Sha256::new(), vec![0; 64 * 1024]);
-    loop {
-        match file.read(&mut chunk)? {
-            0 => return Ok(digest.finalize().into()),
-            read => digest.update(&chunk[..read]),
-        }
-    }
+    let mut read = Digesting::new(io::sink());
+    io::copy(&mut file, &mut read)?;
+    Ok(read.digest.finalize().into())
 }
-
-/// A SHA-256 digest.
-pub(crate) type Digest32 = [u8; 32];
 
 impl<'a> Checkpoints<'a> {
     pub(crate) async fn of(run: &'a Run<'a>, request: &Request, data: Digest32) -> Result<Self, LongError> {

@@ -9,9 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use input::{Fault, Format, InputError, Spooled, Template, Unusable};
 use jobs::{Failure, UploadFormat, Violation};
 use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
+use sha2::Digest;
 
-use crate::checkpoints::Digest32;
+use crate::digest::{Digest32, Digesting};
 use crate::failure::failure;
 use crate::sections::Rows;
 use crate::trouble::Trouble;
@@ -107,7 +107,7 @@ fn to_spool(
     };
     let source = Stoppable { source: File::open(&from.file)?, stopped };
     let limits = input::Limits { rest_bytes, ..input::Limits::default() };
-    let mut rows = Digesting { to: BufWriter::new(File::create(spool)?), digest: Sha256::new() };
+    let mut rows = Digesting::new(BufWriter::new(File::create(spool)?));
     let spooled = input::spool(source, from.format, head, template, &limits, &mut rows).map_err(trouble)?;
     rows.flush()?;
     // What was read is of no more use, and the disk may be small.
@@ -183,24 +183,6 @@ fn invalid(faults: Vec<Fault>) -> Failure {
         room > 0
     }));
     failure
-}
-
-/// Takes a digest of what is written.
-struct Digesting<W> {
-    to: W,
-    digest: Sha256,
-}
-
-impl<W: Write> Write for Digesting<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.to.write(bytes)?;
-        self.digest.update(&bytes[..written]);
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.to.flush()
-    }
 }
 
 /// Tells a thread that nobody waits for it any more.

@@ -5,6 +5,7 @@
 //! [`Limits`].
 
 mod checkpoints;
+mod digest;
 mod failure;
 mod input;
 mod limits;

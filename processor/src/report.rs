@@ -11,7 +11,8 @@ use telemetry::metrics;
 use tracing::{Instrument, info_span};
 use typesetter::{Options, OutputLimits, PdfStandard, Report, Request, UnknownName};
 
-use crate::checkpoints::{Checkpoints, Digest32};
+use crate::checkpoints::Checkpoints;
+use crate::digest::Digest32;
 use crate::failure::failure;
 use crate::input::{Cutting, Data, Source, format_of, unpack};
 use crate::pipeline::{RECORDING_MARGIN, Run};
