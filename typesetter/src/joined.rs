@@ -17,13 +17,15 @@ struct Text {
 }
 
 impl Joined {
-    /// Puts a text at its place, in the frame or beside those before it.
-    pub(crate) fn put(&mut self, frame: &mut Frame, at: Point, item: TextItem) {
-        let text = Text { end: at.x + item.width(), at, item };
+    /// Puts a text at its place, in the frame or beside those before it; answers where it ends.
+    pub(crate) fn put(&mut self, frame: &mut Frame, at: Point, item: TextItem) -> Abs {
+        let end = at.x + item.width();
+        let text = Text { at, end, item };
         if self.texts.last().is_some_and(|before| !before.goes_with(&text)) {
             self.finish(frame);
         }
         self.texts.push(text);
+        end
     }
 
     /// Puts in the frame what waits for more.

@@ -455,9 +455,7 @@ fn draw_simple(
     let width: Abs = items.iter().map(TextItem::width).sum();
     let mut at = baseline + Point::with_x((column.width - width) * column.align);
     for item in items {
-        let width = item.width();
-        joined.put(frame, at, item);
-        at.x += width;
+        at.x = joined.put(frame, at, item);
     }
     true
 }
