@@ -17,7 +17,7 @@ use jobs::aws::{
 use jobs::job::{DEFAULT_MAX_DATA_BYTES, MEBIBYTE};
 use jobs::{Destinations, LinkSigner};
 use lambda_http::{Error, LambdaEvent, lambda_runtime, service_fn};
-use listener::access::{self, Issuer, Mode, Quotas, Tokens};
+use listener::access::{Issuer, Mode, Quotas, Tokens};
 use listener::gateway::{Event, Gateway};
 use listener::{Access, Catalogue, Listener};
 
@@ -78,16 +78,13 @@ fn access_from(config: &SdkConfig) -> Result<Access, Error> {
     let most = |name| environment::parsed(name).map(|most: Option<NonZeroU32>| most.map(u32::from));
     let (requests, jobs) = (most(QUOTA_REQUESTS)?, most(QUOTA_JOBS)?);
     let usage = Arc::new(DynamoUsage::new(config, environment::required(TABLE)?));
-    let quotas = (requests.is_some() || jobs.is_some()).then_some(Quotas { requests, jobs, usage });
+    let quotas = Quotas::given(requests, jobs, usage);
     Ok(Access { mode, quotas, origins: environment::parsed(CORS_ORIGINS)?.unwrap_or_default() })
 }
 
 fn tokens() -> Result<Tokens, Error> {
-    let own =
-        environment::optional(TOKEN).map(|token| Tokens::default().with(access::DEFAULT, &token)).unwrap_or_default();
     // What is wrong with tokens is said without them.
-    let others: Tokens = environment::optional(TOKENS).map(|text| text.parse()).transpose()?.unwrap_or_default();
-    let tokens = own.and(others);
+    let tokens = Tokens::given(environment::optional(TOKEN).as_deref(), environment::optional(TOKENS).as_deref())?;
     match tokens.is_empty() {
         true => Err(format!("there is no token that callers could show: set {TOKEN} or {TOKENS}").into()),
         false => Ok(tokens),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clap::ValueEnum;
 use jobs::local::Local;
 use listener::Access;
-use listener::access::{BadIssuer, BadTokens, DEFAULT, Issuer, Mode, Quotas, TokenBook, Tokens};
+use listener::access::{BadIssuer, BadTokens, Issuer, Mode, Quotas, TokenBook, Tokens};
 
 use crate::cli::{AccessOptions, Serve};
 
@@ -55,7 +55,7 @@ pub(crate) enum AccessError {
 pub(crate) fn access(options: &Serve, mode: Mode, local: &Local) -> Access {
     let AccessOptions { quota_requests: requests, quota_jobs: jobs, ref cors_origins, .. } = options.access;
     let usage = Arc::new(local.usage.clone());
-    let quotas = (requests.is_some() || jobs.is_some()).then_some(Quotas { requests, jobs, usage });
+    let quotas = Quotas::given(requests, jobs, usage);
     Access { mode, quotas, origins: cors_origins.clone() }
 }
 
@@ -69,8 +69,7 @@ pub(crate) fn mode(options: &Serve) -> Result<Mode, AccessError> {
         (AccessMode::None, Some(_)) => return Err(AccessError::TokensUnused("none")),
         _ => {}
     }
-    let issuer = jwt_issuer.as_deref().filter(|text| !text.is_empty());
-    let audience = jwt_audience.as_deref().filter(|text| !text.is_empty());
+    let (issuer, audience) = (given(jwt_issuer), given(jwt_audience));
     if access != AccessMode::Jwt && (issuer.is_some() || audience.is_some()) {
         return Err(AccessError::IssuerUnused);
     }
@@ -90,12 +89,14 @@ pub(crate) fn mode(options: &Serve) -> Result<Mode, AccessError> {
     }
 }
 
+/// An option's text; an empty one is none.
+fn given(text: &Option<String>) -> Option<&str> {
+    text.as_deref().filter(|text| !text.is_empty())
+}
+
 /// The tokens that were given, if any were.
 fn book(options: &Serve) -> Result<Option<TokenBook>, AccessError> {
-    let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-    let own = given(&options.token).map(|token| Tokens::default().with(DEFAULT, &token)).unwrap_or_default();
-    let others: Tokens = given(&options.access.tokens).map(|text| text.parse()).transpose()?.unwrap_or_default();
-    let fixed = own.and(others);
+    let fixed = Tokens::given(given(&options.token), given(&options.access.tokens))?;
     match &options.access.tokens_file {
         Some(file) => Ok(Some(TokenBook::with_file(fixed, file)?)),
         None if fixed.is_empty() => Ok(None),

@@ -30,7 +30,7 @@ pub use tokens::{BadTokens, TokenBook, Tokens};
 const NO_TOKEN: &str = "Send the token in the header `Authorization: Bearer <token>`.";
 
 /// Who holds a token that has no name.
-pub const DEFAULT: &str = "default";
+const DEFAULT: &str = "default";
 
 /// What callers are called where nobody asks who they are.
 const ANYBODY: &str = "anybody";

@@ -25,6 +25,13 @@ pub struct Quotas {
     pub usage: Arc<dyn Usage>,
 }
 
+impl Quotas {
+    /// These, if there is any bound among them.
+    pub fn given(requests: Option<u32>, jobs: Option<u32>, usage: Arc<dyn Usage>) -> Option<Self> {
+        (requests.is_some() || jobs.is_some()).then_some(Self { requests, jobs, usage })
+    }
+}
+
 /// How a call may be refused that asks for more than its caller may have.
 pub(crate) fn refusals() -> [Problem; 2] {
     [too_many_requests(60, 17), too_many_jobs(10)]

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::Caller;
+use super::{Caller, DEFAULT};
 
 /// How often the file of tokens is looked at while it has the tokens that are shown.
 const LOOK: Duration = Duration::from_secs(1);
@@ -57,11 +57,12 @@ impl Tokens {
         self
     }
 
-    /// These and others.
-    #[must_use]
-    pub fn and(mut self, others: Self) -> Self {
-        self.holders.extend(others.holders);
-        self
+    /// The token of the caller `default`, and others as they are written; both may be absent.
+    pub fn given(own: Option<&str>, others: Option<&str>) -> Result<Self, BadTokens> {
+        let others: Self = others.map(str::parse).transpose()?.unwrap_or_default();
+        let mut tokens = own.map_or_else(Self::default, |token| Self::default().with(DEFAULT, token));
+        tokens.holders.extend(others.holders);
+        Ok(tokens)
     }
 
     /// Whether there is none.
