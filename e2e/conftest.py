@@ -20,10 +20,22 @@ def zips() -> dict[str, Path]:
 
 
 @pytest.fixture(scope="session")
-def deployment(zips, tmp_path_factory) -> Deployment:
-    """The root module with the real zips, applied to the emulator once for all tests."""
+def provider(tmp_path_factory) -> None:
+    """Terraform, and the AWS provider from its registry or a mirror."""
     if shutil.which("terraform") is None:
         pytest.skip("terraform is not on the PATH: NOTHING of the AWS deployment was tested")
+    folder = tmp_path_factory.mktemp("provider")
+    for file in ROOT.glob("*.tf"):
+        shutil.copy(file, folder)
+    command = ["terraform", "init", "-input=false", "-no-color"]
+    init = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    if "could not connect to" in " ".join(init.stderr.split()):
+        pytest.skip(f"the AWS provider cannot be had: NOTHING of the AWS deployment was tested\n{init.stderr}")
+
+
+@pytest.fixture(scope="session")
+def deployment(provider, zips, tmp_path_factory) -> Deployment:
+    """The root module with the real zips, applied to the emulator once for all tests."""
     deployment = Deployment(tmp_path_factory.mktemp("deployment"), emulator())
     deployment.apply()
     return deployment

@@ -37,7 +37,7 @@ def test_a_release_is_rolled_back_and_forward_again(deployment, invoice):
         deployment.terraform("apply", "-input=false", "-auto-approve")
 
 
-def test_the_complete_example_deploys_twice_side_by_side(zips, tmp_path):
+def test_the_complete_example_deploys_twice_side_by_side(provider, zips, tmp_path):
     """Applies it, and sees that its two deployments share nothing; the minimal one is planned."""
     for file in ROOT.glob("*.tf"):
         shutil.copy(file, tmp_path)
