@@ -1,20 +1,17 @@
 //! The database file: how it is opened, what is in it, and what a killed process leaves in it.
 
+use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::query::Query;
-use sqlx::sqlite::{
-    SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow,
-    SqliteSynchronous,
-};
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Sqlite, SqliteConnection};
+use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqliteRow, SqliteSynchronous};
+use sqlx::{AssertSqlSafe, ConnectOptions, Sqlite, SqliteConnection};
+use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 
-/// How long a connection is waited for.
+/// How long a lock on the file is waited for, which only another program can hold.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// How many connections read.
-const READERS: u32 = 4;
 
 /// The schema, in the steps it grew by; `PRAGMA user_version` counts the steps a database has taken. Times are
 /// milliseconds since 1970.
@@ -126,31 +123,60 @@ impl From<sqlx::Error> for Refusal {
     }
 }
 
-/// Connections to the database.
-#[derive(Debug, Clone)]
-pub(super) struct Pools {
-    /// Some that read.
-    pub(super) reads: SqlitePool,
-    /// One that writes: SQLite has one writer at a time, and lets others sleep and try again.
-    pub(super) writes: SqlitePool,
+/// The database's connections, each of which serves one caller after the other. A pool would look at a connection
+/// before and after each statement, which costs more than the statement.
+#[derive(Clone)]
+pub(super) struct Database {
+    reader: Arc<Mutex<SqliteConnection>>,
+    writers: Arc<Mutex<Writers>>,
 }
 
-/// Opens the database, with every commit on disk before it returns.
-pub(super) async fn open(path: &Path) -> Result<Pools, Refusal> {
+/// SQLite has one writer at a time, so one lock is for both.
+struct Writers {
+    durable: SqliteConnection,
+    ordered: SqliteConnection,
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Database")
+    }
+}
+
+impl Database {
+    /// Reads what was committed last.
+    pub(super) async fn reader(&self) -> MutexGuard<'_, SqliteConnection> {
+        self.reader.lock().await
+    }
+
+    /// Writes what somebody was promised: it is on disk when a statement returns, and all that was written before it.
+    pub(super) async fn durable_writer(&self) -> MappedMutexGuard<'_, SqliteConnection> {
+        MutexGuard::map(self.writers.lock().await, |writers| &mut writers.durable)
+    }
+
+    /// Writes the steps of a run, which survive the process at once, and the machine in their order: when its power fails
+    /// the last of them may be lost, and the run takes them again.
+    pub(super) async fn writer(&self) -> MappedMutexGuard<'_, SqliteConnection> {
+        MutexGuard::map(self.writers.lock().await, |writers| &mut writers.ordered)
+    }
+}
+
+/// Opens the database, whole and in its newest form.
+pub(super) async fn open(path: &Path) -> Result<Database, Refusal> {
     let options = SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(PATIENCE);
-    let mut connection = options.connect().await?;
-    check(&mut connection).await?;
-    grow(&mut connection).await?;
-    sqlx::raw_sql(TAKE_BACK).execute(&mut connection).await?;
-    connection.close().await?;
-    let pool = |connections| SqlitePoolOptions::new().max_connections(connections).acquire_timeout(PATIENCE);
-    let writes = pool(1).connect_with(options.clone()).await?;
-    Ok(Pools { reads: pool(READERS).connect_with(options).await?, writes })
+    let mut durable = options.connect().await?;
+    check(&mut durable).await?;
+    grow(&mut durable).await?;
+    sqlx::raw_sql(TAKE_BACK).execute(&mut durable).await?;
+    let ordered = options.clone().synchronous(SqliteSynchronous::Normal).connect().await?;
+    let reader = options.connect().await?;
+    let writers = Writers { durable, ordered };
+    Ok(Database { reader: Arc::new(Mutex::new(reader)), writers: Arc::new(Mutex::new(writers)) })
 }
 
 /// Looks at every page of the file, so that damage is met at the start and not in the middle of a job.
@@ -176,7 +202,7 @@ async fn grow(connection: &mut SqliteConnection) -> Result<(), Refusal> {
 /// stopping at the first row would miss that it did not.
 pub(super) async fn write_one(
     query: Query<'_, Sqlite, SqliteArguments>,
-    pool: &SqlitePool,
+    writer: &mut SqliteConnection,
 ) -> Result<Option<SqliteRow>, sqlx::Error> {
-    Ok(query.fetch_all(pool).await?.pop())
+    Ok(query.fetch_all(writer).await?.pop())
 }

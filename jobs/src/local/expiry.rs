@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::database::Pools;
+use super::database::Database;
 use super::store::read_id;
 use super::usage::remove_landed;
 use crate::job::{JobId, Status};
@@ -22,7 +22,7 @@ const DEAD_LETTER_LIFE: TimeDelta = TimeDelta::days(14);
 /// Removes what a data folder keeps no longer.
 #[derive(Debug, Clone)]
 pub struct Expiry {
-    pub(super) pools: Pools,
+    pub(super) database: Database,
     pub(super) objects: PathBuf,
     pub(super) outbox: PathBuf,
 }
@@ -35,7 +35,7 @@ impl Expiry {
         for id in &expired {
             self.remove_files(*id).await.map_err(Unavailable::when(format!("remove the files of job {id}")))?;
             let query = sqlx::query("DELETE FROM jobs WHERE id = ?1").bind(id.to_string());
-            query.execute(&self.pools.writes).await.map_err(Unavailable::when(attempted))?;
+            query.execute(&mut *self.database.writer().await).await.map_err(Unavailable::when(attempted))?;
         }
         self.remove_rows(now).await.map_err(Unavailable::when(attempted))?;
         Ok(expired.len())
@@ -63,7 +63,7 @@ impl Expiry {
     /// Jobs that have ended, and whose time is over.
     async fn expired(&self, now: DateTime<Utc>) -> Result<Vec<JobId>, sqlx::Error> {
         let rows = sqlx::query("SELECT id FROM jobs WHERE expires_at <= ?1 AND notified_at IS NOT NULL LIMIT ?2");
-        let rows = rows.bind(now.timestamp_millis()).bind(MOST).fetch_all(&self.pools.reads).await?;
+        let rows = rows.bind(now.timestamp_millis()).bind(MOST).fetch_all(&mut *self.database.reader().await).await?;
         rows.iter().map(|row| read_id(row, "id")).collect()
     }
 
@@ -78,11 +78,12 @@ impl Expiry {
     }
 
     async fn remove_rows(&self, now: DateTime<Utc>) -> Result<(), sqlx::Error> {
+        let mut writer = self.database.writer().await;
         let dead = sqlx::query("DELETE FROM messages WHERE dead_at <= ?1");
-        dead.bind((now - DEAD_LETTER_LIFE).timestamp_millis()).execute(&self.pools.writes).await?;
+        dead.bind((now - DEAD_LETTER_LIFE).timestamp_millis()).execute(&mut *writer).await?;
         let keys = sqlx::query("DELETE FROM idempotency_keys WHERE expires_at <= ?1");
-        keys.bind(now.timestamp_millis()).execute(&self.pools.writes).await?;
-        remove_landed(&self.pools.writes, now).await
+        keys.bind(now.timestamp_millis()).execute(&mut *writer).await?;
+        remove_landed(&mut writer, now).await
     }
 }
 

@@ -1,14 +1,14 @@
 //! Idempotency keys as a table: each stands for one job until its time is over.
 
 use chrono::{DateTime, Utc};
-use sqlx::{Row, SqlitePool};
+use sqlx::{Row, SqliteConnection};
 
 use super::store::{decode, read_id, read_time};
 use crate::ports::{Reservation, Reserved};
 
 /// Ties a key to a job, unless it is tied to one already.
 pub(super) async fn reserve(
-    pool: &SqlitePool,
+    writer: &mut SqliteConnection,
     reservation: &Reservation,
     now: DateTime<Utc>,
 ) -> Result<Reserved, sqlx::Error> {
@@ -26,13 +26,15 @@ pub(super) async fn reserve(
     .bind(reservation.enqueued_at.timestamp_millis())
     .bind(reservation.expires_at.timestamp_millis())
     .bind(now.timestamp_millis())
-    .execute(pool)
+    .execute(&mut *writer)
     .await?;
     if taken.rows_affected() == 1 {
         return Ok(Reserved::Fresh);
     }
-    let row =
-        sqlx::query("SELECT * FROM idempotency_keys WHERE key = ?1").bind(&reservation.key).fetch_one(pool).await?;
+    let row = sqlx::query("SELECT * FROM idempotency_keys WHERE key = ?1")
+        .bind(&reservation.key)
+        .fetch_one(&mut *writer)
+        .await?;
     if row.try_get::<String, _>("fingerprint")? != reservation.fingerprint {
         return Ok(Reserved::Differs);
     }
@@ -44,7 +46,7 @@ pub(super) async fn reserve(
 }
 
 /// Records that the job tied to `key` was accepted.
-pub(super) async fn confirm(pool: &SqlitePool, key: &str) -> Result<(), sqlx::Error> {
-    sqlx::query("UPDATE idempotency_keys SET confirmed = 1 WHERE key = ?1").bind(key).execute(pool).await?;
+pub(super) async fn confirm(writer: &mut SqliteConnection, key: &str) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE idempotency_keys SET confirmed = 1 WHERE key = ?1").bind(key).execute(writer).await?;
     Ok(())
 }

@@ -121,7 +121,7 @@ impl Local {
         let link_key = secret(&folder.join("link.key"), "")?.into_bytes();
         let webhook_secret = secret(&folder.join("webhook.secret"), "whsec_")?;
         let path = folder.join("pressrun.db");
-        let pools = database::open(&path).await.map_err(|refusal| match refusal {
+        let database = database::open(&path).await.map_err(|refusal| match refusal {
             Refusal::Damaged(how) => OpenError::Damaged { path, how },
             Refusal::Later => OpenError::Later(path),
             Refusal::Unusable(source) => OpenError::Database { path, source },
@@ -136,11 +136,11 @@ impl Local {
             fs::create_dir_all(folder).map_err(io_error(folder))?;
         }
         Ok(Self {
-            queue: SqliteQueue::new(pools.clone(), "jobs", max_receives),
-            webhooks: SqliteQueue::new(pools.clone(), "webhooks", MAX_WEBHOOK_RECEIVES),
-            jobs: SqliteStore::new(pools.clone()),
-            usage: SqliteUsage::new(pools.clone()),
-            expiry: Expiry { pools, objects: objects.clone(), outbox: outbox.clone() },
+            queue: SqliteQueue::new(database.clone(), "jobs", max_receives),
+            webhooks: SqliteQueue::new(database.clone(), "webhooks", MAX_WEBHOOK_RECEIVES),
+            jobs: SqliteStore::new(database.clone()),
+            usage: SqliteUsage::new(database.clone()),
+            expiry: Expiry { database, objects: objects.clone(), outbox: outbox.clone() },
             objects: Folder::new(objects, work.clone()),
             outbox: Outbox::new(outbox),
             work,

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
-use super::database::{self, Pools};
+use super::database::{self, Database};
 use crate::job::now;
 use crate::ports::{Delivery, Queue, Ticket, Unavailable};
 
@@ -33,7 +33,7 @@ const LOOK_ASIDE: &str = "
 /// A queue in SQLite.
 #[derive(Debug, Clone)]
 pub struct SqliteQueue {
-    pools: Pools,
+    database: Database,
     name: &'static str,
     max_receives: u32,
     arrived: Arc<Notify>,
@@ -41,8 +41,8 @@ pub struct SqliteQueue {
 
 impl SqliteQueue {
     /// The queue of this name, one of many in the table.
-    pub(super) fn new(pools: Pools, name: &'static str, max_receives: u32) -> Self {
-        Self { pools, name, max_receives, arrived: Arc::default() }
+    pub(super) fn new(database: Database, name: &'static str, max_receives: u32) -> Self {
+        Self { database, name, max_receives, arrived: Arc::default() }
     }
 
     /// Sets aside what was delivered too often and comes back once more.
@@ -54,7 +54,7 @@ impl SqliteQueue {
         .bind(now)
         .bind(self.max_receives)
         .bind(self.name)
-        .execute(&self.pools.writes)
+        .execute(&mut *self.database.writer().await)
         .await?;
         Ok(())
     }
@@ -63,7 +63,7 @@ impl SqliteQueue {
         let now = now().timestamp_millis();
         self.set_aside(now).await?;
         let rows = sqlx::query(LOOK_ASIDE).bind(now).bind(now + millis(GLANCE)).bind(self.name);
-        let rows = rows.fetch_all(&self.pools.writes).await?;
+        let rows = rows.fetch_all(&mut *self.database.writer().await).await?;
         let delivery = |row: &SqliteRow| {
             let ticket = Ticket(row.try_get("ticket")?);
             Ok(Delivery { body: row.try_get("body")?, receives: row.try_get("receives")?, ticket })
@@ -73,19 +73,20 @@ impl SqliteQueue {
 
     async fn take(&self, visibility: Duration) -> Result<Option<Delivery>, sqlx::Error> {
         let now = now().timestamp_millis();
-        self.set_aside(now).await?;
         let ticket = Uuid::new_v4().to_string();
         let query = sqlx::query(
             "UPDATE messages SET visible_at = ?2, receives = receives + 1, ticket = ?3
-             WHERE id = (SELECT id FROM messages WHERE queue = ?4 AND dead_at IS NULL AND visible_at <= ?1
+             WHERE id = (SELECT id FROM messages
+                         WHERE queue = ?4 AND dead_at IS NULL AND visible_at <= ?1 AND (receives <= 1 OR receives < ?5)
                          ORDER BY visible_at, id LIMIT 1)
              RETURNING body, receives",
         )
         .bind(now)
         .bind(now + millis(visibility))
         .bind(&ticket)
-        .bind(self.name);
-        let row = database::write_one(query, &self.pools.writes).await?;
+        .bind(self.name)
+        .bind(self.max_receives);
+        let row = database::write_one(query, &mut *self.database.writer().await).await?;
         row.map(|row| {
             Ok(Delivery { body: row.try_get("body")?, receives: row.try_get("receives")?, ticket: Ticket(ticket) })
         })
@@ -100,7 +101,7 @@ impl Queue for SqliteQueue {
             .bind(body)
             .bind(now().timestamp_millis())
             .bind(self.name)
-            .execute(&self.pools.writes)
+            .execute(&mut *self.database.durable_writer().await)
             .await
             .map_err(Unavailable::when("put the message in the queue"))?;
         self.arrived.notify_one();
@@ -127,7 +128,7 @@ impl Queue for SqliteQueue {
     async fn acknowledge(&self, ticket: &Ticket) -> Result<(), Unavailable> {
         sqlx::query("DELETE FROM messages WHERE ticket = ?1")
             .bind(&ticket.0)
-            .execute(&self.pools.writes)
+            .execute(&mut *self.database.writer().await)
             .await
             .map_err(Unavailable::when("acknowledge the message"))?;
         Ok(())
@@ -137,7 +138,7 @@ impl Queue for SqliteQueue {
         sqlx::query("UPDATE messages SET visible_at = ?2 WHERE ticket = ?1")
             .bind(&ticket.0)
             .bind(now().timestamp_millis() + millis(delay))
-            .execute(&self.pools.writes)
+            .execute(&mut *self.database.writer().await)
             .await
             .map_err(Unavailable::when("give the message back"))?;
         self.arrived.notify_one();
@@ -154,7 +155,7 @@ impl Queue for SqliteQueue {
             let shown = sqlx::query("UPDATE messages SET visible_at = 0 WHERE ticket = ?1 AND dead_at IS NOT NULL");
             shown
                 .bind(&ticket.0)
-                .execute(&self.pools.writes)
+                .execute(&mut *self.database.writer().await)
                 .await
                 .map_err(Unavailable::when("show the dead letters again"))?;
         }

@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
 use super::changes::Changes;
-use super::database::{self, Pools};
+use super::database::{self, Database};
 use super::keys;
 use crate::event::is_news;
 use crate::job::{Job, JobId, Progress, Status};
@@ -26,7 +26,7 @@ use crate::webhook::{Webhook, WebhookMessage};
 /// A job store in SQLite.
 #[derive(Debug, Clone)]
 pub struct SqliteStore {
-    pools: Pools,
+    database: Database,
     changes: Changes,
 }
 
@@ -92,17 +92,22 @@ const OVERDUE: &str = concat!(
 );
 
 impl SqliteStore {
-    pub(super) fn new(pools: Pools) -> Self {
-        Self { pools, changes: Changes::default() }
+    pub(super) fn new(database: Database) -> Self {
+        Self { database, changes: Changes::default() }
     }
 
     async fn row(&self, id: JobId) -> Result<Option<SqliteRow>, sqlx::Error> {
-        sqlx::query(GET).bind(id.to_string()).fetch_optional(&self.pools.reads).await
+        sqlx::query(GET).bind(id.to_string()).fetch_optional(&mut *self.database.reader().await).await
     }
 
     async fn write(&self, id: JobId, attempted: &str, query: Query) -> Result<Held, Unavailable> {
-        let done = query.execute(&self.pools.writes).await.map_err(Unavailable::when(attempted))?;
+        let held = self.write_unheard(attempted, query).await?;
         self.changes.written(id);
+        Ok(held)
+    }
+
+    async fn write_unheard(&self, attempted: &str, query: Query) -> Result<Held, Unavailable> {
+        let done = query.execute(&mut *self.database.writer().await).await.map_err(Unavailable::when(attempted))?;
         Ok(if done.rows_affected() == 1 { Held::Yes } else { Held::No })
     }
 
@@ -121,7 +126,7 @@ impl SqliteStore {
             .bind(claim.now.timestamp_millis())
             .bind(i32::from(claim.purpose == Purpose::Run))
             .bind(job.input.map(|input| input.to_string()));
-        database::write_one(query, &self.pools.writes).await
+        database::write_one(query, &mut *self.database.writer().await).await
     }
 
     async fn try_claim(&self, job: &Job, claim: &Claim) -> Result<Claimed, sqlx::Error> {
@@ -133,7 +138,7 @@ impl SqliteStore {
             .bind(claim.owner.to_string())
             .bind(claim.lease_until.timestamp_millis())
             .bind(claim.now.timestamp_millis());
-        if let Some(row) = database::write_one(unannounced, &self.pools.writes).await? {
+        if let Some(row) = database::write_one(unannounced, &mut *self.database.writer().await).await? {
             return Ok(Claimed::Announce(Box::new(read_job(&row)?)));
         }
         let Some(row) = self.row(job.id).await? else { return Err(sqlx::Error::RowNotFound) };
@@ -162,7 +167,7 @@ impl JobStore for SqliteStore {
         .bind(terms.overdue_at.timestamp_millis())
         .bind(terms.expires_at.timestamp_millis())
         .bind(job.input.map(|input| input.to_string()))
-        .execute(&self.pools.writes)
+        .execute(&mut *self.database.durable_writer().await)
         .await
         .map_err(Unavailable::when(attempted))?;
         Ok(())
@@ -196,7 +201,11 @@ impl JobStore for SqliteStore {
             query.push(" AND template = ").push_bind(template);
         }
         query.push(" ORDER BY id DESC LIMIT ").push_bind(i64::try_from(listing.limit + 1).unwrap_or(i64::MAX));
-        let rows = query.build().fetch_all(&self.pools.reads).await.map_err(Unavailable::when("list the jobs"))?;
+        let rows = query
+            .build()
+            .fetch_all(&mut *self.database.reader().await)
+            .await
+            .map_err(Unavailable::when("list the jobs"))?;
         let shown = &rows[..rows.len().min(listing.limit)];
         let last = shown.last().filter(|_| rows.len() > listing.limit);
         let next = last.map(|row| read_id(row, "id")).transpose().map_err(Unavailable::when("list the jobs"))?;
@@ -212,7 +221,8 @@ impl JobStore for SqliteStore {
     async fn renew(&self, id: JobId, owner: Uuid, lease_until: DateTime<Utc>) -> Result<Held, Unavailable> {
         let query = sqlx::query("UPDATE jobs SET lease_until = ?3 WHERE id = ?1 AND owner = ?2 AND status = 'running'");
         let query = query.bind(id.to_string()).bind(owner.to_string()).bind(lease_until.timestamp_millis());
-        self.write(id, "renew the lease", query).await
+        // Nobody waits for this: it is no event.
+        self.write_unheard("renew the lease", query).await
     }
 
     async fn progress(&self, id: JobId, owner: Uuid, progress: Progress) -> Result<Held, Unavailable> {
@@ -289,7 +299,8 @@ impl JobStore for SqliteStore {
     async fn kept_input(&self, id: JobId) -> Result<Option<Value>, Unavailable> {
         let attempted = "read the job's kept data";
         let query = sqlx::query("SELECT input FROM jobs WHERE id = ?1").bind(id.to_string());
-        let row = query.fetch_optional(&self.pools.reads).await.map_err(Unavailable::when(attempted))?;
+        let row =
+            query.fetch_optional(&mut *self.database.reader().await).await.map_err(Unavailable::when(attempted))?;
         let Some(row) = row else { return Ok(None) };
         from_json(&row, "input").map_err(Unavailable::when(attempted))
     }
@@ -307,7 +318,8 @@ impl JobStore for SqliteStore {
         ))
         .bind(id.to_string())
         .bind(overdue_at.timestamp_millis());
-        let row = database::write_one(query, &self.pools.writes).await.map_err(Unavailable::when(attempted))?;
+        let mut writer = self.database.durable_writer().await;
+        let row = database::write_one(query, &mut writer).await.map_err(Unavailable::when(attempted))?;
         self.changes.written(id);
         row.as_ref().map(read_job).transpose().map_err(Unavailable::when(attempted))
     }
@@ -317,20 +329,22 @@ impl JobStore for SqliteStore {
         let rows = sqlx::query(OVERDUE)
             .bind(now.timestamp_millis())
             .bind(i64::try_from(most).unwrap_or(i64::MAX))
-            .fetch_all(&self.pools.reads)
+            .fetch_all(&mut *self.database.reader().await)
             .await
             .map_err(Unavailable::when(attempted))?;
         Ok(readable(&rows))
     }
 
     async fn reserve(&self, reservation: &Reservation, now: DateTime<Utc>) -> Result<Reserved, Unavailable> {
-        keys::reserve(&self.pools.writes, reservation, now)
+        keys::reserve(&mut *self.database.durable_writer().await, reservation, now)
             .await
             .map_err(Unavailable::when("reserve the idempotency key"))
     }
 
     async fn confirm(&self, key: &str) -> Result<(), Unavailable> {
-        keys::confirm(&self.pools.writes, key).await.map_err(Unavailable::when("confirm the idempotency key"))
+        keys::confirm(&mut *self.database.writer().await, key)
+            .await
+            .map_err(Unavailable::when("confirm the idempotency key"))
     }
 }
 

@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use sqlx::SqlitePool;
+use sqlx::SqliteConnection;
 
-use super::database::Pools;
+use super::database::Database;
 use crate::job::JobId;
 use crate::ports::Unavailable;
 use crate::usage::{RECORDED_WITHIN, Usage};
@@ -24,7 +24,7 @@ pub(super) const REMOVE_LANDED: &str = "
 /// How much callers of this process use.
 #[derive(Debug, Clone)]
 pub struct SqliteUsage {
-    pools: Pools,
+    database: Database,
     minute: Arc<Mutex<Minute>>,
 }
 
@@ -36,8 +36,8 @@ struct Minute {
 }
 
 impl SqliteUsage {
-    pub(super) fn new(pools: Pools) -> Self {
-        Self { pools, minute: Arc::default() }
+    pub(super) fn new(database: Database) -> Self {
+        Self { database, minute: Arc::default() }
     }
 }
 
@@ -57,7 +57,8 @@ impl Usage for SqliteUsage {
 
     async fn take_off(&self, caller: &str, job: JobId, now: DateTime<Utc>, most: u32) -> Result<bool, Unavailable> {
         let attempted = "count the jobs in flight";
-        remove_landed(&self.pools.writes, now).await.map_err(Unavailable::when(attempted))?;
+        let mut writer = self.database.writer().await;
+        remove_landed(&mut writer, now).await.map_err(Unavailable::when(attempted))?;
         // One statement, so that of many requests at once no more get through than may.
         let taken = sqlx::query(
             "INSERT INTO in_flight (caller, job_id, taken_off_at) SELECT ?1, ?2, ?3
@@ -68,7 +69,7 @@ impl Usage for SqliteUsage {
         .bind(job.to_string())
         .bind(now.timestamp_millis())
         .bind(most)
-        .execute(&self.pools.writes)
+        .execute(&mut *writer)
         .await
         .map_err(Unavailable::when(attempted))?;
         Ok(taken.rows_affected() == 1)
@@ -76,7 +77,7 @@ impl Usage for SqliteUsage {
 }
 
 /// Removes what does not count any more.
-pub(super) async fn remove_landed(pool: &SqlitePool, now: DateTime<Utc>) -> Result<(), sqlx::Error> {
+pub(super) async fn remove_landed(writer: &mut SqliteConnection, now: DateTime<Utc>) -> Result<(), sqlx::Error> {
     let died_before = (now - RECORDED_WITHIN).timestamp_millis();
-    sqlx::query(REMOVE_LANDED).bind(died_before).execute(pool).await.map(|_| ())
+    sqlx::query(REMOVE_LANDED).bind(died_before).execute(writer).await.map(|_| ())
 }
