@@ -6,10 +6,12 @@
 use std::fmt::Write;
 use std::str::FromStr;
 
-use typst::diag::{StrResult, bail};
+use typst::diag::{HintedString, StrResult, bail};
 use typst::ecow::{EcoString, eco_format};
 use typst::foundations::{Array, Decimal, Dict, Module, Repr, Scope, Str, Value, func};
+use typst::layout::Length;
 
+use crate::kept::{self, Kept};
 use crate::sheet::{self, part};
 
 /// The most decimal places of a number that is written.
@@ -20,6 +22,11 @@ pub(crate) fn module() -> Module {
     let mut scope = Scope::new();
     scope.define_func::<write_cells>();
     scope.define_func::<carry>();
+    scope.define_func::<heights>();
+    scope.define_func::<most>();
+    scope.define_func::<kept::count>();
+    scope.define_func::<kept::cut>();
+    scope.define_func::<kept::keep>();
     scope.define_func::<sheet::fit>();
     scope.define_func::<sheet::sheet>();
     scope.define_func::<sheet::wrap>();
@@ -32,7 +39,7 @@ pub(crate) fn module() -> Module {
 #[func]
 fn write_cells(
     /// Dictionaries.
-    entries: Array,
+    entries: Kept,
     /// The field; see [`Field`].
     field: Str,
     /// How to write it.
@@ -45,8 +52,9 @@ fn write_cells(
 ) -> StrResult<Array> {
     let (form, field) = (Form::new(&form)?, Field::new(&field));
     let mut running = running;
+    let entries = entries.as_slice();
     let mut cells = Array::with_capacity(entries.len());
-    for (number, entry) in (first..).zip(&entries) {
+    for (number, entry) in (first..).zip(entries) {
         let explain = |problem| eco_format!("row {number}: `{}` {problem}", field.name);
         let cell = match (&mut running, &form) {
             (Some(sum), Form::Number(form)) => {
@@ -64,7 +72,7 @@ fn write_cells(
 #[func]
 fn carry(
     /// Dictionaries.
-    entries: Array,
+    entries: Kept,
     /// The field; see [`Field`].
     field: Str,
     /// The sum before the entries.
@@ -73,9 +81,40 @@ fn carry(
     first: i64,
 ) -> StrResult<Decimal> {
     let field = Field::new(&field);
-    (first..).zip(&entries).try_fold(start, |sum, (number, entry)| {
+    (first..).zip(entries.as_slice()).try_fold(start, |sum, (number, entry)| {
         field.add(entry, sum).map_err(|problem| eco_format!("row {number}: `{}` {problem}", field.name))
     })
+}
+
+/// Of each two numbers side by side the greater.
+#[func]
+fn most(
+    /// Numbers.
+    one: Array,
+    /// As many.
+    other: Array,
+) -> StrResult<Array> {
+    let numbers = |array: Array| array.into_iter().map(Value::cast::<i64>).collect::<Result<Vec<_>, _>>();
+    let wrong = |error: HintedString| error.message().clone();
+    let (one, other) = (numbers(one).map_err(wrong)?, numbers(other).map_err(wrong)?);
+    Ok(one.into_iter().zip(other).map(|(one, other)| Value::Int(one.max(other))).collect())
+}
+
+/// The heights of rows that have so many lines.
+#[func]
+fn heights(
+    /// How many lines each row has.
+    lines: Array,
+    /// The height of a row of one line.
+    row: Length,
+    /// What each further line adds.
+    pitch: Length,
+) -> StrResult<Array> {
+    let height = |count: Value| {
+        let count: i64 = count.cast().map_err(|error: HintedString| error.message().clone())?;
+        Ok(Value::Length(row + pitch * (count - 1) as f64))
+    };
+    lines.into_iter().map(height).collect()
 }
 
 /// A field of the entries. `amount<0` is the field `amount` where it is negative, and is written without its sign;

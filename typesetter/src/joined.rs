@@ -3,6 +3,8 @@
 use typst::layout::{Abs, Em, Frame, FrameItem, Point};
 use typst::text::{Glyph, TextItem};
 
+use crate::ruler::same_font;
+
 /// Texts that will be one, from left to right.
 #[derive(Default)]
 pub(crate) struct Joined {
@@ -59,7 +61,7 @@ impl Text {
         next.at.y == self.at.y
             && next.at.x >= self.end
             && item.size == other.size
-            && item.font == other.font
+            && same_font(item, other)
             && item.fill == other.fill
             && item.stroke == other.stroke
             && item.lang == other.lang

@@ -27,6 +27,7 @@ mod files;
 mod fonts;
 mod grounds;
 mod joined;
+mod kept;
 mod options;
 mod parsed;
 mod plan;

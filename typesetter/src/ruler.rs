@@ -43,6 +43,7 @@ pub(crate) fn forget() {
 #[derive(Clone, Default)]
 struct Style {
     glyphs: FxHashMap<char, Option<Learnt>>,
+    /// Glyphs of different fonts are not kerned.
     kerning: FxHashMap<(char, char), Option<Em>>,
 }
 
@@ -51,6 +52,11 @@ struct Style {
 struct Learnt {
     item: TextItem,
     glyph: Glyph,
+}
+
+/// Whether two texts have one font. Nearly all have, and then need not be compared by the bytes of it.
+pub(crate) fn same_font(one: &TextItem, other: &TextItem) -> bool {
+    std::ptr::eq(one.font.metrics(), other.font.metrics()) || one.font == other.font
 }
 
 /// Measures and sets texts of one style.
@@ -103,20 +109,19 @@ impl<'a> Ruler<'a> {
     /// hears false.
     pub(crate) fn walk(&self, text: &str, mut tell: impl FnMut(usize, Abs) -> bool) -> Option<()> {
         let mut width = Abs::zero();
-        let mut before: Option<(char, &Learnt)> = None;
+        let mut before = None;
         for (at, c) in text.char_indices() {
             let learnt = self.style.glyphs.get(&c)?.as_ref()?;
             if self.kerned
-                && let Some((previous, one)) = before
-                && one.item.font == learnt.item.font
+                && let Some(before) = before
             {
-                width += (*self.style.kerning.get(&(previous, c))?)?.at(one.item.size);
+                width += (*self.style.kerning.get(&(before, c))?)?.at(learnt.item.size);
             }
             width += learnt.glyph.x_advance.at(learnt.item.size);
             if !tell(at + c.len_utf8(), width) {
                 break;
             }
-            before = Some((c, learnt));
+            before = Some(c);
         }
         Some(())
     }
@@ -127,13 +132,12 @@ impl<'a> Ruler<'a> {
         let mut before: Option<char> = None;
         for c in text.chars() {
             let Learnt { item, glyph } = self.style.glyphs.get(&c)?.as_ref()?;
-            let same = items.last().is_some_and(|last| last.font == item.font);
+            let same = items.last().is_some_and(|last| same_font(last, item));
             if !same {
                 items.push(TextItem { glyphs: Vec::with_capacity(text.len()), ..item.clone() });
             }
             let last = items.last_mut()?;
             if self.kerned
-                && same
                 && let (Some(before), Some(glyph)) = (before, last.glyphs.last_mut())
             {
                 glyph.x_advance += (*self.style.kerning.get(&(before, c))?)?;
@@ -193,7 +197,8 @@ impl<'a> Ruler<'a> {
         for (a, b) in unknown {
             style.kerning.insert((a, b), None);
             let (Some(Some(one)), Some(Some(other))) = (style.glyphs.get(&a), style.glyphs.get(&b)) else { continue };
-            if one.item.font != other.item.font {
+            if !same_font(&one.item, &other.item) {
+                style.kerning.insert((a, b), Some(Em::zero()));
                 continue;
             }
             let item = &one.item;

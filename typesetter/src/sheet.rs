@@ -1,7 +1,8 @@
 //! Cuts and draws the cells of a page of rows: what the kit's `rows` calls as `pressrun.fit` and `pressrun.sheet`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
+use rustc_hash::FxHashSet;
 use typst::comemo::Tracked;
 use typst::diag::{At, HintedString, SourceResult, StrResult, bail};
 use typst::ecow::{EcoString, eco_format};
@@ -17,6 +18,7 @@ use typst::visualize::{Color, FixedStroke, Geometry};
 
 use crate::grounds::Grounds;
 use crate::joined::Joined;
+use crate::kept::Kept;
 use crate::ruler::Ruler;
 
 /// What a width may exceed its column by: what rounding adds.
@@ -126,32 +128,53 @@ pub(crate) fn wrap(
 fn lines_of(ruler: &Ruler, text: &str, width: Abs) -> Option<Vec<EcoString>> {
     let mut lines = Vec::new();
     for part in text.split('\n') {
-        let mut line = EcoString::new();
-        for word in words(part) {
-            let longer = eco_format!("{line}{word}");
-            if ruler.simple_width(longer.trim_end())? <= width {
-                line = longer;
-                continue;
-            }
-            if !line.is_empty() {
-                lines.push(line.trim_end().into());
-            }
-            // A word that is wider than the column breaks anywhere.
-            let mut rest = word;
-            loop {
-                let visible = rest.trim_end();
+        let (mut rest, mut left) = (part, words(part).collect::<VecDeque<_>>());
+        loop {
+            let mut fitting = words_that_fit(ruler, rest, &left, width)?;
+            if let Some(word) = left.front_mut().filter(|_| fitting == 0) {
+                // A word that is wider than the column breaks anywhere.
+                let visible = word.trim_end();
                 let end = break_anywhere(ruler, visible, width)?;
-                if end == visible.len() {
-                    break;
+                if end < visible.len() {
+                    *word = &word[end..];
+                    lines.push(rest[..end].into());
+                    rest = &rest[end..];
+                    continue;
                 }
-                lines.push(rest[..end].into());
-                rest = &rest[end..];
+                fitting = 1;
             }
-            line = rest.into();
+            if fitting == left.len() {
+                lines.push(rest.trim_end().into());
+                break;
+            }
+            let end = left.drain(..fitting).map(str::len).sum();
+            lines.push(rest[..end].trim_end().into());
+            rest = &rest[end..];
         }
-        lines.push(line.trim_end().into());
     }
     Some(lines)
+}
+
+/// How many of the words that make up a text fit on one line.
+fn words_that_fit(ruler: &Ruler, text: &str, words: &VecDeque<&str>, width: Abs) -> Option<usize> {
+    let (mut fitting, mut end) = (0, 0);
+    // Blanks at the end of a line take no room.
+    let mut visible_ends = words.iter().map(|word| {
+        end += word.len();
+        text[..end].trim_end().len()
+    });
+    let mut next = visible_ends.next();
+    ruler.walk(text, |end, reached| {
+        while next.is_some_and(|visible| visible <= end) {
+            if next == Some(end) && reached > width {
+                return false;
+            }
+            fitting += 1;
+            next = visible_ends.next();
+        }
+        next.is_some()
+    })?;
+    Some(fitting)
 }
 
 /// A text in pieces after which a line may end: after blanks, and between letters that a dash or slash joins.
@@ -254,7 +277,9 @@ fn ems_in(ruler: &Ruler, width: Abs) -> usize {
 
 /// The ends that cut texts can have, for a ruler to learn.
 fn cut_ends<'t>(texts: impl Iterator<Item = &'t str>) -> String {
-    let last: BTreeSet<char> = texts.flat_map(str::chars).collect();
+    // In a set that sorts them, each would be compared with many.
+    let last: FxHashSet<char> = texts.flat_map(str::chars).collect();
+    let last: BTreeSet<char> = last.into_iter().collect();
     last.into_iter().flat_map(|c| [c, '…']).collect()
 }
 
@@ -305,7 +330,7 @@ struct Column {
     /// Whether the style kerns.
     kerned: bool,
     /// Strings, pairs as `fit` makes them, or content.
-    cells: Array,
+    cells: Kept,
 }
 
 impl Sheet {
@@ -396,7 +421,7 @@ fn draw_part(
 ) -> SourceResult<()> {
     let mut rulers = Vec::with_capacity(part.columns.len());
     for column in &part.columns {
-        let texts = column.cells.iter().filter_map(text_of).flat_map(|(text, _)| text.split('\n'));
+        let texts = column.cells.as_slice().iter().filter_map(text_of).flat_map(|(text, _)| text.split('\n'));
         rulers.push(Ruler::new(engine, styles, &column.set, column.kerned, texts)?);
     }
     let (mut y, mut joined) = (part.y + part.padding, Joined::default());
