@@ -45,6 +45,8 @@ pub struct Engine {
     library: LazyHash<Library>,
     fonts: FontCache,
     parsed: Arc<Parsed>,
+    /// For how many reports more the last one is to be remembered.
+    remembered: usize,
     spent: bool,
 }
 
@@ -53,7 +55,13 @@ impl Engine {
     pub fn new() -> Self {
         let mut library = <Library as LibraryExt>::default();
         library.global.scope_mut().define("pressrun", cells::module());
-        Self { library: LazyHash::new(library), fonts: FontCache::new(), parsed: Arc::default(), spent: false }
+        Self {
+            library: LazyHash::new(library),
+            fonts: FontCache::new(),
+            parsed: Arc::default(),
+            remembered: REMEMBERED,
+            spent: false,
+        }
     }
 
     /// Typesets one report and writes its files; on an error nothing is written.
@@ -61,6 +69,21 @@ impl Engine {
     /// A panic inside Typst comes back as [`Error::Panicked`]. There is no limit on time or memory here: a template
     /// can loop for ever or exhaust memory, which is why [`worker`](crate::worker) runs engines in a process apart.
     pub fn typeset(&mut self, request: &Request) -> Result<Report, Error> {
+        let report = self.make(request);
+        self.tidy();
+        report
+    }
+
+    /// Measures what decides which rows go on which page, and writes nothing. The request's section should say
+    /// [`measure`](crate::Section::measure), its data should have the rows to measure, or none.
+    pub fn measure(&mut self, request: &Request) -> Result<Geometry, Error> {
+        let geometry = self.take(request);
+        self.tidy();
+        geometry
+    }
+
+    /// Typesets a report, and leaves the tidying up to the caller.
+    pub(crate) fn make(&mut self, request: &Request) -> Result<Report, Error> {
         request.options.check()?;
         if let Some(section) = &request.section {
             check_untagged(section, &request.options)?;
@@ -68,9 +91,8 @@ impl Engine {
         self.guarded(request, Self::write)
     }
 
-    /// Measures what decides which rows go on which page, and writes nothing. The request's section should say
-    /// [`measure`](crate::Section::measure), its data should have the rows to measure, or none.
-    pub fn measure(&mut self, request: &Request) -> Result<Geometry, Error> {
+    /// Measures, and leaves the tidying up to the caller.
+    pub(crate) fn take(&mut self, request: &Request) -> Result<Geometry, Error> {
         self.guarded(request, Self::take_measures)
     }
 
@@ -85,13 +107,18 @@ impl Engine {
             Ok(running) => running.join().map_err(|panic| Error::Panicked { message: message(&*panic) }),
             Err(error) => Ok(Err(Error::io("start a thread for", &request.template, &error))),
         });
-        // After every report, failed ones too: what Typst remembers would grow without end.
-        comemo::evict(if request.section.is_some() { 0 } else { REMEMBERED });
-        ruler::forget();
+        self.remembered = if request.section.is_some() { 0 } else { REMEMBERED };
         result.unwrap_or_else(|panicked| {
             self.spent = true;
             Err(panicked)
         })
+    }
+
+    /// Forgets what is not to be remembered. After every report, failed ones too: what Typst remembers would grow without
+    /// end. Takes milliseconds.
+    pub(crate) fn tidy(&mut self) {
+        comemo::evict(self.remembered);
+        ruler::forget();
     }
 
     /// Whether the process should end and a new one take its place: a panic may have left Typst's global tables

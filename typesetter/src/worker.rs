@@ -36,6 +36,15 @@ const READER_STACK_BYTES: usize = 256 << 10;
 /// The stack of Typst's own threads, which lay out. Counts towards the memory limit, touched or not.
 const LAYOUT_STACK_BYTES: usize = 8 << 20;
 
+/// Has glibc take memory from the system in large pieces, and keep some of it between two reports. By itself it asks for a
+/// page at a time in all threads but the first, and Typst works in one of its own. Bytes, but for the number of arenas.
+const MEMORY: [(&str, &str); 4] = [
+    ("MALLOC_ARENA_MAX", "1"),
+    ("MALLOC_TOP_PAD_", "4194304"),
+    ("MALLOC_TRIM_THRESHOLD_", "67108864"),
+    ("MALLOC_MMAP_THRESHOLD_", "4194304"),
+];
+
 /// The answer to one request.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "lowercase")]
@@ -78,6 +87,7 @@ pub fn command(executable: &Path, memory_bytes: Option<u64>) -> Command {
     let mut command = Command::new(executable);
     command.arg(ARGUMENT).args(memory_bytes.map(|bytes| bytes.to_string()));
     command.env_clear().env("RAYON_NUM_THREADS", "1").env("RUST_MIN_STACK", LAYOUT_STACK_BYTES.to_string());
+    command.envs(MEMORY);
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
     // Ctrl-C and a service manager's stop are for the parent, which lets its workers finish.
     #[cfg(unix)]
@@ -107,6 +117,8 @@ pub fn run() -> ExitCode {
         if write_line(&response).is_err() || engine.is_spent() {
             break;
         }
+        // While the parent stores the report.
+        engine.tidy();
     }
     ExitCode::SUCCESS
 }
@@ -147,9 +159,9 @@ fn answer(engine: &mut Engine, line: &str) -> Response {
     let request = serde_json::from_str::<Request>(line);
     let result = match &request {
         Ok(request) if request.section.as_ref().is_some_and(|section| section.measure) => {
-            engine.measure(request).map(Outcome::Measured)
+            engine.take(request).map(Outcome::Measured)
         }
-        Ok(request) => engine.typeset(request).map(Outcome::Done),
+        Ok(request) => engine.make(request).map(Outcome::Done),
         Err(error) => Err(Error::Request { message: error.to_string() }),
     };
     let (resident_bytes, spent) = (resident_bytes(), engine.is_spent());
