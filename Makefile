@@ -21,7 +21,7 @@ test: tools ## run every Rust test, those of the AWS backend against an emulator
 	e2e/with-emulator cargo test --workspace -- --include-ignored
 
 e2e: tools build ## deploy the zips to an emulated AWS with Terraform and use them as a caller would
-	cargo build --workspace --bin pressrun
+	cargo build --workspace --bin pressrun --test command_line
 	e2e/with-emulator $(PYTHON) -m pytest e2e -m "$(or $(MARKS),not chaos)" $(PYTEST_ARGS)
 
 chaos: tools build ## stop the work at every step, kill servers and functions at random, and see that no job is lost

@@ -56,7 +56,9 @@ def invoice() -> dict:
 @pytest.fixture(scope="session")
 def program() -> Path:
     """The `pressrun` executable, with the dependencies that `cargo test --workspace` has built already."""
-    command = ["cargo", "build", "--workspace", "--bin", "pressrun", "--message-format=json-render-diagnostics"]
+    # With a test, as dependencies have other features without.
+    what = ["--workspace", "--bin", "pressrun", "--test", "command_line"]
+    command = ["cargo", "build", *what, "--message-format=json-render-diagnostics"]
     answer = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
     for line in answer.stdout.splitlines():
         artifact = json.loads(line)
