@@ -353,7 +353,7 @@ variable "page_limit" {
 }
 
 variable "section_rows" {
-  description = "Rows of a section, about: a report of more rows is typeset in sections, as many at a time as the processor has cores. 0 typesets every report whole. Null: 1000."
+  description = "Rows of a section, about. A report of more rows, or of more than 1000, is typeset in sections, as many at a time as the processor has cores. 0 typesets every report whole. Null: 2500."
   type        = number
   default     = null
 

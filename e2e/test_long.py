@@ -11,7 +11,7 @@ from polling import wait_for
 from server import Server
 from test_uploads import begin, ended, put
 
-SECTION_ROWS = 1000
+SECTION_ROWS = 2500
 
 
 def test_a_stream_tells_how_far_a_long_report_is(program, tmp_path):

@@ -32,7 +32,7 @@ pub(crate) struct Source {
 /// Which data is typeset in sections.
 #[derive(Debug, Clone, Copy)]
 pub struct Cutting {
-    /// That with more rows than this; none if 0.
+    /// That with more rows than a section has; none if 0.
     pub section_rows: u64,
     /// Not that of a report with tags, or of an archival standard: sections can have neither.
     pub whole: bool,
@@ -47,6 +47,9 @@ pub(crate) enum Data {
     /// Row by row, for one that is typeset in sections; and a digest of all of it.
     Rows(Box<Rows>, Digest32),
 }
+
+/// The most rows of a report that is typeset whole with nobody asking for it: its tags take most of the time.
+const FEW_ROWS: u64 = 1_000;
 
 /// The most rows of a report that must be typeset whole: its tags take more memory than anything else.
 const MOST_WHOLE_ROWS: u64 = 5_000;
@@ -81,7 +84,7 @@ impl Cutting {
     ///
     /// They would have to be, and may not be.
     pub fn cuts(self, rows: u64) -> Result<bool, Failure> {
-        let cuts = self.section_rows > 0 && rows > self.section_rows;
+        let cuts = self.section_rows > 0 && rows > self.section_rows.min(FEW_ROWS);
         if cuts && self.whole && rows > MOST_WHOLE_ROWS {
             let detail = format!(
                 "A report of {rows} rows is typeset in sections, which have no tags and are neither PDF/A nor PDF/UA nor \

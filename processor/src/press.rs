@@ -10,6 +10,7 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::sync::Semaphore;
@@ -101,6 +102,13 @@ impl Press {
             Answer::Report(report) => Ok(report),
             Answer::Geometry(_) => Err(unexpected("it measured")),
         }
+    }
+
+    /// Measures as [`measure`](Self::measure) does, in every child that is idle: each then knows the template.
+    pub async fn measure_everywhere(&self, request: &Request, time: Duration) -> Result<Geometry, PressError> {
+        let idle = self.slots.available_permits().max(1);
+        let mut measured = try_join_all((0..idle).map(|_| self.measure(request, time))).await?;
+        measured.pop().ok_or_else(|| unexpected("nobody measured"))
     }
 
     /// Measures what decides which rows go on which page, in `time` at most. The request's section must say `measure`.

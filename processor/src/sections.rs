@@ -23,8 +23,8 @@ use crate::press::{Press, PressError};
 use crate::stitching::Stitching;
 
 /// How many rows make a section where nothing else is said: many enough that what a section costs by itself does not count,
-/// few enough that a child needs little memory.
-pub const DEFAULT_SECTION_ROWS: u64 = 1_000;
+/// few enough that a child needs little memory, and that little is lost with a run.
+pub const DEFAULT_SECTION_ROWS: u64 = 2_500;
 
 /// A report to be typeset in sections.
 pub struct LongReport<'a> {
@@ -34,7 +34,7 @@ pub struct LongReport<'a> {
     pub request: Request,
     /// Its rows.
     pub rows: Arc<Rows>,
-    /// How many rows a section has, about.
+    /// How many rows a section has at the most, about.
     pub section_rows: u64,
     /// How long a section may take.
     pub time: Duration,
@@ -128,6 +128,12 @@ struct Begun {
     last: Made,
 }
 
+/// A part with fewer rows costs more by itself than by its rows.
+const FEWEST_ROWS: u64 = 500;
+
+/// How many sections' rows a child measures at a time.
+const MEASURED_TOGETHER: u64 = 2;
+
 /// The most warnings that are told of a report; every section may have the same.
 const MAX_WARNINGS: usize = 20;
 
@@ -201,14 +207,16 @@ impl LongReport<'_> {
     /// Deals the rows out over pages and sections.
     async fn plan(&self) -> Result<Plan, LongError> {
         let geometry = self.measure("measure", 0, 0).await?;
-        let rows = self.rows.spooled.rows;
+        let (rows, section_rows) = (self.rows.spooled.rows, self.even(self.section_rows));
         if let RowHeight::Fixed(height) = geometry.row {
             let heights = std::iter::repeat_n(height, rows.try_into().unwrap_or(usize::MAX));
-            return Ok(plan(&geometry, heights, self.section_rows));
+            return Ok(plan(&geometry, heights, section_rows));
         }
-        let chunks = (0..rows).step_by(self.section_rows.try_into().unwrap_or(usize::MAX));
+        // What is measured is a number for each row, so there may be more of them.
+        let chunk_rows = self.even(self.section_rows.saturating_mul(MEASURED_TOGETHER));
+        let chunks = (0..rows).step_by(chunk_rows.try_into().unwrap_or(usize::MAX));
         let measured = stream::iter(chunks).map(async |first| {
-            let count = self.section_rows.min(rows - first);
+            let count = chunk_rows.min(rows - first);
             let measured = self.measure(&format!("measure-{first}"), first, count).await?;
             match measured.row {
                 RowHeight::Each(heights) if heights.len() as u64 == count => Ok(heights),
@@ -216,7 +224,12 @@ impl LongReport<'_> {
             }
         });
         let heights: Vec<Vec<f64>> = measured.buffered(self.press.slots() + 1).try_collect().await?;
-        Ok(plan(&geometry, heights.into_iter().flatten(), self.section_rows))
+        Ok(plan(&geometry, heights.into_iter().flatten(), section_rows))
+    }
+
+    /// How many rows go into each part of the report, for parts of `most` at the most.
+    fn even(&self, most: u64) -> u64 {
+        even(self.rows.spooled.rows, most, self.press.slots() as u64)
     }
 
     async fn measure(&self, name: &str, first: u64, count: u64) -> Result<Geometry, LongError> {
@@ -224,7 +237,10 @@ impl LongReport<'_> {
         let measuring = Section { first: first == 0 && count == 0, first_row: first + 1, ..Section::measuring() };
         let section = self.told(measuring, &before);
         let request = Request { data: folder.join("data.json"), section: Some(section), ..self.request.clone() };
-        let geometry = self.press.measure(&request, self.time).await?;
+        let geometry = match count {
+            0 => self.press.measure_everywhere(&request, self.time).await?,
+            _ => self.press.measure(&request, self.time).await?,
+        };
         tokio::fs::remove_dir_all(folder).await?;
         Ok(geometry)
     }
@@ -334,10 +350,39 @@ impl Settled {
     }
 }
 
+/// How many of `rows` go into each part where none has more than `most`, and each child has as many parts as the others
+/// if that does not make them small.
+fn even(rows: u64, most: u64, children: u64) -> u64 {
+    let parts = rows.div_ceil(most.max(1)).max(1);
+    let even = parts.next_multiple_of(children.max(1)).min(rows / FEWEST_ROWS);
+    rows.div_ceil(even.max(parts)).max(1)
+}
+
 fn cut(plan: &Plan, section: usize) -> Result<Cut<'_>, LongError> {
     plan.section(section).ok_or_else(|| refused(format!("there is no section {section}")))
 }
 
 fn refused(message: String) -> LongError {
     typesetter::Error::Section { message }.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_child_has_as_many_parts_as_the_others_if_they_are_not_small() {
+        for (rows, most, children, each) in [
+            (10_000, 2_500, 2, 2_500),
+            (10_000, 2_500, 3, 1_667),
+            (6_000, 2_500, 2, 1_500),
+            (1_100, 2_500, 2, 550),
+            (1_100, 2_500, 64, 550),
+            (900, 2_500, 2, 900),
+            (1_000, 100, 3, 100),
+            (0, 2_500, 2, 1),
+        ] {
+            assert_eq!(even(rows, most, children), each, "{rows} rows, {most} at the most, {children} children");
+        }
+    }
 }

@@ -393,7 +393,7 @@ pub(crate) struct LimitOptions {
     #[arg(long, env = "PRESSRUN_PAGE_LIMIT", value_name = "PAGES", default_value_t = 100_000,
           value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     page_limit: u64,
-    /// Rows of a section, about: a report with more rows is typeset in sections; 0 to typeset every report whole
+    /// Rows of a section, about: a report with more rows, or more than 1,000, is typeset in sections; 0 for none in sections
     #[arg(long, env = "PRESSRUN_SECTION_ROWS", value_name = "ROWS", default_value_t = DEFAULT_SECTION_ROWS)]
     pub(crate) section_rows: u64,
     /// Size of the data

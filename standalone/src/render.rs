@@ -77,7 +77,9 @@ async fn run(options: &Render) -> Result<(), RenderError> {
     let cores = available_parallelism().map_or(1, usize::from);
     let press = Press::of_this_program(cores, Limits::from(&options.limits)).map_err(PressError::Unusable)?;
     // While the data is read.
-    press.warm_up().map_err(PressError::Unusable)?;
+    for _ in 0..if is_long(options) { press.slots() } else { 1 } {
+        press.warm_up().map_err(PressError::Unusable)?;
+    }
     let report = match read_rows(options, &folder, work.path())? {
         Some(rows) => typeset_rows(options, &press, request, rows).await?,
         None => {
@@ -89,6 +91,13 @@ async fn run(options: &Render) -> Result<(), RenderError> {
         eprintln!("{warning}\n");
     }
     write(options, &folder, &report)
+}
+
+/// Whether there is so much data that its rows are likely to be typeset in sections.
+fn is_long(options: &Render) -> bool {
+    const LONG_BYTES: u64 = 256 << 10;
+    let file = options.data.as_deref().and_then(|path| fs::metadata(path).ok());
+    options.format == Format::Pdf && file.is_some_and(|file| file.len() > LONG_BYTES)
 }
 
 /// Checks the data and writes it where the template reads it.
@@ -153,9 +162,6 @@ async fn typeset_long(
     mut request: Request,
     rows: Rows,
 ) -> Result<Report, RenderError> {
-    for _ in 1..press.slots() {
-        press.warm_up().map_err(PressError::Unusable)?;
-    }
     request.options.tagged = false;
     let output = request.output.join("report.pdf");
     let (section_rows, progress) = (options.limits.section_rows, Progress::new());

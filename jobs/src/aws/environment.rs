@@ -36,7 +36,7 @@
 //! | [`MEMORY_LIMIT`] | processor | memory of typesetting in MiB; the function's less 192 where absent |
 //! | [`OUTPUT_LIMIT`] | processor | size of a report in MiB; 256 where absent |
 //! | [`PAGE_LIMIT`] | processor | pages of a report; 100,000 where absent |
-//! | [`SECTION_ROWS`] | processor | rows of a section, about; 0 to typeset every report whole; 1,000 where absent |
+//! | [`SECTION_ROWS`] | processor | rows of a section, about; 0 to typeset every report whole; 2,500 where absent |
 
 use std::env;
 use std::fmt::Display;
