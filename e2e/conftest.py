@@ -1,6 +1,7 @@
 """Fixtures shared by the end-to-end tests."""
 
 import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -29,7 +30,8 @@ def provider(tmp_path_factory) -> None:
         shutil.copy(file, folder)
     command = ["terraform", "init", "-input=false", "-no-color"]
     init = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-    if "could not connect to" in " ".join(init.stderr.split()):
+    # What is released is not to slip through because a network was down.
+    if "GITHUB_ACTIONS" not in os.environ and "could not connect to" in " ".join(init.stderr.split()):
         pytest.skip(f"the AWS provider cannot be had: NOTHING of the AWS deployment was tested\n{init.stderr}")
 
 

@@ -1,7 +1,7 @@
 //! The four ports a job passes, as traits that each backend implements.
 //!
-//! Two rules hold behind every port. A call that returned `Ok` is durable; only the steps of a run, which the next run
-//! takes again, may be lost with the power of the one machine they were taken on, the last ones first. A call that returned
+//! Two rules hold behind every port. A call that returned `Ok` is durable; only what is done again if it is lost, such as
+//! the steps of a run, may go with the power of the one machine it was done on, the last of it first. A call that returned
 //! [`Unavailable`] may or may not have happened, and may be made again.
 
 use std::path::{Path, PathBuf};

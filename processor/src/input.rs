@@ -32,7 +32,7 @@ pub(crate) struct Source {
 /// Which data is typeset in sections.
 #[derive(Debug, Clone, Copy)]
 pub struct Cutting {
-    /// That with more rows than a section has; none if 0.
+    /// That with more rows than this, which a section has, or than 1,000; none if 0.
     pub section_rows: u64,
     /// Not that of a report with tags, or of an archival standard: sections can have neither.
     pub whole: bool,

@@ -21,8 +21,9 @@ use typesetter::{Geometry, Report, Request};
 
 use crate::limits::Limits;
 
-/// A child that holds more of its memory limit than one part in so many after a job is not kept.
-const KEPT_SHARE: u64 = 4;
+/// A child that holds more of its memory limit than one part in so many at the end of a job, with what Typst still
+/// remembers, is not kept.
+const KEPT_SHARE: u64 = 2;
 
 /// How many of the last lines that a child wrote on standard error are kept.
 const COMPLAINT_LINES: usize = 20;
@@ -104,9 +105,14 @@ impl Press {
         }
     }
 
-    /// Measures as [`measure`](Self::measure) does, in every child that is idle: each then knows the template.
-    pub async fn measure_everywhere(&self, request: &Request, time: Duration) -> Result<Geometry, PressError> {
-        let idle = self.slots.available_permits().max(1);
+    /// Measures as [`measure`](Self::measure) does, in every child that is idle, or in `most`: each then knows the template.
+    pub async fn measure_everywhere(
+        &self,
+        request: &Request,
+        time: Duration,
+        most: usize,
+    ) -> Result<Geometry, PressError> {
+        let idle = self.slots.available_permits().min(most).max(1);
         let mut measured = try_join_all((0..idle).map(|_| self.measure(request, time))).await?;
         measured.pop().ok_or_else(|| unexpected("nobody measured"))
     }

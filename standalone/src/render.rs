@@ -77,7 +77,7 @@ async fn run(options: &Render) -> Result<(), RenderError> {
     let cores = available_parallelism().map_or(1, usize::from);
     let press = Press::of_this_program(cores, Limits::from(&options.limits)).map_err(PressError::Unusable)?;
     // While the data is read.
-    for _ in 0..if is_long(options) { press.slots() } else { 1 } {
+    for _ in 0..children_for(options, &folder).min(press.slots()) {
         press.warm_up().map_err(PressError::Unusable)?;
     }
     let report = match read_rows(options, &folder, work.path())? {
@@ -93,11 +93,13 @@ async fn run(options: &Render) -> Result<(), RenderError> {
     write(options, &folder, &report)
 }
 
-/// Whether there is so much data that its rows are likely to be typeset in sections.
-fn is_long(options: &Render) -> bool {
-    const LONG_BYTES: u64 = 256 << 10;
-    let file = options.data.as_deref().and_then(|path| fs::metadata(path).ok());
-    options.format == Format::Pdf && file.is_some_and(|file| file.len() > LONG_BYTES)
+/// How many children have something to do, as far as the size of the data tells.
+fn children_for(options: &Render, folder: &Path) -> usize {
+    const BYTES_EACH: u64 = 128 << 10;
+    let cut = options.format == Format::Pdf && options.limits.section_rows > 0;
+    let file = options.data.as_deref().filter(|_| cut && folder.join("template.json").is_file());
+    let bytes = file.and_then(|path| fs::metadata(path).ok()).map_or(0, |file| file.len());
+    usize::try_from(bytes / BYTES_EACH).unwrap_or(usize::MAX).max(1)
 }
 
 /// Checks the data and writes it where the template reads it.

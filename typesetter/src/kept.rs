@@ -43,7 +43,7 @@ impl Hash for Kept {
 
 impl PartialEq for Kept {
     fn eq(&self, other: &Self) -> bool {
-        self.as_slice() == other.as_slice()
+        self.whole == other.whole && self.range == other.range
     }
 }
 

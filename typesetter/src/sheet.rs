@@ -165,6 +165,10 @@ fn words_that_fit(ruler: &Ruler, text: &str, words: &VecDeque<&str>, width: Abs)
     });
     let mut next = visible_ends.next();
     ruler.walk(text, |end, reached| {
+        // What is still to come is no narrower.
+        if reached > width && next.is_some_and(|visible| visible > end) {
+            return false;
+        }
         while next.is_some_and(|visible| visible <= end) {
             if next == Some(end) && reached > width {
                 return false;

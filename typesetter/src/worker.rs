@@ -81,7 +81,7 @@ pub enum Response {
 /// The command that starts `executable` as a worker with so many bytes of memory. Standard input and output are
 /// piped; standard error is the parent's unless changed.
 ///
-/// The worker gets an empty environment: it has no use for the parent's secrets. One Typst thread is enough, because
+/// The worker gets an environment of its own: it has no use for the parent's secrets. One Typst thread is enough, because
 /// a machine runs one worker a core.
 pub fn command(executable: &Path, memory_bytes: Option<u64>) -> Command {
     let mut command = Command::new(executable);

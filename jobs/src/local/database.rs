@@ -154,8 +154,8 @@ impl Database {
         MutexGuard::map(self.writers.lock().await, |writers| &mut writers.durable)
     }
 
-    /// Writes the steps of a run, which survive the process at once, and the machine in their order: when its power fails
-    /// the last of them may be lost, and the run takes them again.
+    /// Writes what is done again if it is lost, such as the steps of a run. It survives the process at once; when the
+    /// machine's power fails the last of it may be missing, never something before something that is there.
     pub(super) async fn writer(&self) -> MappedMutexGuard<'_, SqliteConnection> {
         MutexGuard::map(self.writers.lock().await, |writers| &mut writers.ordered)
     }

@@ -117,6 +117,8 @@ impl Queue for SqliteQueue {
                 self.arrived.notify_one();
                 return Ok(delivery);
             }
+            let aside = self.set_aside(now().timestamp_millis()).await;
+            aside.map_err(Unavailable::when("set messages aside"))?;
             if Instant::now() >= end {
                 return Ok(None);
             }
