@@ -4,6 +4,7 @@
 //! kit tells them what to write.
 
 use std::fmt::Write;
+use std::ops::Range;
 use std::str::FromStr;
 
 use typst::diag::{HintedString, StrResult, bail};
@@ -154,7 +155,7 @@ impl<'a> Field<'a> {
                 number => form.write(number),
             },
             (Some(value), Form::Text { lines }) => text(value, *lines),
-            (Some(value), Form::Date { pattern }) => date(value, pattern),
+            (Some(value), Form::Date(pattern)) => pattern.write(value),
         }
     }
 
@@ -176,10 +177,7 @@ enum Form {
     Text {
         lines: bool,
     },
-    /// By a pattern of `{yyyy}`, `{mm}` and `{dd}`.
-    Date {
-        pattern: EcoString,
-    },
+    Date(DatePattern),
     Number(NumberForm),
 }
 
@@ -201,7 +199,7 @@ impl Form {
         let kind: EcoString = part(form, "kind")?;
         Ok(match kind.as_str() {
             "text" => Form::Text { lines: part(form, "lines")? },
-            "date" => Form::Date { pattern: part(form, "pattern")? },
+            "date" => Form::Date(DatePattern::new(&part::<EcoString>(form, "pattern")?)),
             "number" => Form::Number(NumberForm {
                 digits: part::<usize>(form, "digits")?.min(MAX_DIGITS),
                 point: part(form, "point")?,
@@ -270,14 +268,63 @@ fn plain_number(value: &Value) -> StrResult<EcoString> {
     .replace("-", "−"))
 }
 
-fn date(value: &Value, pattern: &str) -> StrResult<EcoString> {
-    let Value::Str(text) = value else { bail!("is {}, not a date of the form YYYY-MM-DD", value.repr()) };
-    let parsed = chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().filter(|_| text.len() == 10);
-    if parsed.is_none() {
-        bail!("is {}, not a date of the form YYYY-MM-DD in the calendar", value.repr());
+/// How dates are written.
+struct DatePattern(Vec<DatePart>);
+
+/// A part of a date as it is written.
+enum DatePart {
+    /// The same in each.
+    Text(EcoString),
+    /// Where in `2026-11-26` it is.
+    Digits(Range<usize>),
+}
+
+impl DatePattern {
+    /// Reads a pattern of `{yyyy}`, `{mm}` and `{dd}`.
+    fn new(pattern: &str) -> Self {
+        let fields = [("{yyyy}", 0..4), ("{mm}", 5..7), ("{dd}", 8..10)];
+        let (mut parts, mut rest) = (Vec::new(), pattern);
+        while !rest.is_empty() {
+            let found = fields.iter().filter_map(|(name, digits)| Some((rest.find(name)?, name.len(), digits.clone())));
+            let Some((at, length, digits)) = found.min_by_key(|(at, ..)| *at) else {
+                parts.push(DatePart::Text(rest.into()));
+                break;
+            };
+            parts.push(DatePart::Text(rest[..at].into()));
+            parts.push(DatePart::Digits(digits));
+            rest = &rest[at + length..];
+        }
+        Self(parts)
     }
-    let (year, month, day) = (&text[..4], &text[5..7], &text[8..]);
-    Ok(pattern.replace("{yyyy}", year).replace("{mm}", month).replace("{dd}", day).into())
+
+    fn write(&self, value: &Value) -> StrResult<EcoString> {
+        let Value::Str(text) = value else { bail!("is {}, not a date of the form YYYY-MM-DD", value.repr()) };
+        if !is_date(text) {
+            bail!("is {}, not a date of the form YYYY-MM-DD in the calendar", value.repr());
+        }
+        let mut written = EcoString::new();
+        for part in &self.0 {
+            written.push_str(match part {
+                DatePart::Text(text) => text,
+                DatePart::Digits(digits) => &text[digits.clone()],
+            });
+        }
+        Ok(written)
+    }
+}
+
+/// Whether a text is a day in the calendar, written as `2026-11-26`.
+fn is_date(text: &str) -> bool {
+    let number = |digits: Range<usize>| {
+        let digits = text.get(digits).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
+        digits.and_then(|digits| digits.parse::<u32>().ok())
+    };
+    let (year, month, day) = (number(0..4), number(5..7), number(8..10));
+    let date = year
+        .zip(month)
+        .zip(day)
+        .and_then(|((year, month), day)| chrono::NaiveDate::from_ymd_opt(i32::try_from(year).ok()?, month, day));
+    date.is_some() && text.len() == 10 && text.as_bytes()[4] == b'-' && text.as_bytes()[7] == b'-'
 }
 
 /// A number, or a string that is one, with all its digits. The crate `input` sums by the same rule.

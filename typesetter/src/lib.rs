@@ -14,7 +14,7 @@
 //! | `world`, `files`, `fonts` | all that a template can reach |
 //! | `cells` | what is done once for every cell of a page of rows |
 //! | `section`, `plan` | one run of a long report's rows; which rows go on which page |
-//! | `ruler`, `sheet` | how wide a cell is, and where it goes |
+//! | `ruler`, `learnt`, `sheet` | how wide a cell is, and where it goes |
 //! | `export` | from a laid-out document to files |
 //! | `worker` | an engine in a child process |
 
@@ -28,6 +28,7 @@ mod fonts;
 mod grounds;
 mod joined;
 mod kept;
+mod learnt;
 mod options;
 mod parsed;
 mod plan;

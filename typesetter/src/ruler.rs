@@ -4,6 +4,7 @@
 //! line of Latin letters and figures, in which a glyph follows from its character and its place from the pair kerning,
 //! nothing else: the kit turns other features of the font off. What is not so simple is left to Typst.
 
+use std::borrow::Borrow;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
@@ -20,18 +21,20 @@ use typst::syntax::Span;
 use typst::text::{FontInstance, Glyph, TextElem, TextItem};
 use typst::utils::hash128;
 
+use crate::learnt::{Learnt, Letter, Pair};
+
 /// What stands around a character when its glyph is learnt, so that it is at no line's end.
 const GUARD: char = '0';
 /// The most pairs of glyphs that are remembered in a process's life.
 const MAX_PAIRS: usize = 1 << 18;
 
-/// Kerning by font and glyphs; `None` if the pair is more than two glyphs side by side.
-type Pairs = HashMap<(u128, u16, u16), Option<Em>>;
+/// Kerning by font and glyphs.
+type Pairs = HashMap<(u128, u16, u16), Pair>;
 
 /// True for ever: the fonts are part of the key.
 static PAIRS: LazyLock<Mutex<Pairs>> = LazyLock::new(Mutex::default);
 /// The styles of the job at hand.
-static STYLES: LazyLock<Mutex<HashMap<u128, Arc<Style>>>> = LazyLock::new(Mutex::default);
+static STYLES: LazyLock<Mutex<HashMap<u128, Arc<Learnt>>>> = LazyLock::new(Mutex::default);
 
 /// Forgets what may not hold for another job, which may have other fonts. Also for Typst's sake, which wants a page that it
 /// lays out anew to be learnt anew.
@@ -39,24 +42,19 @@ pub(crate) fn forget() {
     STYLES.lock().unwrap_or_else(PoisonError::into_inner).clear();
 }
 
-/// What is known of a style; `None` for what is left to Typst.
-#[derive(Clone, Default)]
-struct Style {
-    glyphs: FxHashMap<char, Option<Learnt>>,
-    /// Glyphs of different fonts are not kerned.
-    kerning: FxHashMap<(char, char), Option<Em>>,
-}
-
-/// A character's glyph, as part of a text item without text.
-#[derive(Clone)]
-struct Learnt {
-    item: TextItem,
-    glyph: Glyph,
-}
-
 /// Whether two texts have one font. Nearly all have, and then need not be compared by the bytes of it.
 pub(crate) fn same_font(one: &TextItem, other: &TextItem) -> bool {
     std::ptr::eq(one.font.metrics(), other.font.metrics()) || one.font == other.font
+}
+
+/// A letter of a text that is set.
+pub(crate) struct Set<'a> {
+    pub(crate) c: char,
+    /// Where it is in the text, in bytes.
+    pub(crate) at: usize,
+    pub(crate) letter: &'a Letter,
+    /// How much further it stands from the letter before than by itself.
+    pub(crate) kern: Em,
 }
 
 /// Measures and sets texts of one style.
@@ -64,7 +62,7 @@ pub(crate) struct Ruler<'a> {
     styles: StyleChain<'a>,
     set: &'a Func,
     kerned: bool,
-    style: Arc<Style>,
+    learnt: Arc<Learnt>,
 }
 
 impl<'a> Ruler<'a> {
@@ -77,12 +75,10 @@ impl<'a> Ruler<'a> {
         texts: impl Iterator<Item = &'t str> + Clone,
     ) -> SourceResult<Self> {
         let key = hash128(&(set, styles, engine.world.book()));
-        let style = STYLES.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned().unwrap_or_default();
-        let mut ruler = Self { styles, set, kerned, style };
-        let learnt_glyphs = ruler.learn_glyphs(engine, texts.clone())?;
-        let learnt_pairs = kerned && ruler.learn_pairs(engine, texts)?;
-        if learnt_glyphs || learnt_pairs {
-            STYLES.lock().unwrap_or_else(PoisonError::into_inner).insert(key, ruler.style.clone());
+        let learnt = STYLES.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned().unwrap_or_default();
+        let mut ruler = Self { styles, set, kerned, learnt };
+        if ruler.learn(engine, texts)? {
+            STYLES.lock().unwrap_or_else(PoisonError::into_inner).insert(key, ruler.learnt.clone());
         }
         Ok(ruler)
     }
@@ -109,46 +105,31 @@ impl<'a> Ruler<'a> {
     /// hears false.
     pub(crate) fn walk(&self, text: &str, mut tell: impl FnMut(usize, Abs) -> bool) -> Option<()> {
         let mut width = Abs::zero();
-        let mut before = None;
-        for (at, c) in text.char_indices() {
-            let learnt = self.style.glyphs.get(&c)?.as_ref()?;
-            if self.kerned
-                && let Some(before) = before
-            {
-                width += (*self.style.kerning.get(&(before, c))?)?.at(learnt.item.size);
-            }
-            width += learnt.glyph.x_advance.at(learnt.item.size);
+        for set in self.letters(text) {
+            let Set { c, at, letter, kern } = set?;
+            width += kern.at(letter.item.size) + letter.advance;
             if !tell(at + c.len_utf8(), width) {
                 break;
             }
-            before = Some(c);
         }
         Some(())
     }
 
-    /// The text on one line, as items side by side; `None` if it is not that simple.
-    pub(crate) fn line(&self, text: &str) -> Option<Vec<TextItem>> {
-        let mut items: Vec<TextItem> = Vec::with_capacity(1);
-        let mut before: Option<char> = None;
-        for c in text.chars() {
-            let Learnt { item, glyph } = self.style.glyphs.get(&c)?.as_ref()?;
-            let same = items.last().is_some_and(|last| same_font(last, item));
-            if !same {
-                items.push(TextItem { glyphs: Vec::with_capacity(text.len()), ..item.clone() });
-            }
-            let last = items.last_mut()?;
-            if self.kerned
-                && let (Some(before), Some(glyph)) = (before, last.glyphs.last_mut())
-            {
-                glyph.x_advance += (*self.style.kerning.get(&(before, c))?)?;
-            }
-            let start = u16::try_from(last.text.len()).ok()?;
-            last.text.push(c);
-            let range = start..u16::try_from(last.text.len()).ok()?;
-            last.glyphs.push(Glyph { range, ..glyph.clone() });
-            before = Some(c);
-        }
-        Some(items)
+    /// The letters of a text on one line; `None` in place of one that is not that simple.
+    pub(crate) fn letters<'t>(&'t self, text: &'t str) -> impl Iterator<Item = Option<Set<'t>>> {
+        let mut before: Option<u16> = None;
+        text.char_indices().map(move |(at, c)| {
+            let index = self.learnt.index(c)?;
+            let letter = self.learnt.letter(index)?;
+            let kern = match before.replace(index).filter(|_| self.kerned) {
+                None => Em::zero(),
+                Some(before) => match self.learnt.pair(before, index) {
+                    Pair::Kerned(kern) => kern,
+                    Pair::Complex | Pair::Unknown => return None,
+                },
+            };
+            Some(Set { c, at, letter, kern })
+        })
     }
 
     /// The text on one line, laid out by Typst.
@@ -162,76 +143,104 @@ impl<'a> Ruler<'a> {
         (engine.library.routines.layout_frame)(engine, &content, Locator::root(), self.styles, region)
     }
 
-    /// Learns the glyphs of the characters it does not know; answers whether there were any.
-    fn learn_glyphs<'t>(&mut self, engine: &mut Engine, texts: impl Iterator<Item = &'t str>) -> SourceResult<bool> {
-        let unknown: BTreeSet<char> =
-            texts.flat_map(str::chars).filter(|c| !self.style.glyphs.contains_key(c)).collect();
-        if unknown.is_empty() {
-            return Ok(false);
+    /// Learns what it does not know of these texts; answers whether there was anything.
+    fn learn<'t>(&mut self, engine: &mut Engine, texts: impl Iterator<Item = &'t str> + Clone) -> SourceResult<bool> {
+        let (characters, mut pairs) = self.unknown(texts.clone());
+        if !characters.is_empty() {
+            self.learn_letters(engine, &characters)?;
+            (_, pairs) = self.unknown(texts);
         }
-        let simple: Vec<char> = unknown.iter().copied().filter(|&c| is_simple(c)).collect();
-        let lines: Vec<String> = simple.iter().map(|c| format!("{GUARD}{c}{GUARD}")).collect();
-        let shaped = self.shape(engine, &lines, false)?;
-        let glyphs = &mut Arc::make_mut(&mut self.style).glyphs;
-        glyphs.extend(unknown.into_iter().map(|c| (c, None)));
-        for (c, line) in simple.into_iter().zip(shaped) {
-            if let [_, learnt, _] = line.as_slice() {
-                glyphs.insert(c, Some(learnt.clone()));
-            }
+        if !pairs.is_empty() {
+            self.learn_pairs(engine, &pairs)?;
         }
-        Ok(true)
+        Ok(!characters.is_empty() || !pairs.is_empty())
     }
 
-    /// Learns the kerning of the pairs it does not know; answers whether there were any.
-    fn learn_pairs<'t>(&mut self, engine: &mut Engine, texts: impl Iterator<Item = &'t str>) -> SourceResult<bool> {
-        let pairs = texts.flat_map(|text| text.chars().zip(text.chars().skip(1)));
-        let unknown: BTreeSet<(char, char)> = pairs.filter(|pair| !self.style.kerning.contains_key(pair)).collect();
-        if unknown.is_empty() {
-            return Ok(false);
+    /// The characters of texts that it does not know, and the pairs of those that it does.
+    fn unknown<'t>(&self, texts: impl Iterator<Item = &'t str>) -> (BTreeSet<char>, BTreeSet<(char, char)>) {
+        let (mut characters, mut pairs) = (BTreeSet::new(), BTreeSet::new());
+        for text in texts {
+            let mut before = None;
+            for c in text.chars() {
+                let Some(index) = self.learnt.index(c) else {
+                    characters.insert(c);
+                    before = None;
+                    continue;
+                };
+                if let Some((other, before)) = before.filter(|_| self.kerned)
+                    && matches!(self.learnt.pair(before, index), Pair::Unknown)
+                {
+                    pairs.insert((other, c));
+                }
+                before = Some((c, index));
+            }
         }
+        (characters, pairs)
+    }
+
+    fn learn_letters(&mut self, engine: &mut Engine, unknown: &BTreeSet<char>) -> SourceResult<()> {
+        let simple: Vec<char> = unknown.iter().copied().filter(|&c| is_simple(c)).collect();
+        let lines: Vec<String> = simple.iter().map(|c| format!("{GUARD}{c}{GUARD}")).collect();
+        let mut letters: FxHashMap<char, Letter> = FxHashMap::default();
+        for (c, line) in simple.into_iter().zip(self.shape(engine, &lines, false)?) {
+            if let Ok([_, letter, _]) = <[Letter; 3]>::try_from(line) {
+                letters.insert(c, letter);
+            }
+        }
+        let learnt = Arc::make_mut(&mut self.learnt);
+        unknown.iter().for_each(|c| learnt.add(*c, letters.remove(c)));
+        Ok(())
+    }
+
+    fn learn_pairs(&mut self, engine: &mut Engine, unknown: &BTreeSet<(char, char)>) -> SourceResult<()> {
         let mut unlearnt = Vec::new();
         #[allow(clippy::mutable_key_type, reason = "a font is compared by what does not change")]
         let mut fonts: HashMap<FontInstance, u128> = HashMap::new();
         let known = PAIRS.lock().unwrap_or_else(PoisonError::into_inner);
-        let style = Arc::make_mut(&mut self.style);
-        for (a, b) in unknown {
-            style.kerning.insert((a, b), None);
-            let (Some(Some(one)), Some(Some(other))) = (style.glyphs.get(&a), style.glyphs.get(&b)) else { continue };
+        let learnt = Arc::make_mut(&mut self.learnt);
+        for &(a, b) in unknown {
+            let (Some(first), Some(second)) = (learnt.index(a), learnt.index(b)) else { continue };
+            let (Some(one), Some(other)) = (learnt.letter(first), learnt.letter(second)) else {
+                learnt.set_pair(first, second, Pair::Complex);
+                continue;
+            };
             if !same_font(&one.item, &other.item) {
-                style.kerning.insert((a, b), Some(Em::zero()));
+                // Glyphs of different fonts are not kerned.
+                learnt.set_pair(first, second, Pair::Kerned(Em::zero()));
                 continue;
             }
-            let item = &one.item;
-            let font = fonts.entry(item.font.clone());
-            let font = *font.or_insert_with_key(|font| hash128(&(font, item.lang, item.region)));
-            match known.get(&(font, one.glyph.id, other.glyph.id)) {
-                Some(&kern) => _ = style.kerning.insert((a, b), kern),
-                None => unlearnt.push((a, b, font, one.clone(), other.clone())),
+            let font = fonts.entry(one.item.font.clone());
+            let font = *font.or_insert_with_key(|font| hash128(&(font, one.item.lang, one.item.region)));
+            let key = (font, one.glyph.id, other.glyph.id);
+            match known.get(&key) {
+                Some(&pair) => learnt.set_pair(first, second, pair),
+                None => unlearnt.push((format!("{GUARD}{a}{b}{GUARD}"), (first, second), key, one.glyph.x_advance)),
             }
         }
         drop(known);
-        let lines: Vec<String> = unlearnt.iter().map(|(a, b, ..)| format!("{GUARD}{a}{b}{GUARD}")).collect();
+        let lines: Vec<&str> = unlearnt.iter().map(|(line, ..)| line.as_str()).collect();
         let shaped = self.shape(engine, &lines, true)?;
-        let style = Arc::make_mut(&mut self.style);
+        let learnt = Arc::make_mut(&mut self.learnt);
         let mut known = PAIRS.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() > MAX_PAIRS {
             known.clear();
         }
-        for ((a, b, font, one, other), line) in unlearnt.into_iter().zip(shaped) {
-            let kern = match line.as_slice() {
-                [_, first, second, _] if first.glyph.id == one.glyph.id && second.glyph.id == other.glyph.id => {
-                    Some(first.glyph.x_advance + -one.glyph.x_advance)
+        for ((_, (first, second), key, advance), line) in unlearnt.into_iter().zip(shaped) {
+            let (_, one, other) = key;
+            let pair = match line.as_slice() {
+                [_, left, right, _] if left.glyph.id == one && right.glyph.id == other => {
+                    Pair::Kerned(left.glyph.x_advance + -advance)
                 }
-                _ => None,
+                _ => Pair::Complex,
             };
-            known.insert((font, one.glyph.id, other.glyph.id), kern);
-            style.kerning.insert((a, b), kern);
+            known.insert(key, pair);
+            learnt.set_pair(first, second, pair);
         }
-        Ok(true)
+        Ok(())
     }
 
     /// The glyphs of lines, laid out by Typst; a line that does not have one glyph a character comes out empty.
-    fn shape(&self, engine: &mut Engine, lines: &[String], kerned: bool) -> SourceResult<Vec<Vec<Learnt>>> {
+    fn shape<T: Borrow<str>>(&self, engine: &mut Engine, lines: &[T], kerned: bool) -> SourceResult<Vec<Vec<Letter>>> {
         let mut shaped = Vec::with_capacity(lines.len());
         while let Some(left) = lines.get(shaped.len()..).filter(|left| !left.is_empty()) {
             shaped.extend(self.shape_some(engine, left, kerned)?);
@@ -240,7 +249,12 @@ impl<'a> Ruler<'a> {
     }
 
     /// The same for the first of these lines, at least one: up to one that comes out empty, what follows cannot be told apart.
-    fn shape_some(&self, engine: &mut Engine, lines: &[String], kerned: bool) -> SourceResult<Vec<Vec<Learnt>>> {
+    fn shape_some<T: Borrow<str>>(
+        &self,
+        engine: &mut Engine,
+        lines: &[T],
+        kerned: bool,
+    ) -> SourceResult<Vec<Vec<Letter>>> {
         let text = TextElem::packed(lines.join("\n"));
         // Innermost, so that it wins over the style.
         let text = if kerned { text } else { text.set(TextElem::kerning, false) };
@@ -251,11 +265,11 @@ impl<'a> Ruler<'a> {
         let mut result = Vec::with_capacity(lines.len());
         for line in lines {
             let mut own = Vec::new();
-            for c in line.chars() {
-                let Some((_, learnt)) = glyphs.next_if(|(text, _)| text.chars().eq([c])) else { break };
-                own.push(learnt);
+            for c in line.borrow().chars() {
+                let Some((_, letter)) = glyphs.next_if(|(text, _)| text.chars().eq([c])) else { break };
+                own.push(letter);
             }
-            if own.len() != line.chars().count() {
+            if own.len() != line.borrow().chars().count() {
                 result.push(Vec::new());
                 break;
             }
@@ -266,7 +280,7 @@ impl<'a> Ruler<'a> {
 }
 
 /// Every glyph of a frame with its text, in the frame's order.
-fn collect(frame: &Frame, found: &mut Vec<(EcoString, Learnt)>) {
+fn collect(frame: &Frame, found: &mut Vec<(EcoString, Letter)>) {
     for (_, item) in frame.items() {
         match item {
             FrameItem::Group(group) => collect(&group.frame, found),
@@ -276,7 +290,7 @@ fn collect(frame: &Frame, found: &mut Vec<(EcoString, Learnt)>) {
                     let range = usize::from(glyph.range.start)..usize::from(glyph.range.end);
                     let text = item.text.get(range).unwrap_or_default().into();
                     let glyph = Glyph { span: (Span::detached(), 0), ..glyph.clone() };
-                    (text, Learnt { item: empty.clone(), glyph })
+                    (text, Letter::new(empty.clone(), glyph))
                 }));
             }
             _ => {}

@@ -13,13 +13,13 @@ use typst::foundations::{
 use typst::introspection::{Locator, MetadataElem, SplitLocator};
 use typst::layout::{Abs, Axes, BlockElem, Frame, FrameItem, Length, Point, Ratio, Region, Size, Sizing, Transform};
 use typst::syntax::Span;
-use typst::text::TextItem;
 use typst::visualize::{Color, FixedStroke, Geometry};
 
 use crate::grounds::Grounds;
 use crate::joined::Joined;
 use crate::kept::Kept;
-use crate::ruler::Ruler;
+use crate::learnt::Letter;
+use crate::ruler::{Ruler, Set, same_font};
 
 /// What a width may exceed its column by: what rounding adds.
 const SLACK: Abs = Abs::raw(0.001);
@@ -128,6 +128,10 @@ pub(crate) fn wrap(
 fn lines_of(ruler: &Ruler, text: &str, width: Abs) -> Option<Vec<EcoString>> {
     let mut lines = Vec::new();
     for part in text.split('\n') {
+        if ruler.simple_width(part)? <= width {
+            lines.push(part.trim_end().into());
+            continue;
+        }
         let (mut rest, mut left) = (part, words(part).collect::<VecDeque<_>>());
         loop {
             let mut fitting = words_that_fit(ruler, rest, &left, width)?;
@@ -260,8 +264,12 @@ fn halved(engine: &mut Engine, ruler: &Ruler, text: &str, width: Abs) -> SourceR
     Ok(longest)
 }
 
-/// Whether a text fits. Of a long one only a start is laid out: no end makes up for a start that is half as wide again.
+/// Whether a text fits. Of a long one that Typst has to lay out only a start is laid out: no end makes up for a start that is
+/// half as wide again.
 fn fits(engine: &mut Engine, ruler: &Ruler, text: &str, width: Abs) -> SourceResult<bool> {
+    if let Some(simple) = ruler.simple_width(text) {
+        return Ok(simple <= width);
+    }
     let mut count = 2 * ems_in(ruler, width);
     while let Some((end, _)) = text.char_indices().nth(count) {
         if ruler.width(engine, &text[..end])? > width * 1.5 {
@@ -477,14 +485,18 @@ fn draw_simple(
     (text, size): (&str, f64),
     baseline: Point,
 ) -> bool {
-    let Some(mut items) = ruler.line(text) else { return false };
-    for item in &mut items {
-        item.size *= size;
-    }
-    let width: Abs = items.iter().map(TextItem::width).sum();
-    let mut at = baseline + Point::with_x((column.width - width) * column.align);
-    for item in items {
-        at.x = joined.put(frame, at, item);
+    let Some(width) = ruler.simple_width(text).filter(|_| u16::try_from(text.len()).is_ok()) else { return false };
+    let mut x = baseline.x + (column.width - width * size) * column.align;
+    let mut before: Option<&Letter> = None;
+    for Set { c, letter, kern, .. } in ruler.letters(text).flatten() {
+        if before.is_none_or(|before| !same_font(&before.item, &letter.item)) {
+            if before.is_some() {
+                x = joined.end();
+            }
+            joined.begin(frame, Point::new(x, baseline.y), letter, letter.item.size * size, text.len());
+        }
+        joined.push(c, letter, kern);
+        before = Some(letter);
     }
     true
 }
