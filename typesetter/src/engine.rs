@@ -155,7 +155,8 @@ impl Engine {
                 section.check_content(&document)?;
             }
         }
-        let encoded = export::encode(&document, &request.options, request.limits.max_output_bytes);
+        let continues = request.section.as_ref().is_some_and(|section| section.page_rows.is_some() && !section.first);
+        let encoded = export::encode(&document, &request.options, continues, request.limits.max_output_bytes);
         let encoded = encoded.map_err(|refusal| match refusal {
             Refusal::Document(errors) => template_error(&world, &errors),
             Refusal::Other(error) => error,

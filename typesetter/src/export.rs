@@ -16,6 +16,7 @@ use typst_svg::SvgOptions;
 
 use crate::error::Error;
 use crate::options::{Format, Options, PdfStandard};
+use crate::plain;
 
 /// Typst's points in an inch.
 const POINTS_PER_INCH: f32 = 72.0;
@@ -42,15 +43,21 @@ impl From<Error> for Refusal {
     }
 }
 
-/// The output files of a document.
-pub(crate) fn encode(document: &PagedDocument, options: &Options, limit: u64) -> Result<Vec<Encoded>, Refusal> {
+/// The output files of a document. What a report says of itself, such as its title, need not be in one that `continues` it.
+pub(crate) fn encode(
+    document: &PagedDocument,
+    options: &Options,
+    continues: bool,
+    limit: u64,
+) -> Result<Vec<Encoded>, Refusal> {
     let mut total = 0;
     let mut within = |bytes: &[u8]| {
         total += bytes.len() as u64;
         if total > limit { Err(Error::OutputTooLarge { bytes: total, limit }) } else { Ok(()) }
     };
     if options.format == Format::Pdf {
-        let bytes = pdf(document, options)?;
+        let plain = if continues && options.pdf_standard.is_none() { plain::pdf(document) } else { None };
+        let bytes = plain.map_or_else(|| pdf(document, options), Ok)?;
         within(&bytes)?;
         return Ok(vec![Encoded { name: "report.pdf".to_owned(), bytes }]);
     }

@@ -16,6 +16,7 @@
 //! | `section`, `plan` | one run of a long report's rows; which rows go on which page |
 //! | `ruler`, `learnt`, `sheet` | how wide a cell is, and where it goes |
 //! | `export` | from a laid-out document to files |
+//! | `plain` | pages of text and flat shapes as a PDF |
 //! | `worker` | an engine in a child process |
 
 mod cells;
@@ -31,6 +32,7 @@ mod kept;
 mod learnt;
 mod options;
 mod parsed;
+mod plain;
 mod plan;
 mod request;
 mod ruler;
