@@ -73,8 +73,10 @@ pub struct Cut<'a> {
     pub page_rows: &'a [u32],
 }
 
-/// Distributes rows over pages, and pages over sections of at least `section_rows` rows; the last may have fewer. The
-/// geometry is one that was [checked](Geometry::check).
+/// Distributes rows over pages, and pages over runs of at least `section_rows` rows, the last perhaps of fewer. If there are
+/// several, the first and the last page of rows are then set apart, and each is a section as every run is: so little has to be
+/// done until it is known how many pages there are, and what stands before and after the rows slows no other page. The geometry
+/// is one that was [checked](Geometry::check).
 pub fn plan(geometry: &Geometry, heights: impl IntoIterator<Item = f64>, section_rows: u64) -> Plan {
     let mut plan = Plan { start_page: geometry.start_page, page_rows: Vec::new(), starts: vec![(0, 0)], rows: 0 };
     let mut heights = heights.into_iter().peekable();
@@ -99,6 +101,7 @@ pub fn plan(geometry: &Geometry, heights: impl IntoIterator<Item = f64>, section
             plan.page_rows.push(0);
         }
     }
+    plan.set_ends_apart();
     plan
 }
 
@@ -150,6 +153,18 @@ impl Geometry {
 }
 
 impl Plan {
+    fn set_ends_apart(&mut self) {
+        let &[(0, 0), (second, _), ..] = self.starts.as_slice() else { return };
+        let begun = self.page_rows.iter().position(|rows| *rows > 0).map_or(second, |page| page + 1);
+        if begun < second {
+            self.starts.insert(1, (begun, self.page_rows.iter().take(begun).copied().map(u64::from).sum()));
+        }
+        let (Some(end), Some(&rows)) = (self.page_rows.len().checked_sub(1), self.page_rows.last()) else { return };
+        if self.starts.last().is_some_and(|(page, _)| *page < end) {
+            self.starts.push((end, self.rows - u64::from(rows)));
+        }
+    }
+
     /// The pages up to the one with the last row. What stands after the rows may take more: compile the last section
     /// and count.
     pub fn pages(&self) -> u64 {
