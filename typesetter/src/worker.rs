@@ -37,8 +37,10 @@ const READER_STACK_BYTES: usize = 256 << 10;
 const LAYOUT_STACK_BYTES: usize = 8 << 20;
 
 /// Has glibc take memory from the system in large pieces, and keep some of it between two reports. By itself it asks for a
-/// page at a time in all threads but the first, and Typst works in one of its own. Bytes, but for the number of arenas.
-const MEMORY: [(&str, &str); 4] = [
+/// page at a time in all threads but the first, and Typst works in one of its own. Bytes, but for the number of arenas and for
+/// `hugetlb`, which has the kernel give memory in huge pages where it can.
+const MEMORY: [(&str, &str); 5] = [
+    ("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1"),
     ("MALLOC_ARENA_MAX", "1"),
     ("MALLOC_TOP_PAD_", "4194304"),
     ("MALLOC_TRIM_THRESHOLD_", "67108864"),
