@@ -59,14 +59,18 @@ fn folder_of(target: &Path) -> &Path {
     target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Copies a file to its place: by rename, so that it is there whole or not at all, unless something other than a plain
-/// file is there already, a pipe perhaps.
+/// Moves a file to its place: by rename, so that it is there whole or not at all, unless something other than a plain
+/// file is there already, a pipe perhaps. What is left of the file itself is its owner's to remove.
 pub(crate) fn place(file: &Path, target: &Path) -> io::Result<()> {
     let target = fs::canonicalize(target).unwrap_or_else(|_| target.to_owned());
     if fs::metadata(&target).is_ok_and(|there| !there.is_file()) {
         io::copy(&mut File::open(file)?, &mut OpenOptions::new().write(true).open(&target)?)?;
         return Ok(());
     }
+    if fs::rename(file, &target).is_ok() {
+        return Ok(());
+    }
+    // From another file system it has to be copied.
     let permissions = fs::metadata(file)?.permissions();
     let mut partial = tempfile::Builder::new().permissions(permissions).tempfile_in(folder_of(&target))?;
     io::copy(&mut File::open(file)?, &mut partial)?;
