@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use crate::fault::{Fault, MAX_FAULTS};
 use crate::manifest::{Manifest, RowsDeclaration};
 use crate::schema;
+use crate::totals::Sums;
 
 /// What a template wants its data to be.
 #[derive(Debug, Default)]
@@ -113,6 +114,11 @@ impl Rows {
     /// The top-level property that is the array of rows.
     pub fn field(&self) -> &str {
         &self.declaration.field
+    }
+
+    /// The fields that are summed, given the data beside the rows; or why nobody can tell.
+    pub fn summed(&self, rest: &Map<String, Value>) -> Result<Vec<String>, Fault> {
+        Ok(Sums::declared(&self.declaration.totals, rest)?.names)
     }
 
     /// Where the rows are in the data, as a JSON Pointer.

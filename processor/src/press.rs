@@ -28,6 +28,9 @@ const KEPT_SHARE: u64 = 2;
 /// How many of the last lines that a child wrote on standard error are kept.
 const COMPLAINT_LINES: usize = 20;
 
+/// How long a report waits for a child to end its rehearsal. A fresh one takes a tenth of that to start.
+const REHEARSAL_PATIENCE: Duration = Duration::from_secs(1);
+
 /// How long a child that closed its output may take to exit.
 const EXIT_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -97,6 +100,18 @@ impl Press {
         Ok(())
     }
 
+    /// Has every child that waits make something ahead of its first report, while there is nothing else for it to do: it then
+    /// knows the template. What comes of it is not heard. For a press of which nothing else is asked meanwhile.
+    pub async fn rehearse(&self, request: &Request) {
+        let waiting = std::mem::take(&mut *self.warm());
+        for mut typist in waiting {
+            // One that cannot be told is gone, and will be replaced when it is needed.
+            if typist.rehearse(request).await.is_ok() {
+                self.warm().push(typist);
+            }
+        }
+    }
+
     /// Typesets one report, in `time` at most.
     pub async fn typeset(&self, request: &Request, time: Duration) -> Result<Report, PressError> {
         match self.ask(request, time).await? {
@@ -128,6 +143,9 @@ impl Press {
     async fn ask(&self, request: &Request, time: Duration) -> Result<Answer, PressError> {
         let _slot = self.slots.acquire().await.map_err(io::Error::other)?;
         let mut typist = self.take_warm().map_or_else(|| Typist::start(self), Ok)?;
+        if !typist.hear_out().await {
+            typist = Typist::start(self)?;
+        }
         let mut answer = typist.answer(request, time).await?;
         if answer.is_none() && typist.has_worked {
             // It may have died of what the report before left in it.
@@ -212,8 +230,10 @@ struct Typist {
     requests: ChildStdin,
     answers: Lines<BufReader<ChildStdout>>,
     complaint: JoinHandle<String>,
-    /// Whether it has typeset a report before.
+    /// Whether it has typeset a report before, or rehearsed.
     has_worked: bool,
+    /// Whether it rehearses: its next answer is not heard.
+    rehearses: bool,
 }
 
 impl Typist {
@@ -227,6 +247,7 @@ impl Typist {
             complaint: tokio::spawn(read_complaint(process.stderr.take().ok_or_else(missing)?)),
             process,
             has_worked: false,
+            rehearses: false,
         })
     }
 
@@ -241,15 +262,34 @@ impl Typist {
 
     /// The child's answer; nothing if it ended in place of answering.
     async fn ask(&mut self, request: &Request) -> io::Result<Option<Response>> {
-        let mut line = serde_json::to_vec(request)?;
-        line.push(b'\n');
-        match self.requests.write_all(&line).await {
+        match self.tell(request).await {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(None),
             Err(error) => return Err(error),
         }
         let Some(line) = self.answers.next_line().await? else { return Ok(None) };
         Ok(Some(serde_json::from_str(&line)?))
+    }
+
+    /// Tells the child what to make, and does not wait for it.
+    async fn rehearse(&mut self, request: &Request) -> io::Result<()> {
+        if !self.rehearses {
+            (self.has_worked, self.rehearses) = (true, true);
+            self.tell(request).await?;
+        }
+        Ok(())
+    }
+
+    /// Lets it come to the end of its rehearsal, if it does soon; answers whether it may be asked.
+    async fn hear_out(&mut self) -> bool {
+        !std::mem::take(&mut self.rehearses)
+            || matches!(timeout(REHEARSAL_PATIENCE, self.answers.next_line()).await, Ok(Ok(Some(_))))
+    }
+
+    async fn tell(&mut self, request: &Request) -> io::Result<()> {
+        let mut line = serde_json::to_vec(request)?;
+        line.push(b'\n');
+        self.requests.write_all(&line).await
     }
 }
 

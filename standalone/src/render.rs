@@ -58,6 +58,9 @@ impl From<LongError> for RenderError {
     }
 }
 
+/// From this many children's worth of data on, they learn the template while it is read.
+const REHEARSED: usize = 16;
+
 /// Renders one report and says how it went.
 pub(crate) fn render(options: Render) -> ExitCode {
     match run(&options) {
@@ -80,7 +83,7 @@ async fn run(options: &Render) -> Result<(), RenderError> {
     for _ in 0..children_for(options, &folder).min(press.slots()) {
         press.warm_up().map_err(PressError::Unusable)?;
     }
-    let report = match read_rows(options, &folder, work.path())? {
+    let report = match read_rows(options, &folder, work.path(), &press, &request).await? {
         Some(rows) => typeset_rows(options, &press, request, rows).await?,
         None => {
             copy_data(options, &folder, &request.data)?;
@@ -117,7 +120,13 @@ fn copy_data(options: &Render, folder: &Path, to: &Path) -> Result<(), RenderErr
 }
 
 /// Reads the data row by row, if the template declares rows and the data is in a file.
-fn read_rows(options: &Render, folder: &Path, work: &Path) -> Result<Option<Rows>, RenderError> {
+async fn read_rows(
+    options: &Render,
+    folder: &Path,
+    work: &Path,
+    press: &Press,
+    request: &Request,
+) -> Result<Option<Rows>, RenderError> {
     let (given, sample) = (options.data.as_deref(), folder.join("sample.json"));
     let path = given.unwrap_or(&sample);
     let format = match format_of_rows(path) {
@@ -130,11 +139,22 @@ fn read_rows(options: &Render, folder: &Path, work: &Path) -> Result<Option<Rows
         false => (path.display().to_string(), path.to_owned()),
     };
     let head = options.head.as_deref().map(read_json).transpose()?.map_or_else(|| json!({}), |head| head.json);
-    rows::read(&path, format, head, folder, work).map(Some).map_err(|error| match error {
+    let explain = |error| match error {
         RowsError::Invalid(violations) => RenderError::Rows { name, template: options.template.clone(), violations },
         RowsError::Unusable(reason) => RenderError::Unusable(reason),
         RowsError::Io(source) => failed_to(format!("read {name} into the temporary folder"))(source),
-    })
+    };
+    let read = async {
+        let template = input::Template::read(folder)?;
+        // With little data it would be what the data waits for.
+        if children_for(options, folder) > REHEARSED
+            && let Some(rehearsal) = rows::rehearsal(request, &template)
+        {
+            press.rehearse(&rehearsal).await;
+        }
+        rows::read(&path, format, head, template, work)
+    };
+    read.await.map(Some).map_err(explain)
 }
 
 /// Standard input as a file.

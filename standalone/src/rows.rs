@@ -1,14 +1,15 @@
 //! Data row by row, read for `pressrun render` by what reads uploads for a server.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use async_trait::async_trait;
-use input::{InputError, Limits, Template};
+use input::{Decimal, InputError, Limits, Template, Unusable};
 use jobs::{UploadFormat, Violation};
 use processor::{LongError, Rows, Settled, Watch, format_of, violation_of};
-use serde_json::Value;
+use serde_json::{Map, Value};
+use typesetter::{Request, Section};
 
 use crate::progress::Progress;
 
@@ -22,10 +23,26 @@ pub(crate) enum RowsError {
     Io(io::Error),
 }
 
+impl From<Unusable> for RowsError {
+    fn from(error: Unusable) -> Self {
+        Self::Unusable(error.to_string())
+    }
+}
+
 impl From<io::Error> for RowsError {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
     }
+}
+
+/// What lets a typesetter know a template before there is data: its sample, measured. `None` if it has no sample, or no rows.
+pub(crate) fn rehearsal(request: &Request, template: &Template) -> Option<Request> {
+    let data = request.template.join("sample.json");
+    let rest: Map<String, Value> = serde_json::from_slice(&fs::read(&data).ok()?).ok()?;
+    let summed = template.rows()?.summed(&rest).ok()?;
+    let totals = summed.into_iter().map(|name| (name, Decimal::ZERO.to_string())).collect();
+    let section = Some(Section { totals, ..Section::measuring() });
+    Some(Request { data, section, ..request.clone() })
 }
 
 /// Checks the rows in `source` and `head`, the data beside them, and spools them in the folder `work`.
@@ -33,13 +50,12 @@ pub(crate) fn read(
     source: &Path,
     format: UploadFormat,
     head: Value,
-    template: &Path,
+    template: Template,
     work: &Path,
 ) -> Result<Rows, RowsError> {
     let Value::Object(head) = head else {
         return Err(RowsError::Unusable("what --head names is not a JSON object".into()));
     };
-    let template = Template::read(template).map_err(|error| RowsError::Unusable(error.to_string()))?;
     let spool = work.join("rows.ndjson");
     let mut rows = BufWriter::new(File::create(&spool)?);
     let (source, format) = (File::open(source)?, format_of(format));
