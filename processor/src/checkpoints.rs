@@ -17,7 +17,7 @@ use crate::digest::{Digest32, Digesting};
 use crate::pipeline::Run;
 use crate::sections::{LongError, Settled, Watch};
 
-/// How often it is written down how far a run is.
+/// How often it is written down how far a run is, after the first time.
 const TELLING: Duration = Duration::from_secs(1);
 
 /// The sections of one job's report.
@@ -27,7 +27,7 @@ pub(crate) struct Checkpoints<'a> {
     prefix: String,
     /// Whether an earlier attempt may have left some.
     resumed: AtomicBool,
-    told_at: Mutex<Instant>,
+    told_at: Mutex<Option<Instant>>,
 }
 
 /// This build. Its version stays the same from one deployment to the next.
@@ -51,7 +51,7 @@ impl<'a> Checkpoints<'a> {
         let fingerprint = spawn_blocking(move || fingerprint(&template, &kit, &options, &data));
         let fingerprint = fingerprint.await.map_err(io::Error::other)??;
         let prefix = format!("{}{fingerprint}/", run.job.id.sections_prefix());
-        Ok(Self { run, prefix, resumed: AtomicBool::new(false), told_at: Mutex::new(Instant::now()) })
+        Ok(Self { run, prefix, resumed: AtomicBool::new(false), told_at: Mutex::default() })
     }
 
     fn key(&self, section: usize) -> String {
@@ -72,9 +72,9 @@ impl<'a> Checkpoints<'a> {
     /// Whether it is time to write down how far the run is.
     fn is_due(&self) -> bool {
         let mut told_at = self.told_at.lock().unwrap_or_else(PoisonError::into_inner);
-        let due = told_at.elapsed() >= TELLING;
+        let due = told_at.is_none_or(|at| at.elapsed() >= TELLING);
         if due {
-            *told_at = Instant::now();
+            *told_at = Some(Instant::now());
         }
         due
     }
