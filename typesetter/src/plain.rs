@@ -23,6 +23,8 @@ use font::Fonts;
 
 /// The name of the colour space that all colours are in: sRGB, as in Typst's own PDFs.
 const COLOR_SPACE: &str = "c0";
+/// What PDF counts in an em of a font.
+const EM: f32 = 1000.0;
 /// Components of a colour.
 const COMPONENTS: i32 = 3;
 /// The least width and height that PDF 1.7 has for a page, in points.

@@ -10,11 +10,9 @@ use typst::visualize::{
 };
 use typst_layout::Page;
 
-use super::COLOR_SPACE;
 use super::font::{Fonts, Letter};
+use super::{COLOR_SPACE, EM};
 
-/// Thousandths of an em in an em.
-const EM: f32 = 1000.0;
 /// What letters are moved by less than, in thousandths of an em, is not worth a number.
 const LEAST_ADJUSTMENT: f32 = 0.001;
 /// How far a mitre reaches where nothing else is said; PDF has another default.
@@ -87,8 +85,8 @@ impl Drawing<'_> {
         self.fill(&text.fill)?;
         if self.state.font != Some((font, text.size)) {
             self.state.font = Some((font, text.size));
-            self.out.extend_from_slice(b"/F");
-            integer(&mut self.out, font as u64);
+            self.out.push(b'/');
+            self.out.extend_from_slice(self.fonts.get_mut(font)?.resource.as_bytes());
             self.out.push(b' ');
             self.operation(&[text.size.to_pt() as f32], "Tf");
         }
@@ -283,20 +281,6 @@ fn float(out: &mut Vec<u8>, value: f32) {
         // That would be an exponent, which PDF does not know.
         out.extend_from_slice(value.to_string().as_bytes());
     }
-}
-
-fn integer(out: &mut Vec<u8>, mut value: u64) {
-    let mut digits = [0; 20];
-    let mut start = digits.len();
-    loop {
-        start -= 1;
-        digits[start] = b'0' + (value % 10) as u8;
-        value /= 10;
-        if value == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[start..]);
 }
 
 /// Writes the two bytes of a glyph within a string.

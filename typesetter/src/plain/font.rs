@@ -9,7 +9,7 @@ use typst::text::FontInstance;
 use typst::text::color::should_outline;
 use typst::utils::hash128;
 
-use super::{Numbers, compressed};
+use super::{EM, Numbers, compressed};
 
 const ENCODING: &str = "Identity-H";
 const SYSTEM: SystemInfo<'_> = SystemInfo { registry: Str(b"Adobe"), ordering: Str(b"Identity"), supplement: 0 };
@@ -24,6 +24,8 @@ pub(super) struct Fonts(Vec<Font>);
 
 /// A font, and what of it was shown.
 pub(super) struct Font {
+    /// What content streams call it.
+    pub(super) resource: String,
     font: FontInstance,
     /// Each glyph's number in the PDF; 0 if it has none yet.
     cids: Vec<u16>,
@@ -55,7 +57,7 @@ impl Fonts {
         // Nearly always it is the very same, and need not be compared by the bytes of it.
         let same = self.0.iter().position(|it| std::ptr::eq(it.font.metrics(), font.metrics()));
         same.or_else(|| self.0.iter().position(|it| it.font == *font)).unwrap_or_else(|| {
-            self.0.push(Font::new(font.clone()));
+            self.0.push(Font::new(format!("F{}", self.0.len()), font.clone()));
             self.0.len() - 1
         })
     }
@@ -65,16 +67,16 @@ impl Fonts {
     }
 
     /// Writes all fonts; answers with their names in content streams, and where they are. `None` if one cannot be cut down.
-    pub(super) fn embed(&self, pdf: &mut Pdf, numbers: &mut Numbers) -> Option<Vec<(String, Ref)>> {
-        (0..).zip(&self.0).map(|(index, font)| Some((format!("F{index}"), font.embed(pdf, numbers)?))).collect()
+    pub(super) fn embed(&self, pdf: &mut Pdf, numbers: &mut Numbers) -> Option<Vec<(&str, Ref)>> {
+        self.0.iter().map(|font| Some((font.resource.as_str(), font.embed(pdf, numbers)?))).collect()
     }
 }
 
 impl Font {
-    fn new(font: FontInstance) -> Self {
+    fn new(resource: String, font: FontInstance) -> Self {
         let nothing = Shown { width: 0.0, text: EcoString::new() };
         let glyphs = usize::from(font.ttf().number_of_glyphs());
-        Self { font, cids: vec![0; glyphs], remapper: GlyphRemapper::new(), shown: vec![nothing] }
+        Self { resource, font, cids: vec![0; glyphs], remapper: GlyphRemapper::new(), shown: vec![nothing] }
     }
 
     /// A glyph, and what it stands for here; `None` if it is not an outline, or missing from the font.
@@ -135,7 +137,7 @@ impl Font {
 
     /// A measure of the font in thousandths of an em.
     fn scaled(&self, units: f32) -> f32 {
-        units / f32::from(self.font.ttf().units_per_em()) * 1000.0
+        units / f32::from(self.font.ttf().units_per_em()) * EM
     }
 
     fn describe(&self, pdf: &mut Pdf, face: &Face<'_>, name: &str, id: Ref, kind: CidFontType, program: Ref) {
@@ -143,7 +145,7 @@ impl Font {
         let [left, bottom, right, top] =
             [bounds.x_min, bounds.y_min, bounds.x_max, bounds.y_max].map(|edge| self.scaled(edge.into()));
         let [ascent, descent] = [face.ascender(), face.descender()].map(|height| self.scaled(height.into()));
-        let cap_height = (metrics.cap_height.get() * 1000.0) as f32;
+        let cap_height = metrics.cap_height.get() as f32 * EM;
         let mut flags = FontFlags::SYMBOLIC;
         flags.set(FontFlags::FIXED_PITCH, face.is_monospaced());
         flags.set(FontFlags::ITALIC, face.is_italic());
