@@ -1,18 +1,20 @@
 //! HTTP in: checks a request, queues it, answers with a job.
 //!
 //! [`Listener::router`] is the whole of it, and the same on AWS Lambda (`main.rs`) and on one machine (the
-//! `pressrun` package). One file an endpoint: `append_queue`, `job`, `events`, `list`, `metrics`, `openapi`, `page`,
-//! `report`, `retry`, `socket`, `templates`, `uploads`; each handler says what it takes and answers. Whatever goes
-//! wrong is a [`Problem`]. What an operator sees of a call is made in `observe`.
+//! `pressrun` package). Its calls are listed in `calls`. One file an endpoint: `append_queue`, `job`, `events`, `healthz`,
+//! `list`, `metrics`, `openapi`, `page`, `report`, `retry`, `socket`, `templates`, `uploads`; each handler says what it takes
+//! and answers. Whatever goes wrong is a [`Problem`]. What an operator sees of a call is made in `observe`.
 
 pub mod access;
 mod append_queue;
 mod base_url;
 mod body;
+mod calls;
 pub mod catalogue;
 mod events;
 #[cfg(feature = "lambda")]
 pub mod gateway;
+mod healthz;
 mod idempotency;
 mod job;
 mod list;
@@ -40,8 +42,8 @@ use chrono::TimeDelta;
 use jobs::job::now;
 use jobs::{Destinations, Job, JobStore, LinkSigner, ObjectStore, Queue, Terms};
 use tower_http::catch_panic::CatchPanicLayer;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
+
+use calls::{Guarded, Open};
 
 pub use access::Access;
 pub use body::MAX_BODY_BYTES;
@@ -90,11 +92,11 @@ impl Listener {
     /// Every call, with its errors.
     pub fn router(self) -> Router {
         let listener = Arc::new(self);
-        let guarded = Router::from(guarded())
+        let guarded = Guarded::routes()
             .fallback(unknown_path)
             .method_not_allowed_fallback(wrong_method)
             .layer(from_fn_with_state(listener.clone(), access::admit));
-        let open = Router::from(open()).method_not_allowed_fallback(wrong_method);
+        let open = Open::routes().method_not_allowed_fallback(wrong_method);
         let calls = guarded.merge(open).layer(CatchPanicLayer::custom(problem::from_panic));
         // Outside of it: what a browser asks before a call, and every refusal of one, must be told to pages too.
         let calls = match listener.access.origins.layer() {
@@ -103,45 +105,6 @@ impl Listener {
         };
         calls.layer(from_fn(observe::call)).with_state(listener)
     }
-}
-
-/// The calls that not everybody may make.
-fn guarded() -> OpenApiRouter<Arc<Listener>> {
-    OpenApiRouter::new()
-        .routes(routes!(append_queue::append_queue))
-        .routes(routes!(list::list))
-        .routes(routes!(job::job))
-        .routes(routes!(events::job_events))
-        .routes(routes!(socket::socket))
-        .routes(routes!(report::by_id))
-        .routes(routes!(retry::retry))
-        .routes(routes!(templates::list))
-        .routes(routes!(templates::one))
-        .routes(routes!(uploads::begin))
-        .routes(routes!(metrics::metrics))
-}
-
-/// The calls that anybody may make.
-fn open() -> OpenApiRouter<Arc<Listener>> {
-    OpenApiRouter::new()
-        .routes(routes!(report::by_link))
-        .routes(routes!(uploads::put))
-        .routes(routes!(healthz))
-        .routes(routes!(openapi::openapi_json))
-        .routes(routes!(page::html))
-        .routes(routes!(page::css))
-        .routes(routes!(page::script))
-}
-
-/// Whether the server is up.
-#[utoipa::path(
-    get,
-    path = "/healthz",
-    tag = "server",
-    responses((status = 200, description = "It is.", body = String, example = "ok\n"), openapi::Defect)
-)]
-async fn healthz() -> &'static str {
-    "ok\n"
 }
 
 async fn unknown_path() -> Problem {

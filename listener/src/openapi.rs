@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use utoipa::OpenApi;
 
 use crate::access::Mode;
+use crate::calls::{Guarded, Open};
 use crate::{Listener, problem, request};
 
 pub(crate) use refusals::{Defect, Responses, guarded_refusals, refusals};
@@ -41,9 +42,9 @@ struct Frame;
 
 /// The document of a server that asks for a token.
 static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
-    let (mut whole, open) = (Frame::openapi(), crate::open().into_openapi());
+    let (mut whole, open) = (Frame::openapi(), Open::openapi());
     let open_paths: Vec<_> = open.paths.paths.keys().cloned().collect();
-    whole.merge(crate::guarded().into_openapi());
+    whole.merge(Guarded::openapi());
     whole.merge(open);
     let mut document = serde_json::to_value(whole).unwrap_or_else(|error| unreachable!("it is always JSON: {error}"));
     let components = &mut document["components"];
