@@ -3,6 +3,7 @@
 mod connections;
 pub mod environment;
 mod followers;
+mod https;
 mod item;
 mod multipart;
 mod objects;
@@ -32,7 +33,8 @@ use crate::ports::Unavailable;
 /// What the SDK finds in the environment, with calls that give up after `patience`, retries included.
 pub async fn sdk_config(patience: Duration) -> SdkConfig {
     let timeouts = TimeoutConfig::builder().connect_timeout(Duration::from_secs(2)).operation_timeout(patience).build();
-    aws_config::defaults(BehaviorVersion::latest()).timeout_config(timeouts).load().await
+    let config = aws_config::defaults(BehaviorVersion::latest()).http_client(https::client()).timeout_config(timeouts);
+    config.load().await
 }
 
 /// Says what was tried, and all that the SDK knows about why it did not work; for `map_err`.
