@@ -152,7 +152,7 @@ impl RuntimeApiClient for PooledClient {
     }
 }
 
-/// The connector of every client. Pressrun's one change: without TCP_NODELAY the last part of a streamed answer waits for
+/// The connector of every client. Pressrun's change: without TCP_NODELAY the last part of a streamed answer waits for
 /// the acknowledgement of the first, 40 ms.
 fn connector() -> HttpConnector {
     let mut connector = HttpConnector::new();

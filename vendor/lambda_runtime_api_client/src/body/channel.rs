@@ -48,7 +48,8 @@ pub struct ChannelBody {
 }
 
 pub fn channel() -> (Sender, ChannelBody) {
-    let (data_tx, data_rx) = mpsc::channel(0);
+    // Pressrun's change: room for an answer's prelude, separator and body, which then go out in one write.
+    let (data_tx, data_rx) = mpsc::channel(2);
     let (trailers_tx, trailers_rx) = oneshot::channel();
 
     let (want_tx, want_rx) = watch::channel(sender::WANT_READY);
