@@ -84,6 +84,8 @@ def of_listeners(listeners: list[dict]) -> str:
         line("process start to first answered POST", lambda row: milliseconds(row["first_answer"])),
         line("added to a bare SendMessage, median", lambda row: f"{row['added'] * 1000:.2f} ms"),
         line("added to a bare SendMessage, p99", lambda row: f"{row['added_p99'] * 1000:.2f} ms"),
+        line("added where calls take time, median", lambda row: f"{row['slow']['added'] * 1000:.2f} ms"),
+        line("added where calls take time, p99", lambda row: f"{row['slow']['added_p99'] * 1000:.2f} ms"),
         line("memory once warm", lambda row: megabytes(row["resident_bytes"])),
         line("package", lambda row: size(row["zip_bytes"])),
         line("package with the SDK it loads", lambda row: size(row["zip_with_sdk_bytes"])),
