@@ -67,7 +67,7 @@ pub(crate) fn read<W: Write>(
             let seen = source.stream_position().map_err(InputError::Read)?;
             Err(located(source, start..seen, faults))
         }
-        spooled => spooled,
+        spooled => Ok(spooled?.0),
     }
 }
 

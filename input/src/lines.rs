@@ -1,4 +1,4 @@
-//! NDJSON: one JSON object a line, each a row. Blank lines are skipped.
+//! Lines of NDJSON: one JSON object a line, each a row. Blank lines are skipped.
 
 use std::fmt;
 use std::io::{BufRead, Read, Write};
@@ -10,10 +10,10 @@ use serde_json::{Deserializer, Map, Value};
 use crate::fault::{Fault, InputError};
 use crate::sink::{At, Sink, Stop};
 
-/// Reads every line into the sink.
-pub(crate) fn read<W: Write>(mut source: impl BufRead, sink: &mut Sink<'_, W>) -> Result<(), Stop> {
+/// Reads every line into the sink; `first` is the number of the first one.
+pub(crate) fn read<W: Write>(mut source: impl BufRead, first: u64, sink: &mut Sink<'_, W>) -> Result<(), Stop> {
     let (mut text, mut members) = (Vec::new(), Map::new());
-    for line in 1.. {
+    for line in first.. {
         text.clear();
         // One byte more, for the line break.
         let read = source.by_ref().take(sink.limits.row_bytes.saturating_add(1)).read_until(b'\n', &mut text);

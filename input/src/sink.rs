@@ -30,7 +30,7 @@ pub(crate) enum At<'a> {
 pub(crate) struct Sink<'a, W> {
     pub(crate) template: &'a Rows,
     pub(crate) limits: &'a Limits,
-    spool: &'a mut W,
+    spool: W,
     sums: Sums,
     rows: u64,
     bytes: u64,
@@ -43,7 +43,7 @@ pub(crate) struct Sink<'a, W> {
 }
 
 impl<'a, W: Write> Sink<'a, W> {
-    pub(crate) fn new(template: &'a Rows, limits: &'a Limits, sums: Sums, spool: &'a mut W) -> Self {
+    pub(crate) fn new(template: &'a Rows, limits: &'a Limits, sums: Sums, spool: W) -> Self {
         Self {
             template,
             limits,
@@ -57,6 +57,12 @@ impl<'a, W: Write> Sink<'a, W> {
             error: None,
             stopped: false,
         }
+    }
+
+    /// A sink for rows that come later, the first of them with this number: it takes them beside this one.
+    pub(crate) fn beside(&self, first: u64) -> Sink<'a, Vec<u8>> {
+        let sums = Sums::new(self.sums.names.clone());
+        Sink { rows: first, ..Sink::new(self.template, self.limits, sums, Vec::new()) }
     }
 
     /// The pointer of the row that comes next.
@@ -82,6 +88,27 @@ impl<'a, W: Write> Sink<'a, W> {
         }
         self.rows += 1;
         if found.is_empty() { Ok(()) } else { self.note(placed(found, at)) }
+    }
+
+    /// Takes rows that a sink [beside](Self::beside) this one took and wrote, where they fit to those before them; answers
+    /// whether they do. If they do not, they are to be taken row by row.
+    pub(crate) fn append(&mut self, taken: &Spooled, written: &[u8]) -> Result<bool, Stop> {
+        let moved = |mark: &Mark| {
+            let totals = self.sums.plus(&mark.totals)?;
+            Some(Mark { row: mark.row, offset: self.bytes + mark.offset, totals })
+        };
+        let marks: Option<Vec<_>> = taken.marks.iter().map(moved).collect();
+        let (Some(marks), Some(totals)) = (marks, self.sums.plus(&taken.totals)) else { return Ok(false) };
+        if self.faults.is_empty()
+            && let Err(error) = self.spool.write_all(written)
+        {
+            self.fail(InputError::Write(error))?;
+        }
+        self.marks.extend(marks);
+        self.sums.values = totals;
+        self.rows = taken.rows;
+        self.bytes += taken.bytes;
+        Ok(true)
     }
 
     /// Takes a row that could not be read; those after it may be.
@@ -159,22 +186,23 @@ impl<'a, W: Write> Sink<'a, W> {
         Err(Stop)
     }
 
-    /// What came of it all.
-    pub(crate) fn spooled(self, rest: Map<String, Value>) -> Result<Spooled, InputError> {
+    /// What came of it all, and where it was written.
+    pub(crate) fn spooled(self, rest: Map<String, Value>) -> Result<(Spooled, W), InputError> {
         if let Some(error) = self.error {
             return Err(error);
         }
         if !self.faults.is_empty() {
             return Err(InputError::Invalid(self.faults));
         }
-        Ok(Spooled {
+        let spooled = Spooled {
             rest: rest.into(),
             rows: self.rows,
             bytes: self.bytes,
             names: self.sums.names,
             totals: self.sums.values,
             marks: self.marks,
-        })
+        };
+        Ok((spooled, self.spool))
     }
 }
 

@@ -128,7 +128,7 @@ fn listed<W: Write>(
     head: Map<String, Value>,
     rows: &Rows,
     limits: &Limits,
-    spool: &mut W,
+    spool: W,
     read: impl FnOnce(&mut Sink<'_, W>) -> Result<(), Stop>,
 ) -> Result<Spooled, InputError> {
     let mut faults = rows.faults_of_rest(&head, true);
@@ -144,7 +144,7 @@ fn listed<W: Write>(
     if read(&mut sink).is_ok() {
         _ = sink.end();
     }
-    sink.spooled(head)
+    Ok(sink.spooled(head)?.0)
 }
 
 fn reader(source: impl Read) -> impl BufRead {

@@ -48,11 +48,19 @@ impl Sums {
                 continue;
             }
             let inexact = || (field.to_owned(), "the total has more digits than can be reckoned exactly");
-            let exact = sum.checked_add(value).filter(|total| total.scale() == sum.scale().max(value.scale()));
-            *sum = exact.ok_or_else(inexact)?;
+            *sum = exact_sum(*sum, value).ok_or_else(inexact)?;
         }
         Ok(())
     }
+
+    /// These sums and more of the same fields, where that can be reckoned exactly.
+    pub(crate) fn plus(&self, more: &[Decimal]) -> Option<Vec<Decimal>> {
+        self.values.iter().zip(more).map(|(sum, more)| exact_sum(*sum, *more)).collect()
+    }
+}
+
+fn exact_sum(sum: Decimal, value: Decimal) -> Option<Decimal> {
+    sum.checked_add(value).filter(|total| total.scale() == sum.scale().max(value.scale()))
 }
 
 /// The field that a total is of, and which of its values count: `amount`, `amount>=0` or `amount<0`.
