@@ -59,7 +59,7 @@ fn read_together<W: Write>(first: &Part, others: &[Part], sink: &mut Sink<'_, W>
             let taken = taken.and_then(|taken| taken.join().unwrap_or_else(|panic| resume_unwind(panic)));
             match taken {
                 Some((spooled, written)) if sink.append(&spooled, &written)? => {}
-                // There was no thread for it, or there is a fault in it, which is found row by row.
+                // There was no thread for it, or it has large numbers or a fault, which is found row by row.
                 _ => part.read(sink)?,
             }
         }
@@ -126,7 +126,7 @@ mod tests {
         let declaration = RowsDeclaration { field: "rows".into(), totals: Totals::Names(vec!["n".into()]) };
         let schema = json!({"properties": {"rows": {"items": {"properties": {"n": {"type": "string"}}}}}});
         let template = Rows::new(declaration, Some(&schema)).expect("a schema");
-        let limits = Limits { row_bytes: 40, rows, ..Limits::default() };
+        let limits = Limits { row_bytes: 60, rows, ..Limits::default() };
         let mut sink = Sink::new(&template, &limits, Sums::new(vec!["n".into()]), Vec::new());
         let read = read(text.as_bytes(), &mut sink);
         format!("{read:?}, {:?}", sink.spooled(Map::new()))
@@ -136,11 +136,14 @@ mod tests {
         let right = (0..100_000u32).prop_map(|n| format!("{{\"n\":\"{}.{:02}\"}}\n", n / 100, n % 100));
         let wrong = prop_oneof![
             Just("{\"n\":7}\n".to_owned()),
-            Just("{\"n\":\"79228162514264337593543950335\"}\n".to_owned()),
+            Just("{\"n\":\"0.0000000000000000000000000001\"}\n".to_owned()),
             Just("{\"n\":\n".to_owned()),
-            Just(format!("{{\"n\":\"{}\"}}\n", "1".repeat(40))),
+            Just(format!("{{\"n\":\"{}\"}}\n", "1".repeat(60))),
         ];
-        prop_oneof![200 => right, 20 => Just(" \n".to_owned()), 1 => wrong]
+        let amounts = ["390000000000000000000000000.00", "792281625142643375935439503.35"];
+        let large = (prop::sample::select(amounts.to_vec()), prop::sample::select(vec!["", "-"]))
+            .prop_map(|(amount, sign)| format!("{{\"n\":\"{sign}{amount}\"}}\n"));
+        prop_oneof![400 => right, 40 => Just(" \n".to_owned()), 8 => large, 1 => wrong]
     }
 
     proptest! {

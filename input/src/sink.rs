@@ -61,8 +61,7 @@ impl<'a, W: Write> Sink<'a, W> {
 
     /// A sink for rows that come later, the first of them with this number: it takes them beside this one.
     pub(crate) fn beside(&self, first: u64) -> Sink<'a, Vec<u8>> {
-        let sums = Sums::new(self.sums.names.clone());
-        Sink { rows: first, ..Sink::new(self.template, self.limits, sums, Vec::new()) }
+        Sink { rows: first, ..Sink::new(self.template, self.limits, self.sums.beside(), Vec::new()) }
     }
 
     /// The pointer of the row that comes next.

@@ -13,6 +13,8 @@ use crate::manifest::Totals;
 pub(crate) struct Sums {
     pub(crate) names: Vec<String>,
     pub(crate) values: Vec<Decimal>,
+    /// Whether only numbers are added that are [small](is_small).
+    small: bool,
     /// Spares an allocation a number.
     digits: String,
 }
@@ -20,7 +22,12 @@ pub(crate) struct Sums {
 impl Sums {
     /// Nothing summed yet of these fields.
     pub(crate) fn new(names: Vec<String>) -> Self {
-        Self { values: vec![Decimal::ZERO; names.len()], names, digits: String::new() }
+        Self { values: vec![Decimal::ZERO; names.len()], names, small: false, digits: String::new() }
+    }
+
+    /// Nothing summed yet of the same fields, to be added to these sums [later](Self::plus).
+    pub(crate) fn beside(&self) -> Self {
+        Self { small: true, ..Self::new(self.names.clone()) }
     }
 
     /// The fields that a declaration means, given the data beside the rows.
@@ -41,7 +48,7 @@ impl Sums {
             let (field, counts) = summand(name);
             let value = match row.get(field) {
                 None | Some(Value::Null) => continue,
-                Some(value) => decimal(value, &mut self.digits),
+                Some(value) => decimal(value, &mut self.digits).filter(|value| !self.small || is_small(value, 15)),
             };
             let value = value.ok_or_else(|| (field.to_owned(), "it is summed, so it must be a decimal number"))?;
             if !counts(&value) {
@@ -53,10 +60,18 @@ impl Sums {
         Ok(())
     }
 
-    /// These sums and more of the same fields, where that can be reckoned exactly.
+    /// These sums and those made [beside](Self::beside) them of a million rows at the most, where none of those rows could
+    /// have taken these out of what is exact, as it would have been found row by row.
     pub(crate) fn plus(&self, more: &[Decimal]) -> Option<Vec<Decimal>> {
-        self.values.iter().zip(more).map(|(sum, more)| exact_sum(*sum, *more)).collect()
+        let sums = self.values.iter().zip(more);
+        sums.map(|(sum, more)| exact_sum(*sum, *more).filter(|_| is_small(sum, 21))).collect()
     }
+}
+
+/// Whether it has so many digits and six decimals at the most. A million numbers of 15 digits then come to 27 digits, as does
+/// a sum of 21 once it has six decimals, and 28 digits are always exact.
+fn is_small(number: &Decimal, digits: u32) -> bool {
+    number.scale() <= 6 && number.mantissa().unsigned_abs() < 10_u128.pow(digits)
 }
 
 fn exact_sum(sum: Decimal, value: Decimal) -> Option<Decimal> {

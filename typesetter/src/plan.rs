@@ -73,10 +73,11 @@ pub struct Cut<'a> {
     pub page_rows: &'a [u32],
 }
 
-/// Distributes rows over pages, and pages over runs of about `section_rows` rows: one ends with the page on which their number
-/// reaches a multiple of that, so that what a page has too many is not missing from the last run. If there are several, the first and the last page of rows are then set apart, and each is a section as every run is: so little has to be
-/// done until it is known how many pages there are, and what stands before and after the rows slows no other page. The geometry
-/// is one that was [checked](Geometry::check).
+/// Distributes rows over pages, and pages over runs of about `section_rows` rows: one ends with the page on which their
+/// number reaches a multiple of that, so that what a page has too many is not missing from the last run. If there are
+/// several, the first and the last page of rows are then set apart, and each is a section as every run is: so little has to
+/// be done until it is known how many pages there are, and what stands before and after the rows slows no other page. The
+/// geometry is one that was [checked](Geometry::check).
 pub fn plan(geometry: &Geometry, heights: impl IntoIterator<Item = f64>, section_rows: u64) -> Plan {
     let mut plan = Plan { start_page: geometry.start_page, page_rows: Vec::new(), starts: vec![(0, 0)], rows: 0 };
     let (mut heights, section_rows) = (heights.into_iter().peekable(), section_rows.max(1));
