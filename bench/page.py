@@ -2,7 +2,7 @@
 
 from bench import dollars, table
 from bench.listener.measure import DELAY
-from bench.reports import Made
+from bench.reports import Made, pairs_of_cores
 from bench.settings import Settings
 from bench.tools import Tool
 
@@ -24,7 +24,8 @@ tried. Every PDF is searched for its last row.
 The ledger has five columns, and its header on every page. Pressrun's has page numbers of so many, and subtotals carried from page
 to page; its peers' have neither, but the totals at the end, so that they do less. Descriptions may wrap, but in ReportLab's.
 Each tool is left as it comes: typst-py's and Chromium's reports are tagged for accessibility, and so are Pressrun's that are
-not typeset in sections. Debian's wkhtmltopdf is built with a Qt without patches.
+not typeset in sections. Debian's wkhtmltopdf is built with a Qt without patches. *Two cores to one* is the median of {pairs} pairs of
+runs, each on one core and then on two.
 
 The invoice is the template's sample, each time with another number and quantity. *Cold* is a process for each. *Warm* is, for
 Pressrun, the whole pipeline of `pressrun serve` (POST, queue, claim, typesetting, PDF stored, job completed, told by a long
@@ -75,7 +76,7 @@ def how_tools(settings: Settings, invoices: list[dict]) -> str:
     ours = next((row for row in invoices if row["name"] == "Pressrun"), {})
     alone = f"Our typesetter alone takes {ours['alone'] * 1000:.1f} ms. " if "alone" in ours else ""
     all_cores = f" (all cores, shared with the callers: {ours['all_cores']:.0f} a second)" if "all_cores" in ours else ""
-    return HOW_TOOLS.format(bound=settings.bound, alone=alone, all_cores=all_cores)
+    return HOW_TOOLS.format(bound=settings.bound, pairs=pairs_of_cores(settings), alone=alone, all_cores=all_cores)
 
 
 def remarks(reports: list[Made], invoices: list[dict]) -> str:

@@ -17,8 +17,6 @@ MISSING, WRONG, NOT_TRIED = "missing", "not whole", "not tried"
 SHORT_SECONDS = 5
 # At so many rows our two cores are compared with one.
 ONE_CORE_ROWS = 100_000
-# Times drift by the minute, and a pair drifts together.
-PAIRS = 9
 
 
 @dataclass(frozen=True)
@@ -103,11 +101,16 @@ def one_core(settings: Settings, tool: Tool) -> dict | None:
         return None
     ledger = Ledger(min(ONE_CORE_ROWS, max(settings.rows)), settings.work)
     out = ledger.folder / "one-core.pdf"
-    command, rounds = tool.ledger(ledger, out), 1 if settings.quick else PAIRS
-    pairs = [[run(command, settings.bound, cores=set(chosen)) for chosen in (cores[:1], cores[:2])] for _ in range(rounds)]
+    command, both = tool.ledger(ledger, out), (cores[:1], cores[:2])
+    pairs = [[run(command, settings.bound, cores=set(chosen)) for chosen in both] for _ in range(pairs_of_cores(settings))]
     out.unlink(missing_ok=True)
     if any(it.status != OK for pair in pairs for it in pair):
         return None
     times = sorted(([it.seconds for it in pair] for pair in pairs), key=lambda pair: pair[0] / pair[1])
     one, two = times[len(times) // 2]
     return {"rows": ledger.rows, "one": one, "two": two}
+
+
+def pairs_of_cores(settings: Settings) -> int:
+    """How many pairs are run: times drift by the minute, and a pair drifts together."""
+    return 1 if settings.quick else 9
