@@ -74,8 +74,15 @@ fn is_small(number: &Decimal, digits: u32) -> bool {
     number.scale() <= 6 && number.mantissa().unsigned_abs() < 10_u128.pow(digits)
 }
 
+/// The sum, with as many decimals as the number that has more.
 fn exact_sum(sum: Decimal, value: Decimal) -> Option<Decimal> {
-    sum.checked_add(value).filter(|total| total.scale() == sum.scale().max(value.scale()))
+    let scale = sum.scale().max(value.scale());
+    let mut total = sum.checked_add(value)?;
+    if sum.is_zero() || value.is_zero() {
+        // The library then answers with the other number as it is.
+        total.rescale(scale);
+    }
+    (total.scale() == scale).then_some(total)
 }
 
 /// The field that a total is of, and which of its values count: `amount`, `amount>=0` or `amount<0`.

@@ -249,6 +249,16 @@ fn reading_stops_after_a_hundred_faults() {
 }
 
 #[test]
+fn a_sum_keeps_its_decimals_where_a_number_or_the_sum_is_nothing() {
+    for (amounts, total) in [("5 0.00", "5.00"), ("1.50 -1.50 7", "7.00"), ("0.000 2.5", "2.500"), ("0 0.0", "0.0")] {
+        let row = |amount| format!("{{\"name\":\"a\",\"amount\":\"{amount}\"}}\n");
+        let text: String = amounts.split(' ').map(row).collect();
+        let (spooled, _) = read(&text, Format::Ndjson).unwrap_or_else(|error| panic!("{amounts}: {error:?}"));
+        assert_eq!(spooled.totals[0].to_string(), total, "{amounts}");
+    }
+}
+
+#[test]
 fn nothing_is_summed_that_cannot_be_summed_exactly() {
     for amount in ["\"1,5\"", "\"1_000.5\"", "\"\"", "true", "1e300", "\"0.00000000000000000000000000000001\""] {
         let found = faults(read(&format!("{{\"name\":\"a\",\"amount\":{amount}}}"), Format::Ndjson));
