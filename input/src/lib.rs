@@ -1,5 +1,5 @@
 //! Big data in: JSON, NDJSON and CSV, read one row at a time, checked against a schema and spooled. No more than a row of
-//! it is in memory at once, of NDJSON no more than a part for each core. Pure and synchronous: no network, no clock, no Typst.
+//! it is in memory at once, of NDJSON no more than four parts of half a megabyte and a row. Pure and synchronous: no network, no clock, no Typst.
 //!
 //! Read in this order: [`Manifest`] (what a template declares about its rows), [`Template`] (that and its schema, ready to
 //! check), [`spool()`] (from an upload to a file of rows), [`Spooled`] (what is known of that file). One file a format:

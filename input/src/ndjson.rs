@@ -11,7 +11,7 @@ use crate::lines;
 use crate::sink::{Sink, Stop};
 use crate::spool::Spooled;
 
-/// The most parts that are read at a time: they are cut and put together by one thread.
+/// The most parts that are read at a time: one thread cuts them and puts them together, and all are in memory.
 const MOST_TOGETHER: usize = 4;
 
 /// How an upload is cut into parts.
@@ -31,17 +31,13 @@ pub(crate) fn read<W: Write>(source: impl BufRead, sink: &mut Sink<'_, W>) -> Re
     }
 }
 
-fn read_in_parts<W: Write>(mut source: impl BufRead, sink: &mut Sink<'_, W>, cutting: Cutting) -> Result<(), Stop> {
-    let mut place = Place { line: 1, row: 0 };
+fn read_in_parts<W: Write>(source: impl BufRead, sink: &mut Sink<'_, W>, cutting: Cutting) -> Result<(), Stop> {
+    let mut parts = Parts::new(source, cutting.bytes, sink.limits.row_bytes);
     loop {
-        let cut = |_| Part::cut(&mut source, &mut place, cutting.bytes, sink.limits.row_bytes);
-        let parts: Vec<_> = match (0..cutting.together).map(cut).collect() {
-            Ok(parts) => parts,
-            Err(error) => return sink.fail(InputError::Read(error)),
-        };
-        match parts.split_first() {
-            Some((first, others)) if !first.text.is_empty() => read_together(first, others, sink)?,
-            _ => return Ok(()),
+        let together: Vec<_> = parts.by_ref().take(cutting.together).collect();
+        match together.split_first() {
+            Some((first, others)) => read_together(first, others, sink)?,
+            None => return parts.error.map_or(Ok(()), |error| sink.fail(InputError::Read(error))),
         }
     }
 }
@@ -67,6 +63,13 @@ fn read_together<W: Write>(first: &Part, others: &[Part], sink: &mut Sink<'_, W>
     })
 }
 
+/// Some lines of an upload.
+#[derive(Debug)]
+struct Part {
+    first: Place,
+    text: Vec<u8>,
+}
+
 /// A place in an upload.
 #[derive(Debug, Clone, Copy)]
 struct Place {
@@ -76,29 +79,50 @@ struct Place {
     row: u64,
 }
 
-/// Some lines of an upload; none at its end.
-#[derive(Debug)]
-struct Part {
-    first: Place,
-    text: Vec<u8>,
+/// Cuts an upload into parts.
+struct Parts<S> {
+    source: S,
+    bytes: usize,
+    row_bytes: u64,
+    next: Place,
+    ended: bool,
+    /// What ended it before its end.
+    error: Option<io::Error>,
+}
+
+impl<S: BufRead> Parts<S> {
+    fn new(source: S, bytes: usize, row_bytes: u64) -> Self {
+        Self { source, bytes, row_bytes, next: Place { line: 1, row: 0 }, ended: false, error: None }
+    }
+
+    /// Takes a line off the source.
+    fn take_line(&mut self, text: &mut Vec<u8>) -> io::Result<()> {
+        let start = text.len();
+        // One byte more, for the line break.
+        let read = self.source.by_ref().take(self.row_bytes.saturating_add(1)).read_until(b'\n', text)?;
+        // Nothing is read after a line that is too long.
+        self.ended = read == 0 || (read as u64 > self.row_bytes && !text.ends_with(b"\n"));
+        self.next.line += 1;
+        self.next.row += u64::from(!text[start..].trim_ascii().is_empty());
+        Ok(())
+    }
+}
+
+impl<S: BufRead> Iterator for Parts<S> {
+    type Item = Part;
+
+    fn next(&mut self) -> Option<Part> {
+        let mut part = Part { first: self.next, text: Vec::new() };
+        while !self.ended && part.text.len() < self.bytes {
+            if let Err(error) = self.take_line(&mut part.text) {
+                (self.ended, self.error) = (true, Some(error));
+            }
+        }
+        (!part.text.is_empty()).then_some(part)
+    }
 }
 
 impl Part {
-    /// Takes lines off the source until they have so many bytes, and leaves the place where those after them begin.
-    fn cut(source: &mut impl BufRead, place: &mut Place, bytes: usize, row_bytes: u64) -> io::Result<Self> {
-        let mut part = Self { first: *place, text: Vec::new() };
-        while part.text.len() < bytes {
-            let start = part.text.len();
-            // One byte more, for the line break. A line that is longer ends the reading.
-            if source.take(row_bytes.saturating_add(1)).read_until(b'\n', &mut part.text)? == 0 {
-                break;
-            }
-            place.line += 1;
-            place.row += u64::from(!part.text[start..].trim_ascii().is_empty());
-        }
-        Ok(part)
-    }
-
     fn read<W: Write>(&self, sink: &mut Sink<'_, W>) -> Result<(), Stop> {
         lines::read(self.text.as_slice(), self.first.line, sink)
     }
@@ -122,39 +146,75 @@ mod tests {
     use crate::totals::Sums;
 
     /// What a reading comes to, in words that can be compared.
-    fn outcome(text: &str, rows: u64, read: impl FnOnce(&[u8], &mut Sink<'_, Vec<u8>>) -> Result<(), Stop>) -> String {
-        let declaration = RowsDeclaration { field: "rows".into(), totals: Totals::Names(vec!["n".into()]) };
+    fn outcome(
+        text: &str,
+        rows: u64,
+        read: impl FnOnce(Source<'_>, &mut Sink<'_, Vec<u8>>) -> Result<(), Stop>,
+    ) -> String {
+        let names = vec!["n".to_owned(), "n<0".to_owned()];
+        let declaration = RowsDeclaration { field: "rows".into(), totals: Totals::Names(names.clone()) };
         let schema = json!({"properties": {"rows": {"items": {"properties": {"n": {"type": "string"}}}}}});
         let template = Rows::new(declaration, Some(&schema)).expect("a schema");
         let limits = Limits { row_bytes: 60, rows, ..Limits::default() };
-        let mut sink = Sink::new(&template, &limits, Sums::new(vec!["n".into()]), Vec::new());
-        let read = read(text.as_bytes(), &mut sink);
+        let mut sink = Sink::new(&template, &limits, Sums::new(names), Vec::new());
+        let read = read(Source(text.as_bytes()), &mut sink);
         format!("{read:?}, {:?}", sink.spooled(Map::new()))
     }
 
+    /// A source that breaks off at a sign.
+    struct Source<'a>(&'a [u8]);
+
+    impl Read for Source<'_> {
+        fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+            let from = self.fill_buf()?;
+            let read = from.len().min(to.len());
+            to[..read].copy_from_slice(&from[..read]);
+            self.consume(read);
+            Ok(read)
+        }
+    }
+
+    impl BufRead for Source<'_> {
+        fn fill_buf(&mut self) -> io::Result<&[u8]> {
+            let sign = self.0.iter().position(|byte| *byte == b'!').unwrap_or(self.0.len());
+            match &self.0[..sign] {
+                [] if !self.0.is_empty() => Err(io::Error::other("it breaks off")),
+                before => Ok(before),
+            }
+        }
+
+        fn consume(&mut self, bytes: usize) {
+            self.0 = &self.0[bytes..];
+        }
+    }
+
     fn line() -> impl Strategy<Value = String> {
-        let right = (0..100_000u32).prop_map(|n| format!("{{\"n\":\"{}.{:02}\"}}\n", n / 100, n % 100));
+        let row = |n: &str| format!("{{\"n\":\"{n}\"}}\n");
+        let right = (0..100_000u32).prop_map(|n| format!("{}.{:02}", n / 100, n % 100));
+        let plain = prop::sample::select(vec!["0", "0.00", "7", "1.5", "-1.5", "-0.25"]).prop_map(str::to_owned);
+        let amounts = ["390000000000000000000000000.00", "792281625142643375935439503.35"];
+        let large = (prop::sample::select(amounts.to_vec()), prop::sample::select(vec!["", "-"]));
+        let large = large.prop_map(|(amount, sign)| format!("{sign}{amount}"));
         let wrong = prop_oneof![
             Just("{\"n\":7}\n".to_owned()),
-            Just("{\"n\":\"0.0000000000000000000000000001\"}\n".to_owned()),
+            Just(row("0.0000000000000000000000000001")),
             Just("{\"n\":\n".to_owned()),
-            Just(format!("{{\"n\":\"{}\"}}\n", "1".repeat(60))),
+            Just(row(&"1".repeat(60))),
+            Just("!".to_owned()),
         ];
-        let amounts = ["390000000000000000000000000.00", "792281625142643375935439503.35"];
-        let large = (prop::sample::select(amounts.to_vec()), prop::sample::select(vec!["", "-"]))
-            .prop_map(|(amount, sign)| format!("{{\"n\":\"{sign}{amount}\"}}\n"));
-        prop_oneof![400 => right, 40 => Just(" \n".to_owned()), 8 => large, 1 => wrong]
+        let rows = prop_oneof![200 => right, 200 => plain, 8 => large].prop_map(move |n| row(&n));
+        prop_oneof![408 => rows, 40 => Just(" \n".to_owned()), 1 => wrong]
     }
 
     proptest! {
         #[test]
         fn parts_come_to_what_the_whole_comes_to(
-            lines in prop::collection::vec(line(), 0..400), bytes in 1..4_000usize, together in 1..4usize, rows in 200..400u64,
+            lines in prop::collection::vec(line(), 0..400), bytes in 1..4_000usize, together in 1..=MOST_TOGETHER, rows in 200..400u64,
         ) {
             let text = lines.concat();
-            let whole = outcome(&text, rows, |text, sink| lines::read(text, 1, sink));
+            let whole = outcome(&text, rows, |source, sink| lines::read(source, 1, sink));
             let cutting = Cutting { together, bytes };
-            prop_assert_eq!(outcome(&text, rows, |text, sink| read_in_parts(text, sink, cutting)), whole);
+            prop_assert_eq!(outcome(&text, rows, |source, sink| read_in_parts(source, sink, cutting)), whole);
         }
     }
 }
