@@ -48,7 +48,7 @@ pub struct ChannelBody {
 }
 
 pub fn channel() -> (Sender, ChannelBody) {
-    // Pressrun's change: room for an answer's prelude, separator and body, which then go out in one write.
+    // Pressrun's change: room for an answer's prelude, separator and body, which can then go out in one write.
     let (data_tx, data_rx) = mpsc::channel(2);
     let (trailers_tx, trailers_rx) = oneshot::channel();
 
