@@ -24,8 +24,8 @@ tried. Every PDF is searched for its last row.
 The ledger has five columns, and its header on every page. Pressrun's has page numbers of so many, and subtotals carried from page
 to page; its peers' have neither, but the totals at the end, so that they do less. Descriptions may wrap, but in ReportLab's.
 Each tool is left as it comes: typst-py's and Chromium's reports are tagged for accessibility, and so are Pressrun's that are
-not typeset in sections. Debian's wkhtmltopdf is built with a Qt without patches. *Two cores to one* is the median of {pairs} pairs of
-runs, each on one core and then on two.
+not typeset in sections. Debian's wkhtmltopdf is built with a Qt without patches. *Two cores to one* is the median of pairs of runs
+({pairs}), each on one core and then on two.
 
 The invoice is the template's sample, each time with another number and quantity. *Cold* is a process for each. *Warm* is, for
 Pressrun, the whole pipeline of `pressrun serve` (POST, queue, claim, typesetting, PDF stored, job completed, told by a long
@@ -38,9 +38,9 @@ HOW_LISTENERS = """Each listener runs as a Lambda function would, under one runt
 It answers a POST of the sample invoice with 202 once a message is in SQS and a record in DynamoDB. Both services are stand-ins
 that speak TLS; both calls are made at the same time. Ours checks the data against the template's schema besides; the other two
 check nothing. *Added* is the time from handing over the event to the answer's last byte, less the median of a bare SendMessage
-of the same size over a connection that is kept ({bare}). The services answer at once, so that it is the listener's own time.
-*Where calls take time*, as at the start, they answer after {delay:g} ms ({slow} bare), about as long as AWS takes. A processor that
-waits so long loses what its caches held, that of a virtual machine to its neighbours too, and every program takes longer then.
+of the same size over a connection that is kept ({bare}). The services answer at once, so that little but the listener's work is
+left. *Where calls take time*, as at the start, they answer after {delay:g} ms ({slow} bare), about as long as AWS takes. After such
+a pause caches are cold, and every program is slower, the more so the busier a virtual machine's neighbours are.
 Python runs under AWS's own runtime client, Node under a loop of a few lines. Their SDK is built into Lambda's runtimes; zipped
 it is as large as shown.
 """

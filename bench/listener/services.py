@@ -1,4 +1,4 @@
-"""Stand-ins for SQS and DynamoDB, and a bare client of SQS beside the listeners."""
+"""Runs the stand-ins for SQS and DynamoDB, and calls one as barely as it can be called."""
 
 import json
 import socket
