@@ -30,8 +30,10 @@ def test_a_server_killed_ten_times_under_load_loses_nothing(program, tmp_path):
     with Server(program, tmp_path / "data", "--workers", "2") as server, ThreadPoolExecutor(CALLERS_AT_ONCE) as callers:
         pause = [pauses.uniform(0, LONGEST_PAUSE_OF_A_CALLER) for _ in range(JOBS)]
         answers = [callers.submit(accepted, server, number, pause[number]) for number in range(JOBS)]
-        for _ in range(KILLS):
+        for kill in range(KILLS):
             time.sleep(moments.uniform(*SECONDS_BETWEEN_KILLS))
+            if kill % 2:
+                await_a_run(server)
             server.kill()
             check_kept(reports, server)
             busy += any((server.data / "work").iterdir())
@@ -49,6 +51,13 @@ def test_a_server_killed_ten_times_under_load_loses_nothing(program, tmp_path):
         announcements = server.log.read_text().count(": announced")
         print(f"{announcements} announcements, {announcements - JOBS} of them duplicates")
         assert announcements >= JOBS
+
+
+def await_a_run(server: Server) -> None:
+    """Returns within a run, which takes a few milliseconds, or when there was none for a while."""
+    deadline = time.monotonic() + 2
+    while not any((server.data / "work").iterdir()) and time.monotonic() < deadline:
+        pass
 
 
 def accepted(server: Server, number: int, pause: float) -> str:
