@@ -165,8 +165,7 @@ impl Press {
             self.warm().push(typist);
         }
         result.map_err(|error| match error {
-            // Asking for more than any machine has is refused before a byte is allocated.
-            typesetter::Error::Panicked { message } if message.contains("capacity overflow") => {
+            typesetter::Error::Panicked { message } if is_of_memory(&message) => {
                 PressError::MemoryLimit(self.limits.memory_bytes)
             }
             error => error.into(),
@@ -213,6 +212,13 @@ fn is_out_of_memory(status: ExitStatus, complaint: &str) -> bool {
     const SIGKILL: i32 = 9;
     signal_of(status) == Some(SIGKILL)
         || (complaint.contains("memory allocation of") && complaint.contains("bytes failed"))
+        || is_of_memory(complaint)
+}
+
+/// Whether a panic is over memory: asking for more than any machine has is refused before a byte is allocated, and zlib
+/// tells its caller in place of aborting.
+fn is_of_memory(panic: &str) -> bool {
+    panic.contains("capacity overflow") || panic.contains("left: MemError")
 }
 
 /// The signal that ended a process.
