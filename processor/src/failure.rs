@@ -3,7 +3,7 @@
 use std::any::Any;
 
 use jobs::job::{MEBIBYTE, shortened};
-use jobs::{Diagnostic, Failure};
+use jobs::{Diagnostic, Failure, Violation};
 
 use crate::press::{PressError, signal_of};
 
@@ -15,6 +15,9 @@ const MAX_CHARS: usize = 4_000;
 
 /// How much of all errors is told, in bytes: beside the job's data in a record of 400 KB, and in a mail of 256 KB.
 const MAX_DIAGNOSTICS_BYTES: usize = 64 * 1024;
+
+/// How much of all violations is told, in bytes: beside the job's data in a record of 400 KB.
+const MAX_VIOLATIONS_BYTES: usize = 64 * 1024;
 
 /// The title of a failure by its name, or `None` where the name is of no failure.
 pub fn title_of(name: &str) -> Option<&'static str> {
@@ -90,6 +93,9 @@ pub(crate) fn sentence(error: &impl std::fmt::Display) -> String {
 }
 
 fn from_typesetter(error: &typesetter::Error) -> Failure {
+    if let typesetter::Error::InvalidData { violations } = error {
+        return invalid_data(violations.clone(), "Mend the data and queue it again.");
+    }
     let detail = match error {
         // It begins with a file's name.
         typesetter::Error::Template { .. } => format!("{error}."),
@@ -104,6 +110,23 @@ fn from_typesetter(error: &typesetter::Error) -> Failure {
         }
         failure.diagnostics.push(diagnostic);
     }
+    failure
+}
+
+/// The failure of a job whose data does not fit, and what to do about it.
+pub(crate) fn invalid_data(violations: Vec<Violation>, advice: &str) -> Failure {
+    let count = match violations.len() {
+        1 => "1 violation".to_owned(),
+        input::MAX_FAULTS => format!("{} violations, and reading stopped there", input::MAX_FAULTS),
+        count => format!("{count} violations"),
+    };
+    let first = violations.first().map(|first| format!(" The first, {first}.")).unwrap_or_default();
+    let mut failure = failure("invalid-data", format!("{count}.{first} {advice}"));
+    let mut room = MAX_VIOLATIONS_BYTES;
+    failure.errors.extend(violations.into_iter().take_while(|violation| {
+        room = room.saturating_sub(violation.pointer.len() + violation.detail.len() + 64);
+        room > 0
+    }));
     failure
 }
 

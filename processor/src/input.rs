@@ -12,12 +12,9 @@ use serde_json::{Map, Value};
 use sha2::Digest;
 
 use crate::digest::{Digest32, Digesting};
-use crate::failure::failure;
+use crate::failure::{failure, invalid_data};
 use crate::sections::Rows;
 use crate::trouble::Trouble;
-
-/// How much of all violations is told, in bytes: beside the job's data in a record of 400 KB.
-const MAX_VIOLATIONS_BYTES: usize = 64 * 1024;
 
 /// Data in a file, and what belongs to it.
 pub(crate) struct Source {
@@ -152,7 +149,10 @@ fn too_large(bytes: u64, most_bytes: u64) -> Trouble {
 
 fn trouble(error: InputError) -> Trouble {
     match error {
-        InputError::Invalid(faults) => Trouble::Permanent(invalid(faults)),
+        InputError::Invalid(faults) => {
+            let violations = faults.into_iter().map(violation_of).collect();
+            Trouble::Permanent(invalid_data(violations, "Mend the data, upload it and queue it again."))
+        }
         InputError::RestTooLarge(limit) => {
             let detail = format!(
                 "Beside its rows it has more than {limit} bytes, which is the data limit. Send less, or raise that limit."
@@ -168,24 +168,6 @@ fn unusable(error: Unusable) -> Trouble {
         Unusable::Io { source, .. } => source.into(),
         Unusable::Broken { .. } => Trouble::Permanent(failure("template-error", format!("{error}."))),
     }
-}
-
-/// The failure of a job whose upload does not fit.
-fn invalid(faults: Vec<Fault>) -> Failure {
-    let violations: Vec<_> = faults.into_iter().map(violation_of).collect();
-    let count = match violations.len() {
-        1 => "1 violation".to_owned(),
-        input::MAX_FAULTS => format!("{} violations, and reading stopped there", input::MAX_FAULTS),
-        count => format!("{count} violations"),
-    };
-    let first = violations.first().map(|first| format!(" The first, {first}.")).unwrap_or_default();
-    let mut failure = failure("invalid-data", format!("{count}.{first} Mend the data, upload it and queue it again."));
-    let mut room = MAX_VIOLATIONS_BYTES;
-    failure.errors.extend(violations.into_iter().take_while(|violation| {
-        room = room.saturating_sub(violation.pointer.len() + violation.detail.len() + 64);
-        room > 0
-    }));
-    failure
 }
 
 /// Tells a thread that nobody waits for it any more.

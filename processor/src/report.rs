@@ -28,9 +28,9 @@ impl Run<'_> {
         let job_id = &self.job.id;
         let data = self.data(&request).instrument(info_span!("fetch", %job_id)).await?;
         let report = self.typeset(request, data).instrument(info_span!("typeset", %job_id)).await?;
-        for warning in &report.warnings {
+        for diagnostic in &report.diagnostics {
             // What it says may quote the data.
-            tracing::warn!(at = warning.position(), "the template compiles with a warning");
+            tracing::warn!(at = diagnostic.position(), "the template compiles with a warning");
         }
         let [file] = report.files.as_slice() else {
             return Err(Trouble::Transient(format!("the typesetter wrote {} files for one PDF", report.files.len())));

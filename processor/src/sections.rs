@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use findings::Warning;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use input::{Decimal, Spooled, Template};
 use jobs::{Progress, Unavailable};
@@ -118,7 +119,8 @@ impl From<typesetter::Error> for LongError {
 struct Made {
     file: PathBuf,
     pages: u64,
-    warnings: Vec<Diagnostic>,
+    warnings: Vec<Warning>,
+    diagnostics: Vec<Diagnostic>,
 }
 
 /// What a report begins with.
@@ -134,8 +136,8 @@ const FEWEST_ROWS: u64 = 500;
 /// How many sections' rows a child measures at a time.
 const MEASURED_TOGETHER: u64 = 2;
 
-/// The most warnings that are told of a report; every section may have the same.
-const MAX_WARNINGS: usize = 20;
+/// The most diagnostics that are told of a report; every section may have the same.
+const MAX_DIAGNOSTICS: usize = 20;
 
 impl LongReport<'_> {
     /// Makes the report, and leaves it in `output`.
@@ -144,7 +146,7 @@ impl LongReport<'_> {
         let sections = settled.plan.len();
         let stitching = Stitching::start(output, &self.request.options.ident, self.request.limits.max_output_bytes);
         let mut progress = Progress { sections_done: 0, sections: sections.try_into().unwrap_or(u32::MAX), pages: 0 };
-        let mut warnings: Vec<Diagnostic> = Vec::new();
+        let (mut warnings, mut diagnostics) = (Vec::new(), Vec::new());
         let left = usize::from(first.is_some())..sections.saturating_sub(1);
         let others = stream::iter(left).map(|index| self.section(&settled, index, watch));
         // One more than can be typeset at a time, so that a child never waits for its data.
@@ -154,9 +156,10 @@ impl LongReport<'_> {
         while let Some(made) = made.try_next().await? {
             progress.sections_done += 1;
             progress.pages += made.pages;
-            let new = made.warnings.into_iter().filter(|warning| !warnings.contains(warning));
-            let new: Vec<_> = new.take(MAX_WARNINGS - warnings.len()).collect();
-            warnings.extend(new);
+            findings::merge(&mut warnings, made.warnings);
+            let new = made.diagnostics.into_iter().filter(|diagnostic| !diagnostics.contains(diagnostic));
+            let new: Vec<_> = new.take(MAX_DIAGNOSTICS - diagnostics.len()).collect();
+            diagnostics.extend(new);
             if !stitching.append(made.file).await {
                 break;
             }
@@ -167,7 +170,7 @@ impl LongReport<'_> {
             return Err(refused(format!("its sections have {} pages instead of {}", stitched.pages, settled.pages)));
         }
         let pages = stitched.pages.try_into().unwrap_or(usize::MAX);
-        Ok(Report { pages, files: vec![output.to_owned()], bytes: stitched.bytes, warnings })
+        Ok(Report { pages, files: vec![output.to_owned()], bytes: stitched.bytes, warnings, diagnostics })
     }
 
     /// Settles how many pages there are, which only the last section can tell, and makes that section. The first is made
@@ -247,7 +250,7 @@ impl LongReport<'_> {
     async fn section(&self, settled: &Settled, index: usize, watch: &dyn Watch) -> Result<Made, LongError> {
         let file = self.file_of(index);
         if watch.recall(index, &file).await? {
-            return Ok(Made { file, pages: settled.pages_of(index)?, warnings: Vec::new() });
+            return Ok(Made { file, pages: settled.pages_of(index)?, warnings: Vec::new(), diagnostics: Vec::new() });
         }
         let made = self.typeset(&settled.plan, index, settled.pages).await?;
         settled.check(index, &made)?;
@@ -284,7 +287,7 @@ impl LongReport<'_> {
         let file = self.file_of(index);
         tokio::fs::rename(made, &file).await?;
         tokio::fs::remove_dir_all(folder).await?;
-        Ok(Made { file, pages: report.pages as u64, warnings: report.warnings })
+        Ok(Made { file, pages: report.pages as u64, warnings: report.warnings, diagnostics: report.diagnostics })
     }
 
     fn file_of(&self, section: usize) -> PathBuf {

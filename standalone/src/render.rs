@@ -90,8 +90,8 @@ async fn run(options: &Render) -> Result<(), RenderError> {
             typeset(&press, &request).await?
         }
     };
-    for warning in &report.warnings {
-        eprintln!("{warning}\n");
+    for diagnostic in &report.diagnostics {
+        eprintln!("{diagnostic}\n");
     }
     write(options, &folder, &report)
 }

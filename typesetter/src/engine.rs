@@ -140,7 +140,7 @@ impl Engine {
 
     fn write(&mut self, request: &Request) -> Result<Report, Error> {
         let files = Files::open(request, self.parsed.clone())?;
-        let (fonts, mut warnings) = self.fonts.for_job(request, &files);
+        let (fonts, mut diagnostics) = self.fonts.for_job(request, &files);
         let world = Sandbox::new(&self.library, &fonts, &files, request.options.timestamp);
         let compiled = typst::compile::<PagedDocument>(&world);
         self.spent |= files.highest_id() > ENOUGH_FILE_IDS;
@@ -162,8 +162,8 @@ impl Engine {
             Refusal::Other(error) => error,
         })?;
         let (files, bytes) = export::store(&encoded, &request.output)?;
-        warnings.extend(Diagnostic::all(&world, &compiled.warnings));
-        Ok(Report { pages, files, bytes, warnings })
+        diagnostics.extend(Diagnostic::all(&world, &compiled.warnings));
+        Ok(Report { pages, files, bytes, warnings: Vec::new(), diagnostics })
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use findings::Violation;
 use serde::{Deserialize, Serialize};
 
 use crate::diagnostic::Diagnostic;
@@ -20,6 +21,13 @@ pub enum Error {
     Template {
         /// What is wrong and where; errors only.
         diagnostics: Vec<Diagnostic>,
+    },
+    /// The data is not as the template wants it. Never empty.
+    #[error("{}", Listed(violations))]
+    #[serde(rename = "invalid-data")]
+    InvalidData {
+        /// What is wrong and where.
+        violations: Vec<Violation>,
     },
     /// The output would be larger than the request allows. Nothing was written.
     #[error("the output is larger than allowed: {bytes} bytes, the limit is {limit}")]
@@ -92,6 +100,7 @@ impl Error {
     pub fn name(&self) -> &'static str {
         match self {
             Error::Template { .. } => "template-error",
+            Error::InvalidData { .. } => "invalid-data",
             Error::OutputTooLarge { .. } => "output-limit-exceeded",
             Error::TooManyPages { .. } => "page-limit-exceeded",
             Error::Options { .. } => "options-refused",
@@ -113,6 +122,19 @@ impl Error {
 
     pub(crate) fn io(action: &str, path: &Path, error: &io::Error) -> Self {
         Error::Io { action: action.to_owned(), path: path.to_owned(), message: error.to_string() }
+    }
+}
+
+/// The first violation in one line, and how many more there are.
+struct Listed<'a>(&'a [Violation]);
+
+impl fmt::Display for Listed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            [] => f.write_str("the data does not fit the template"),
+            [only] => only.fmt(f),
+            [first, rest @ ..] => write!(f, "{first} (and {} more)", rest.len()),
+        }
     }
 }
 

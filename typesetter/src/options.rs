@@ -23,6 +23,9 @@ pub struct Options {
     /// Whether a PDF carries the tags that make it accessible. On unless said otherwise; off saves size and memory.
     #[serde(default = "on")]
     pub tagged: bool,
+    /// What becomes of a character that no font has. It is shown by a stand-in unless said otherwise.
+    #[serde(default)]
+    pub on_missing_glyph: OnMissingGlyph,
     /// The document's date, and the day that `datetime.today()` answers. Never read from a clock.
     pub timestamp: DateTime<Utc>,
     /// What identifies the document among all others, such as the job's id. Hashed into the PDF's identifier.
@@ -53,6 +56,7 @@ impl Options {
             format: Format::Pdf,
             pdf_standard: None,
             tagged: true,
+            on_missing_glyph: OnMissingGlyph::Warn,
             timestamp,
             ident: ident.into(),
             ppi: Self::DEFAULT_PPI,
@@ -83,6 +87,29 @@ impl Options {
             return refuse(format!("the timestamp's year is {}: choose 1 to 9999", self.timestamp.year()));
         }
         Ok(())
+    }
+}
+
+/// What becomes of a report with a character that no font has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnMissingGlyph {
+    /// It shows a stand-in, and a warning says so.
+    #[default]
+    Warn,
+    /// There is no report: the data is invalid.
+    Fail,
+}
+
+impl FromStr for OnMissingGlyph {
+    type Err = UnknownName;
+
+    fn from_str(name: &str) -> Result<Self, UnknownName> {
+        match name {
+            "warn" => Ok(Self::Warn),
+            "fail" => Ok(Self::Fail),
+            _ => Err(UnknownName::new("way to treat missing glyphs", name, ["warn", "fail"])),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use findings::Warning;
 use serde::{Deserialize, Serialize};
 
 use crate::diagnostic::Diagnostic;
@@ -46,6 +47,10 @@ pub struct Report {
     pub files: Vec<PathBuf>,
     /// The bytes of all files together.
     pub bytes: u64,
+    /// Doubts about what the report shows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Warning>,
     /// What Typst thinks the template's author should know.
-    pub warnings: Vec<Diagnostic>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub diagnostics: Vec<Diagnostic>,
 }

@@ -150,8 +150,8 @@ fn endless_recursion_is_stopped_by_typst() {
 #[test]
 fn warnings_come_with_the_report() {
     let report = Place::new("#set text(font: \"No Such Font\")\nHello\n").typeset().expect("a report");
-    assert_eq!(report.warnings[0].severity, Severity::Warning);
-    assert_snapshot!(rendered(&report.warnings), @r#"
+    assert_eq!(report.diagnostics[0].severity, Severity::Warning);
+    assert_snapshot!(rendered(&report.diagnostics), @r#"
     warning: unknown font family: no such font
      --> main.typ:1:17
       |

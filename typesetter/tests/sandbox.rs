@@ -219,17 +219,17 @@ fn a_template_without_main_is_missing() {
 fn fonts_come_from_the_template_and_the_kit() {
     let place = Place::new("#set text(font: \"Reports Own Mono\")\nHello");
     let mut engine = Engine::new();
-    let warnings = engine.typeset(&place.request()).expect("a report").warnings;
+    let warnings = engine.typeset(&place.request()).expect("a report").diagnostics;
     assert!(rendered(&warnings).contains("unknown font family"));
 
     place.write("template/fonts/sub/own.ttf", renamed_font());
-    assert_eq!(engine.typeset(&place.request()).expect("a report").warnings, []);
+    assert_eq!(engine.typeset(&place.request()).expect("a report").diagnostics, []);
 
     fs::remove_dir_all(place.path("template/fonts")).expect("removed");
-    assert_eq!(engine.typeset(&place.request()).expect("a report").warnings.len(), 1);
+    assert_eq!(engine.typeset(&place.request()).expect("a report").diagnostics.len(), 1);
 
     place.write("kit/fonts/own.TTF", renamed_font());
-    assert_eq!(engine.typeset(&place.request()).expect("a report").warnings, []);
+    assert_eq!(engine.typeset(&place.request()).expect("a report").diagnostics, []);
 }
 
 #[test]
@@ -241,7 +241,7 @@ fn a_file_that_is_no_font_is_named() {
     let made = std::process::Command::new("mkfifo").arg(place.path("template/fonts/pipe.ttf")).status();
     assert!(made.expect("mkfifo").success());
     let report = place.typeset().expect("a report");
-    assert_snapshot!(rendered(&report.warnings), @r"
+    assert_snapshot!(rendered(&report.diagnostics), @r"
     warning: not used as a font: Typst cannot read this file
     --> fonts/broken.otf
     warning: not used as a font: this is a link that leads out of its folder

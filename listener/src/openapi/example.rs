@@ -2,8 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use jobs::job::Diagnostic;
-use jobs::job::Violation;
-use jobs::{Failure, Job, LinkSigner, Notify, Status, UploadId, Webhook, WebhookAttempt, WebhookStatus};
+use jobs::{Failure, Job, LinkSigner, Notify, Status, UploadId, Violation, Webhook, WebhookAttempt, WebhookStatus};
 use serde_json::{Value, json};
 
 use crate::job::Answer;

@@ -1,0 +1,8 @@
+//! What is found in data and in reports: [violations](Violation), for which it is refused, and [warnings](Warning), which
+//! accompany a finished report.
+
+mod violation;
+mod warning;
+
+pub use violation::Violation;
+pub use warning::{Warning, merge};

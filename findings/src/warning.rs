@@ -1,0 +1,90 @@
+//! Doubts about a finished report.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// A doubt about a finished report. The same doubt about several places is one warning that counts them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Warning {
+    /// A name that does not change, such as `missing-glyph`.
+    pub code: String,
+    /// What is in doubt, and what to do about it.
+    pub message: String,
+    /// The first place in the data, as a JSON Pointer (RFC 6901), if it is in the data.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(nullable = false)]
+    pub pointer: Option<String>,
+    /// The first page that it is about, from 1, if it is about pages.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(nullable = false)]
+    pub page: Option<u64>,
+    /// How many places it is about.
+    pub count: u64,
+    /// The character that it is about.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(nullable = false)]
+    pub character: Option<String>,
+    /// The same as `U+1F600`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(nullable = false)]
+    pub code_point: Option<String>,
+}
+
+/// The most warnings of one report.
+const MAX_WARNINGS: usize = 50;
+
+impl Warning {
+    /// A warning about one place.
+    pub fn new(code: &str, message: impl Into<String>, pointer: Option<String>) -> Self {
+        Self {
+            code: code.to_owned(),
+            message: message.into(),
+            pointer,
+            page: None,
+            count: 1,
+            character: None,
+            code_point: None,
+        }
+    }
+
+    /// A warning about one occurrence of a character.
+    pub fn of_character(code: &str, message: impl Into<String>, pointer: Option<String>, character: char) -> Self {
+        Self {
+            character: Some(character.to_string()),
+            code_point: Some(format!("U+{:04X}", u32::from(character))),
+            ..Self::new(code, message, pointer)
+        }
+    }
+
+    /// Whether another warning is of the same doubt, wherever it was met.
+    fn is_like(&self, other: &Self) -> bool {
+        self.code == other.code && self.character == other.character && self.message == other.message
+    }
+}
+
+/// Adds warnings to those before them. Of the same doubt the first pointer stays, and the counts are added up; what is beyond
+/// fifty different ones is left out.
+pub fn merge(warnings: &mut Vec<Warning>, more: impl IntoIterator<Item = Warning>) {
+    for warning in more {
+        match warnings.iter().position(|known| known.is_like(&warning)) {
+            Some(known) => warnings[known].count += warning.count,
+            None if warnings.len() < MAX_WARNINGS => warnings.push(warning),
+            None => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_doubt_is_counted_and_keeps_its_first_place() {
+        let glyph = |pointer: &str, c| Warning::of_character("missing-glyph", "no glyph", Some(pointer.into()), c);
+        let mut warnings = vec![glyph("/a", '😀')];
+        merge(&mut warnings, [glyph("/b", '😀'), glyph("/c", '漢')]);
+        let seen: Vec<_> =
+            warnings.iter().map(|it| (it.pointer.as_deref(), it.count, it.code_point.as_deref())).collect();
+        assert_eq!(seen, [(Some("/a"), 2, Some("U+1F600")), (Some("/c"), 1, Some("U+6F22"))]);
+    }
+}
