@@ -96,6 +96,7 @@ impl Run<'_> {
             options,
             limits: OutputLimits { max_output_bytes: limits.output_bytes, max_pages: limits.pages },
             section: None,
+            rows: None,
         })
     }
 

@@ -37,6 +37,7 @@ fn typeset(engine: &mut Engine, cases: &[(Value, Decimal)]) -> Result<(), Error>
         options: Options::new("2026-11-21T12:00:00Z".parse().expect("a timestamp"), "a-test"),
         limits: OutputLimits { max_output_bytes: 1 << 20, max_pages: 1 },
         section: None,
+        rows: None,
     };
     engine.typeset(&request).map(|_| ())
 }

@@ -277,6 +277,7 @@ fn request(options: &Render, template: &Path, work: &Path) -> Result<Request, Re
         options: chosen,
         limits: OutputLimits { max_output_bytes: limits.output_bytes, max_pages: limits.pages },
         section: None,
+        rows: None,
     })
 }
 

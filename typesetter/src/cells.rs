@@ -7,12 +7,16 @@ use std::fmt::Write;
 use std::ops::Range;
 use std::str::FromStr;
 
-use typst::diag::{HintedString, StrResult, bail};
+use typst::diag::{HintedStrResult, HintedString, StrResult, bail};
 use typst::ecow::{EcoString, eco_format};
 use typst::foundations::{Array, Decimal, Dict, Module, Repr, Scope, Str, Value, func};
 use typst::layout::Length;
 
+use crate::cleaning::{has_controls, without_controls};
+use crate::currency::minor_units;
 use crate::kept::{self, Kept};
+use crate::pieces::pieces;
+use crate::refuse::{refuse, refused_cell};
 use crate::sheet::{self, part};
 
 /// The most decimal places of a number that is written.
@@ -23,6 +27,9 @@ pub(crate) fn module() -> Module {
     let mut scope = Scope::new();
     scope.define_func::<write_cells>();
     scope.define_func::<carry>();
+    scope.define_func::<minor_units>();
+    scope.define_func::<pieces>();
+    scope.define_func::<refuse>();
     scope.define_func::<heights>();
     scope.define_func::<most>();
     scope.define_func::<kept::count>();
@@ -50,13 +57,13 @@ fn write_cells(
     /// What a running sum starts from.
     #[named]
     running: Option<Decimal>,
-) -> StrResult<Array> {
+) -> HintedStrResult<Array> {
     let (form, field) = (Form::new(&form)?, Field::new(&field));
     let mut running = running;
     let entries = entries.as_slice();
     let mut cells = Array::with_capacity(entries.len());
     for (number, entry) in (first..).zip(entries) {
-        let explain = |problem| eco_format!("row {number}: `{}` {problem}", field.name);
+        let explain = |problem: EcoString| refused_cell(number, field.name, &problem);
         let cell = match (&mut running, &form) {
             (Some(sum), Form::Number(form)) => {
                 *sum = field.add(entry, *sum).map_err(explain)?;
@@ -80,10 +87,10 @@ fn carry(
     start: Decimal,
     /// The number of the first entry, for errors.
     first: i64,
-) -> StrResult<Decimal> {
+) -> HintedStrResult<Decimal> {
     let field = Field::new(&field);
     (first..).zip(entries.as_slice()).try_fold(start, |sum, (number, entry)| {
-        field.add(entry, sum).map_err(|problem| eco_format!("row {number}: `{}` {problem}", field.name))
+        field.add(entry, sum).map_err(|problem| refused_cell(number, field.name, &problem))
     })
 }
 
@@ -222,39 +229,30 @@ fn text(value: &Value, lines: bool) -> StrResult<EcoString> {
         Value::Int(_) | Value::Float(_) | Value::Decimal(_) => return plain_number(value),
         other => bail!("is {}, which cannot be written as text", other.ty()),
     };
-    if !lines && text.contains(SOFT_HYPHEN) {
-        return self::text(&Value::Str(text.replace(SOFT_HYPHEN, "").into()), false);
-    }
-    if !text.contains(|c: char| c.is_control() || is_line_end(c)) {
+    let cleaned = cleaned(text, lines);
+    let text = cleaned.as_deref().unwrap_or(text);
+    if !text.contains('\n') {
         return Ok(text.into());
     }
-    let words = |line: &str| {
-        line.split(|c: char| c.is_control() || c == ' ').filter(|word| !word.is_empty()).fold(
-            EcoString::new(),
-            |mut joined, word| {
-                if !joined.is_empty() {
-                    joined.push(' ');
-                }
-                joined.push_str(word);
-                joined
-            },
-        )
-    };
-    let whole = text.replace("\r\n", "\n");
-    let mut rows: Vec<EcoString> = whole.split(is_line_end).map(words).collect();
+    let mut rows: Vec<&str> = text.split('\n').map(|row| row.trim_matches(' ')).collect();
     if !lines {
         rows.retain(|row| !row.is_empty());
         return Ok(rows.join(" ").into());
     }
-    let empty = |row: &EcoString| row.is_empty();
-    while rows.last().is_some_and(empty) {
+    while rows.last().is_some_and(|row| row.is_empty()) {
         rows.pop();
     }
     Ok(rows.join("\n").into())
 }
 
-fn is_line_end(c: char) -> bool {
-    matches!(c, '\n' | '\r' | '\u{85}' | '\u{2028}' | '\u{2029}')
+/// A text without controls, as the data is already, and on one line without soft hyphens; nothing if it is like that.
+fn cleaned(text: &str, lines: bool) -> Option<String> {
+    let hyphens = !lines && text.contains(SOFT_HYPHEN);
+    if !hyphens && !has_controls(text) {
+        return None;
+    }
+    let cleaned = without_controls(text);
+    Some(if hyphens { cleaned.replace(SOFT_HYPHEN, "") } else { cleaned })
 }
 
 /// A number as text, with a minus rather than a hyphen.

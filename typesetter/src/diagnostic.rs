@@ -10,6 +10,8 @@ use typst::syntax::{DiagSpan, FileId, Lines, VirtualRoot};
 use typst::{World, WorldExt};
 use unicode_width::UnicodeWidthChar;
 
+use crate::refuse::is_mark;
+
 /// The most diagnostics that are kept of one job.
 const MAX_DIAGNOSTICS: usize = 20;
 /// The most entries that are kept of one diagnostic's hints, and of its trace.
@@ -131,7 +133,7 @@ impl Diagnostic {
         } else {
             diagnostic.file = found.span.id().map(name);
         }
-        let hints = found.hints.iter().take(MAX_NOTES);
+        let hints = found.hints.iter().filter(|hint| !is_mark(&hint.v)).take(MAX_NOTES);
         diagnostic.hints = hints.map(|hint| hint_text(&hint.v, Spot::find(world, hint.span))).collect();
         let trace = found.trace.iter().take(MAX_NOTES);
         diagnostic.trace = trace

@@ -13,14 +13,17 @@ use typst::{Library, LibraryExt, World};
 use typst_layout::PagedDocument;
 
 use crate::cells;
+use crate::cleaning::Rules;
 use crate::diagnostic::Diagnostic;
+use crate::doubts::doubts;
 use crate::error::Error;
 use crate::export::{self, Refusal};
 use crate::files::Files;
-use crate::fonts::FontCache;
-use crate::options::{Format, Options};
+use crate::fonts::{FontCache, FontSet};
+use crate::options::{Format, Options, PdfStandard};
 use crate::parsed::Parsed;
 use crate::plan::Geometry;
+use crate::refuse;
 use crate::request::{Report, Request};
 use crate::ruler;
 use crate::section::Section;
@@ -128,23 +131,25 @@ impl Engine {
     }
 
     fn take_measures(&mut self, request: &Request) -> Result<Geometry, Error> {
-        let files = Files::open(request, self.parsed.clone())?;
+        let mut files = Files::open(request, self.parsed.clone())?;
         let (fonts, _) = self.fonts.for_job(request, &files);
+        files.clean_data(&rules(request, &fonts));
         let world = Sandbox::new(&self.library, &fonts, &files, request.options.timestamp);
         let compiled = typst::compile::<PagedDocument>(&world);
         self.spent |= files.highest_id() > ENOUGH_FILE_IDS;
-        let document = compiled.output.map_err(|errors| template_error(&world, &errors))?;
+        let document = compiled.output.map_err(|errors| refused(&world, request, &errors))?;
         request.section.iter().try_for_each(|section| section.check_content(&document))?;
         geometry(&document)
     }
 
     fn write(&mut self, request: &Request) -> Result<Report, Error> {
-        let files = Files::open(request, self.parsed.clone())?;
+        let mut files = Files::open(request, self.parsed.clone())?;
         let (fonts, mut diagnostics) = self.fonts.for_job(request, &files);
+        let missing = files.clean_data(&rules(request, &fonts));
         let world = Sandbox::new(&self.library, &fonts, &files, request.options.timestamp);
         let compiled = typst::compile::<PagedDocument>(&world);
         self.spent |= files.highest_id() > ENOUGH_FILE_IDS;
-        let document = compiled.output.map_err(|errors| template_error(&world, &errors))?;
+        let document = compiled.output.map_err(|errors| refused(&world, request, &errors))?;
         let (pages, limit) = (document.pages().len(), request.limits.max_pages);
         if pages > limit {
             return Err(Error::TooManyPages { pages, limit });
@@ -155,15 +160,16 @@ impl Engine {
                 section.check_content(&document)?;
             }
         }
+        let warnings = doubts(&document, request, missing)?;
         let continues = request.section.as_ref().is_some_and(|section| section.page_rows.is_some() && !section.first);
         let encoded = export::encode(&document, &request.options, continues, request.limits.max_output_bytes);
         let encoded = encoded.map_err(|refusal| match refusal {
-            Refusal::Document(errors) => template_error(&world, &errors),
+            Refusal::Document(errors) => refused(&world, request, &errors),
             Refusal::Other(error) => error,
         })?;
         let (files, bytes) = export::store(&encoded, &request.output)?;
         diagnostics.extend(Diagnostic::all(&world, &compiled.warnings));
-        Ok(Report { pages, files, bytes, warnings: Vec::new(), diagnostics })
+        Ok(Report { pages, files, bytes, warnings, diagnostics })
     }
 }
 
@@ -175,20 +181,20 @@ impl Default for Engine {
 
 /// What the kit's `rows` told in measure mode.
 fn geometry(document: &PagedDocument) -> Result<Geometry, Error> {
-    let refused = |message: String| Error::Section { message };
-    let label = Label::new(PicoStr::intern(GEOMETRY)).ok_or_else(|| refused("no label".to_owned()))?;
+    let unusable = |message: String| Error::Section { message };
+    let label = Label::new(PicoStr::intern(GEOMETRY)).ok_or_else(|| unusable("no label".to_owned()))?;
     let found = document.introspector().query(&Selector::Label(label));
     let value = match found.as_slice() {
-        [only] => only.field_by_name("value").map_err(|error| refused(error.to_string()))?,
+        [only] => only.field_by_name("value").map_err(|error| unusable(error.to_string()))?,
         [] => {
-            return Err(refused("the template has rows in its manifest, but does not call the kit's rows".to_owned()));
+            return Err(unusable("the template has rows in its manifest, but does not call the kit's rows".to_owned()));
         }
-        _ => return Err(refused("the template calls the kit's rows more than once".to_owned())),
+        _ => return Err(unusable("the template calls the kit's rows more than once".to_owned())),
     };
-    let value = serde_json::to_value(&value).map_err(|error| refused(error.to_string()))?;
+    let value = serde_json::to_value(&value).map_err(|error| unusable(error.to_string()))?;
     let geometry: Geometry =
-        serde_json::from_value(value).map_err(|error| refused(format!("the measures of the rows: {error}")))?;
-    geometry.check().map_err(refused)?;
+        serde_json::from_value(value).map_err(|error| unusable(format!("the measures of the rows: {error}")))?;
+    geometry.check().map_err(unusable)?;
     Ok(geometry)
 }
 
@@ -216,8 +222,26 @@ fn check_pages(section: &Section, pages: usize) -> Result<(), Error> {
     })
 }
 
-fn template_error(world: &dyn World, errors: &[SourceDiagnostic]) -> Error {
-    Error::Template { diagnostics: Diagnostic::all(world, errors) }
+/// How the data of a request is cleaned.
+fn rules<'a>(request: &'a Request, fonts: &'a FontSet) -> Rules<'a> {
+    let section = request.section.as_ref();
+    let first_row =
+        section.map_or(0, |section| usize::try_from(section.first_row.saturating_sub(1)).unwrap_or(usize::MAX));
+    Rules {
+        book: &fonts.book,
+        coverage: &fonts.coverage,
+        private_use: !request.options.pdf_standard.is_some_and(PdfStandard::is_for_whole_documents),
+        rows: request.rows.as_deref().map(|field| (field, first_row)),
+        rows_only: section.is_some_and(|section| !section.first),
+    }
+}
+
+/// What errors of Typst mean: the data is wrong where the template or the kit says so, and else the template is.
+fn refused(world: &dyn World, request: &Request, errors: &[SourceDiagnostic]) -> Error {
+    match refuse::violations(errors, request.rows.as_deref()) {
+        Some(violations) => Error::InvalidData { violations },
+        None => Error::Template { diagnostics: Diagnostic::all(world, errors) },
+    }
 }
 
 /// What a panic said.

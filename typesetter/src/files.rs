@@ -15,6 +15,7 @@ use typst::ecow::{EcoString, eco_format};
 use typst::foundations::Bytes;
 use typst::syntax::{FileId, RootedPath, Source, VirtualPath, VirtualRoot};
 
+use crate::cleaning::{Missing, Rules, clean};
 use crate::error::Error;
 use crate::options::Format;
 use crate::parsed::Parsed;
@@ -62,6 +63,13 @@ impl Files {
         let section = section_file(request)?;
         let (data, bytes, sources) = (Bytes::new(data), Mutex::default(), Mutex::default());
         Ok(Self { template, kit, data, section, bytes, sources, parsed })
+    }
+
+    /// Has the template see the data cleaned; returns the characters that were replaced in it.
+    pub(crate) fn clean_data(&mut self, rules: &Rules) -> Vec<Missing> {
+        let Some((data, missing)) = clean(&self.data, rules) else { return Vec::new() };
+        self.data = Bytes::new(data);
+        missing
     }
 
     /// The bytes of a file.

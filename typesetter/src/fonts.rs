@@ -14,6 +14,7 @@ use typst::foundations::Bytes;
 use typst::text::{Font, FontBook};
 use typst::utils::LazyHash;
 
+use crate::coverage::Coverage;
 use crate::diagnostic::Diagnostic;
 use crate::files::{Files, is_escape};
 use crate::request::Request;
@@ -27,6 +28,7 @@ const EXTENSIONS: [&str; 4] = ["ttf", "otf", "ttc", "otc"];
 pub(crate) struct FontSet {
     pub(crate) book: LazyHash<FontBook>,
     pub(crate) fonts: Vec<Font>,
+    pub(crate) coverage: Coverage,
     made_of: [Arc<Folder>; 2],
 }
 
@@ -74,7 +76,9 @@ impl FontCache {
         }
         let own = made_of.iter().flat_map(|folder| &folder.fonts);
         let fonts: Vec<Font> = own.chain(&self.embedded).cloned().collect();
-        let set = Arc::new(FontSet { book: LazyHash::new(FontBook::from_fonts(&fonts)), fonts, made_of });
+        let book = FontBook::from_fonts(&fonts);
+        let coverage = Coverage::new(&book, fonts.len() - self.embedded.len());
+        let set = Arc::new(FontSet { book: LazyHash::new(book), fonts, coverage, made_of });
         self.sets.insert(key, set.clone());
         (set, unusable)
     }

@@ -12,6 +12,8 @@
 //! | `error`, `diagnostic` | why there is no report, and what is wrong with the template |
 //! | `engine` | from a request to a report; what stays warm |
 //! | `world`, `files`, `fonts` | all that a template can reach |
+//! | `cleaning`, `coverage`, `direction` | the text of the data as it can be printed |
+//! | `inspection`, `doubts` | what is in doubt about a report |
 //! | `cells` | what is done once for every cell of a page of rows |
 //! | `section`, `plan` | one run of a long report's rows; which rows go on which page |
 //! | `ruler`, `learnt`, `sheet` | how wide a cell is, and where it goes |
@@ -20,20 +22,29 @@
 //! | `worker` | an engine in a child process |
 
 mod cells;
+mod cleaning;
+mod coverage;
+mod currency;
 mod diagnostic;
+mod direction;
+mod doubts;
 mod engine;
 mod error;
 mod export;
 mod files;
 mod fonts;
 mod grounds;
+mod inspection;
 mod joined;
 mod kept;
 mod learnt;
 mod options;
 mod parsed;
+mod pieces;
 mod plain;
 mod plan;
+mod pointer;
+mod refuse;
 mod request;
 mod ruler;
 mod section;

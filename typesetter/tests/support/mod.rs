@@ -57,6 +57,7 @@ impl Place {
             options: Options::new(noon(), "a-test"),
             limits: OutputLimits { max_output_bytes: 10 << 20, max_pages: 10_000 },
             section: None,
+            rows: None,
         }
     }
 

@@ -1,0 +1,82 @@
+//! The warnings of a report: what was replaced in its data, what its pages look like, and what its template says.
+
+use findings::{Violation, Warning, merge};
+use serde::Deserialize;
+use typst::foundations::{Label, Selector};
+use typst::introspection::Introspector;
+use typst::utils::PicoStr;
+use typst_layout::PagedDocument;
+
+use crate::cleaning::{Missing, STAND_IN};
+use crate::error::Error;
+use crate::inspection::{Inspection, inspect};
+use crate::options::OnMissingGlyph;
+use crate::request::Request;
+
+/// The label of what the kit's `warn` says.
+const WARNING: &str = "pressrun-warning";
+/// The code of warnings about characters that no font has.
+pub(crate) const MISSING_GLYPH: &str = "missing-glyph";
+
+/// What is in doubt about a document in whose data these characters were replaced.
+///
+/// # Errors
+///
+/// Characters are missing, and the request says that there is to be no report then.
+pub(crate) fn doubts(
+    document: &PagedDocument,
+    request: &Request,
+    missing: Vec<Missing>,
+) -> Result<Vec<Warning>, Error> {
+    let first_page = request.section.as_ref().map_or(1, |section| section.first_page);
+    let Inspection { warnings: seen, stand_ins } = inspect(document, first_page);
+    // What the report does not show is not missing from it.
+    let missing = if stand_ins > 0 { missing } else { Vec::new() };
+    let mut warnings: Vec<Warning> = missing.into_iter().map(replaced).collect();
+    merge(&mut warnings, seen);
+    if request.options.on_missing_glyph == OnMissingGlyph::Fail {
+        let violations: Vec<_> = warnings.iter().filter(|warning| warning.code == MISSING_GLYPH).map(refused).collect();
+        if !violations.is_empty() {
+            return Err(Error::InvalidData { violations });
+        }
+    }
+    merge(&mut warnings, said(document));
+    Ok(warnings)
+}
+
+fn replaced(Missing { character, pointer, count }: Missing) -> Warning {
+    let message = format!(
+        "No font has this character, and the report shows {STAND_IN} in its place. Put a font that has it into the \
+         template's fonts folder."
+    );
+    Warning { count, ..Warning::of_character(MISSING_GLYPH, message, Some(pointer), character) }
+}
+
+/// The same as a reason why there is no report.
+fn refused(warning: &Warning) -> Violation {
+    let character = warning.character.as_deref().unwrap_or_default();
+    let code_point = warning.code_point.as_deref().unwrap_or_default();
+    let detail = format!(
+        "no font has “{character}” ({code_point}): put a font that has it into the template's fonts folder, or have a \
+         stand-in shown with on_missing_glyph `warn`"
+    );
+    let pointer = warning.pointer.clone().unwrap_or_default();
+    Violation { line: None, column: None, pointer, detail }
+}
+
+/// What the template says by the kit's `warn`.
+fn said(document: &PagedDocument) -> Vec<Warning> {
+    #[derive(Deserialize)]
+    struct Said {
+        code: String,
+        message: String,
+        pointer: Option<String>,
+    }
+    let Some(label) = Label::new(PicoStr::intern(WARNING)) else { return Vec::new() };
+    let found = document.introspector().query(&Selector::Label(label));
+    let said = found.iter().filter_map(|content| {
+        let value = serde_json::to_value(content.field_by_name("value").ok()?).ok()?;
+        serde_json::from_value::<Said>(value).ok()
+    });
+    said.map(|Said { code, message, pointer }| Warning::new(&code, message, pointer)).collect()
+}
