@@ -16,6 +16,7 @@ use crate::cleaning::{has_controls, without_controls};
 use crate::currency::minor_units;
 use crate::kept::{self, Kept};
 use crate::pieces::pieces;
+use crate::plan::page_rows;
 use crate::refuse::{refuse, refused_cell};
 use crate::sheet::{self, part};
 
@@ -28,6 +29,7 @@ pub(crate) fn module() -> Module {
     scope.define_func::<write_cells>();
     scope.define_func::<carry>();
     scope.define_func::<minor_units>();
+    scope.define_func::<page_rows>();
     scope.define_func::<pieces>();
     scope.define_func::<refuse>();
     scope.define_func::<heights>();

@@ -1,9 +1,11 @@
 //! Which rows go on which page, and where a long report is cut into sections.
 //!
-//! The kit's `planning.typ` has the same rule for reports that are typeset whole; the two must not differ, or a section
-//! would not end at the end of a page. Lengths are in points.
+//! The kit calls the same rule, as `pressrun.page-rows`, for reports that are typeset whole. Lengths are in points.
 
 use serde::{Deserialize, Serialize};
+use typst::diag::{StrResult, bail};
+use typst::ecow::eco_format;
+use typst::foundations::{Array, Dict, Value, func};
 
 /// What rounding may add to the height of a page's rows.
 const SLACK: f64 = 0.001;
@@ -13,6 +15,8 @@ const MAX_START_PAGE: u64 = 1_000_000;
 const MAX_LENGTH: f64 = 1e7;
 /// The least height of a row, in points, so that no page has rows without end.
 const MIN_ROW: f64 = 0.01;
+/// The least that a further page takes of a tall row, in points, so that no row has pages without end.
+const MIN_STEP: f64 = 1.0;
 
 /// How the pages of a template with rows are made up.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,6 +36,12 @@ pub struct Geometry {
     pub brought: f64,
     /// The line after the last row of each page, "carried forward".
     pub carried: f64,
+    /// The most of a row that fits on a page; 0 if every row fits. A taller one has pages to itself.
+    #[serde(default)]
+    pub most: f64,
+    /// How much of a taller row every further page of it takes.
+    #[serde(default)]
+    pub step: f64,
     /// The heights of rows.
     pub row: RowHeight,
 }
@@ -46,7 +56,8 @@ pub enum RowHeight {
     Each(Vec<f64>),
 }
 
-/// A report's pages and where it is cut. Takes four bytes a page.
+/// A report's pages and where it is cut. Takes four bytes a page. A page without rows continues the row before it, but for a
+/// first page that is left to what stands above the rows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
     start_page: u64,
@@ -96,8 +107,10 @@ pub fn plan(geometry: &Geometry, heights: impl IntoIterator<Item = f64>, section
             RowHeight::Each(_) => take_each(&mut heights, space),
         };
         // A page of its own must take a row, however high; a first page may be left to what stands above.
-        let fitting = if fitting == 0 && !may_wait { heights.next().map_or(0, |_| 1) } else { fitting };
+        let tall = if fitting == 0 && !may_wait { heights.next() } else { None };
+        let fitting = tall.map_or(fitting, |_| 1);
         plan.page_rows.push(fitting);
+        plan.page_rows.extend(std::iter::repeat_n(0, tall.map_or(0, |height| geometry.further_pages(height))));
         plan.rows += u64::from(fitting);
         if none_left && space < 0.0 && may_wait {
             plan.page_rows.push(0);
@@ -107,7 +120,7 @@ pub fn plan(geometry: &Geometry, heights: impl IntoIterator<Item = f64>, section
     plan
 }
 
-/// Rows of one height are divided, not added up: that is what the kit does, and it rounds otherwise.
+/// Rows of one height are divided, not added up, which would round otherwise.
 fn take_fixed(heights: &mut impl Iterator<Item = f64>, space: f64, height: f64) -> u32 {
     let most = (space.max(0.0) / height).floor() as usize;
     heights.take(most).count() as u32
@@ -122,6 +135,26 @@ fn take_each(heights: &mut std::iter::Peekable<impl Iterator<Item = f64>>, space
     count
 }
 
+/// How many rows go on each page of a report that is typeset whole.
+#[func]
+pub(crate) fn page_rows(
+    /// What a [`Geometry`] has, by its names with dashes.
+    geometry: Dict,
+    /// How many rows there are.
+    count: usize,
+) -> StrResult<Array> {
+    let wrong = |error: serde_json::Error| eco_format!("the measures of the rows: {error}");
+    let geometry = serde_json::to_value(Value::Dict(geometry)).map_err(wrong)?;
+    let geometry: Geometry = serde_json::from_value(geometry).map_err(wrong)?;
+    geometry.check()?;
+    let pages = match &geometry.row {
+        RowHeight::Fixed(height) => plan(&geometry, std::iter::repeat_n(*height, count), u64::MAX),
+        RowHeight::Each(heights) if heights.len() == count => plan(&geometry, heights.iter().copied(), u64::MAX),
+        RowHeight::Each(heights) => bail!("{} heights were measured for {count} rows", heights.len()),
+    };
+    Ok(pages.page_rows.into_iter().map(|rows| Value::Int(rows.into())).collect())
+}
+
 impl Geometry {
     /// Answers with what a page cannot be like; a template may have told these numbers itself. A [plan](crate::plan())
     /// needs a geometry in which nothing is found.
@@ -130,7 +163,8 @@ impl Geometry {
             return Err(format!("rows cannot start on page {}", self.start_page));
         }
         let lines = [("header", self.header), ("opening", self.opening), ("brought", self.brought)];
-        let lengths = [("room", self.room), ("carried", self.carried)].into_iter().chain(lines);
+        let lengths = [("room", self.room), ("carried", self.carried), ("most", self.most), ("step", self.step)];
+        let lengths = lengths.into_iter().chain(lines);
         // What stands above the rows may reach below the foot of the page.
         let signed = [("first-room", self.first_room.abs())];
         let heights = match &self.row {
@@ -145,12 +179,17 @@ impl Geometry {
         }
     }
 
+    /// On how many pages a row goes on after its first.
+    fn further_pages(&self, height: f64) -> usize {
+        let left = height - self.most - SLACK;
+        if self.most > 0.0 && self.step >= MIN_STEP && left > 0.0 { (left / self.step).ceil() as usize } else { 0 }
+    }
+
     /// What a page has left for rows.
     fn space(&self, first: bool, rows_before: u64) -> f64 {
         let room = if first { self.first_room } else { self.room };
         let above = if rows_before == 0 { self.opening } else { self.brought };
-        // In the kit's order: sums of floats depend on it.
-        room + (SLACK - self.header - self.carried - above)
+        room + SLACK - self.header - self.carried - above
     }
 }
 
@@ -158,12 +197,14 @@ impl Plan {
     fn set_ends_apart(&mut self) {
         let &[(0, 0), (second, _), ..] = self.starts.as_slice() else { return };
         let begun = self.page_rows.iter().position(|rows| *rows > 0).map_or(second, |page| page + 1);
+        let further = self.page_rows[begun..].iter().take_while(|rows| **rows == 0).count();
+        let begun = begun + further;
         if begun < second {
             self.starts.insert(1, (begun, self.page_rows.iter().take(begun).copied().map(u64::from).sum()));
         }
-        let (Some(end), Some(&rows)) = (self.page_rows.len().checked_sub(1), self.page_rows.last()) else { return };
+        let Some(end) = self.page_rows.iter().rposition(|rows| *rows > 0) else { return };
         if self.starts.last().is_some_and(|(page, _)| *page < end) {
-            self.starts.push((end, self.rows - u64::from(rows)));
+            self.starts.push((end, self.rows - u64::from(self.page_rows[end])));
         }
     }
 

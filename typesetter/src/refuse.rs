@@ -23,8 +23,11 @@ pub(crate) fn refuse(
     Err(refusal(&pointer, detail.as_str()))
 }
 
-/// The error for a field of a row, which is counted from 1.
+/// The error for a field of a row, which is counted from 1, or of the sums, whose row is 0.
 pub(crate) fn refused_cell(row: i64, field: &str, problem: &str) -> HintedString {
+    if row == 0 {
+        return refusal(ROWS, eco_format!("the sum of `{field}` {problem}"));
+    }
     let detail = eco_format!("row {row}: `{field}` {problem}");
     refusal(&eco_format!("{ROWS}/{}/{}", row - 1, escaped(field)), detail)
 }

@@ -19,17 +19,16 @@ use crate::grounds::Grounds;
 use crate::joined::Joined;
 use crate::kept::Kept;
 use crate::learnt::Letter;
+use crate::refuse::refused_cell;
 use crate::ruler::{Ruler, Set, same_font};
 
 /// What a width may exceed its column by: what rounding adds.
 const SLACK: Abs = Abs::raw(0.001);
 /// How much smaller than needed figures are set that are too wide.
 const SPARE: f64 = 0.99;
-/// The least size of figures, relative to the style's, however narrow their column.
-const LEAST_SIZE: f64 = 0.01;
 
 /// Cuts cells to a width: texts end in an ellipsis; of figures, since a shortened one is a wrong one, comes out a pair of
-/// the text and the size to set it at, relative to the style's.
+/// the text and the size to set it at, relative to the style's. Figures that could not be read any more are refused.
 #[func(contextual)]
 pub(crate) fn fit(
     engine: &mut Engine,
@@ -39,22 +38,30 @@ pub(crate) fn fit(
     cells: Array,
     /// The column; see [`Measure`].
     column: Dict,
+    /// The number of the row of the first cell, for errors; 0 for cells that are of no row.
+    #[named]
+    #[default]
+    first: i64,
 ) -> SourceResult<Array> {
     let styles = context.styles().at(span)?;
-    let Measure { typeset, width, kerned, figures } = Measure::new(&column).at(span)?;
+    let Measure { typeset, width, kerned, least_size } = Measure::new(&column).at(span)?;
     let strings = || cells.iter().filter_map(string);
     let ends = cut_ends(strings());
     let ruler = Ruler::new(engine, styles, &typeset, kerned, strings().chain([ends.as_str()]))?;
     let mut fitted = Array::with_capacity(cells.len());
-    for cell in &cells {
+    for (index, cell) in (0..).zip(&cells) {
         let Some(text) = string(cell) else {
             fitted.push(cell.clone());
             continue;
         };
         fitted.push(if fits(engine, &ruler, text, width)? {
             cell.clone()
-        } else if figures {
-            let size = (width / ruler.width(engine, text)? * SPARE).max(LEAST_SIZE);
+        } else if let Some(least) = least_size {
+            let size = width / ruler.width(engine, text)? * SPARE;
+            if size < least {
+                let row = if first > 0 { first + index } else { 0 };
+                return Err(too_narrow(&column, row, text, width * (least / size))).at(span);
+            }
             Value::Array([cell.clone(), Value::Float(size)].into_iter().collect())
         } else {
             Value::Str(shortened(engine, &ruler, text, width)?.into())
@@ -71,8 +78,21 @@ struct Measure {
     width: Abs,
     /// Whether the text is kerned.
     kerned: bool,
-    /// Whether the cells are figures.
-    figures: bool,
+    /// How small figures may be set, relative to the style; none for a column of text.
+    least_size: Option<f64>,
+}
+
+/// A figure that would be too small to read in its column.
+fn too_narrow(column: &Dict, row: i64, text: &str, needed: Abs) -> HintedString {
+    let (field, width) = (part::<EcoString>(column, "field"), part::<Length>(column, "width"));
+    let (field, width) = (field.unwrap_or_default(), width.map_or(Abs::zero(), |width| width.abs));
+    let problem = eco_format!(
+        "comes to {text}, which takes {:.1} mm at the least size that can be read, and its column has {:.1} mm: give the \
+         column more width, or print fewer columns or decimal places",
+        needed.to_mm(),
+        width.to_mm()
+    );
+    refused_cell(row, &field, &problem)
 }
 
 impl Measure {
@@ -81,7 +101,7 @@ impl Measure {
             typeset: part(column, "typeset")?,
             width: part::<Length>(column, "width")?.abs + SLACK,
             kerned: part(column, "kerned")?,
-            figures: part(column, "figures")?,
+            least_size: if part(column, "figures")? { Some(part(column, "least-size")?) } else { None },
         })
     }
 }
@@ -97,29 +117,16 @@ pub(crate) fn wrap(
     cells: Array,
     /// The column; see [`Measure`].
     column: Dict,
-    /// The most lines; what follows is replaced by an ellipsis.
-    most: i64,
 ) -> SourceResult<Dict> {
     let styles = context.styles().at(span)?;
-    let most = usize::try_from(most).unwrap_or(1).max(1);
     let Measure { typeset, width, kerned, .. } = Measure::new(&column).at(span)?;
     let strings = || cells.iter().filter_map(string).flat_map(|text| text.split('\n'));
-    let ends = cut_ends(strings());
-    let ruler = Ruler::new(engine, styles, &typeset, kerned, strings().chain([ends.as_str()]))?;
+    let ruler = Ruler::new(engine, styles, &typeset, kerned, strings())?;
     let (mut broken, mut counts) = (Array::with_capacity(cells.len()), Array::with_capacity(cells.len()));
     for cell in &cells {
         let lines = string(cell).and_then(|text| lines_of(&ruler, text, width));
-        counts.push(Value::Int(lines.as_ref().map_or(0, |lines| lines.len().min(most) as i64)));
-        broken.push(match lines {
-            None => cell.clone(),
-            Some(mut lines) => {
-                if lines.len() > most {
-                    let rest = lines.split_off(most - 1).join(" ");
-                    lines.push(shortened(engine, &ruler, &rest, width)?);
-                }
-                Value::Str(lines.join("\n").into())
-            }
-        });
+        counts.push(Value::Int(lines.as_ref().map_or(0, |lines| lines.len() as i64)));
+        broken.push(lines.map_or_else(|| cell.clone(), |lines| Value::Str(lines.join("\n").into())));
     }
     Ok(dict! { "cells" => broken, "lines" => counts })
 }
