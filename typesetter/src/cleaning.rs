@@ -166,7 +166,7 @@ impl Cleaner<'_> {
     }
 
     fn push(&mut self, cluster: &str, to: &mut String, place: &Place) {
-        if self.is_shown(cluster) {
+        if cluster.is_ascii() || self.is_shown(cluster) {
             return to.push_str(cluster);
         }
         let alone = cluster.chars().count() == 1;

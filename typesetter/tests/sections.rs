@@ -7,7 +7,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use proptest::prelude::*;
 use serde_json::{Value, json};
 use support::Place;
 use typesetter::{Cut, Engine, Error, Geometry, Options, OutputLimits, Plan, Request, RowHeight, Section, plan};
@@ -168,46 +167,52 @@ fn a_template_that_cannot_be_cut_is_told_why() {
     }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(12))]
+#[test]
+fn a_row_taller_than_a_page_goes_on_and_loses_nothing() {
+    let Some(texts) = pdftotext() else { return };
+    let bench = Bench::new("ledger");
+    let words = |script: &str, count: usize| -> String {
+        (0..count).map(|word| format!("{script}{word:03}")).collect::<Vec<_>>().join(" ")
+    };
+    let short = || json!({"debit": "1.00", "memo": "memo", "other": "other"});
+    let mut entries: Vec<Value> = (0..60).map(|_| short()).collect();
+    entries.insert(3, json!({"debit": "10.00", "memo": words("word", 240), "other": "beside it"}));
+    entries.insert(40, json!({"debit": "100.00", "memo": "short", "other": words("שלום", 220)}));
+    entries.push(json!({"debit": "1000.00", "memo": words("last", 240), "other": "at the end"}));
+    let column = |field: &str| json!({"field": field, "label": field, "wrap": true, "width": "26mm"});
+    let mut data = json!({
+        "locale": "en-GB", "title": "Ledger", "organisation": {"name": "Kestrel & Vane"}, "totals": ["debit"],
+        "columns": [{"field": "debit", "label": "Debit", "format": "number"}, column("memo"), column("other")],
+        "entries": entries,
+    });
+    let amounts: Vec<i64> =
+        rows(&data, "entries").iter().map(|row| cents(row["debit"].as_str().expect("text"))).collect();
+    let totals = |count: usize| BTreeMap::from([("debit".to_owned(), euros(amounts[..count].iter().sum()))]);
 
-    /// The rule is written twice, in Rust for sections and in Typst for what is typeset whole.
-    #[test]
-    fn the_kit_plans_pages_like_the_engine(cases in prop::collection::vec(case(), 60)) {
-        let cases: Vec<Value> = cases.into_iter().map(|(geometry, heights)| {
-            let plan = plan(&geometry, heights.iter().copied(), 10);
-            let pages: Vec<u32> = cuts(&plan).iter().flat_map(|cut| cut.page_rows).copied().collect();
-            assert_eq!(pages.iter().map(|&count| u64::from(count)).sum::<u64>(), heights.len() as u64);
-            assert_eq!(cuts(&plan).iter().map(|cut| cut.rows).sum::<u64>(), heights.len() as u64);
-            let mut told = serde_json::to_value(&geometry).expect("JSON");
-            if matches!(geometry.row, RowHeight::Each(_)) {
-                told["row"] = json!(heights);
-            }
-            json!({"geometry": told, "count": heights.len(), "pages": pages})
-        }).collect();
-        let place = Place::new(
-            "#import \"/kit/planning.typ\": page-rows\n\
-             #for case in json(\"/data.json\") { assert.eq(page-rows(case.geometry, case.count), case.pages) }",
-        );
-        place.write("data.json", Value::from(cases).to_string());
-        let request = Request { kit: templates().join("kit"), ..place.request() };
-        Engine::new().typeset(&request).unwrap_or_else(|error| panic!("{error}"));
+    let whole = texts(&bench.whole(&data));
+    let all = whole.concat();
+    for (script, count) in [("word", 240), ("last", 240)] {
+        for word in (0..count).map(|word| format!("{script}{word:03}")) {
+            assert_eq!(all.matches(&word).count(), 1, "{word}");
+        }
     }
-}
+    for number in (0..220).map(|word| format!("{word:03}")) {
+        assert!(all.contains(&number), "{number}");
+    }
+    assert!(!all.contains('…'));
+    let last = whole.last().expect("a page");
+    assert!(last.contains("1,170.00") && last.contains("Brought forward"), "{last}");
 
-fn case() -> impl Strategy<Value = (Geometry, Vec<f64>)> {
-    let lengths = (0.0..800.0, 200.0..800.0, 5.0..60.0, 0.0..20.0, 0.0..20.0, 0.0..20.0);
-    let heights = prop_oneof![
-        (0_usize..300, 8.0..90.0).prop_map(|(count, height)| (true, vec![height; count])),
-        prop::collection::vec(8.0..200.0, 0..120).prop_map(|heights| (false, heights)),
-    ];
-    (lengths, heights).prop_map(|((first_room, room, header, opening, brought, carried), (fixed, heights))| {
-        let row = match heights.first() {
-            Some(&height) if fixed => RowHeight::Fixed(height),
-            _ => RowHeight::Each(Vec::new()),
-        };
-        (Geometry { start_page: 1, first_room, room, header, opening, brought, carried, row }, heights)
-    })
+    for size in [10, 45, 1000] {
+        let pages: Vec<String> = bench.sections(&mut data, "entries", size, &totals).iter().flat_map(texts).collect();
+        assert_eq!(pages, whole, "sections of {size}");
+    }
+
+    let mut request = bench.request(&data, None);
+    request.options.tagged = true;
+    let tagged = texts(&bench.typeset(&request)).concat();
+    let words = |text: &str| text.split_whitespace().filter(|word| word.contains("word")).count();
+    assert_eq!((words(&tagged), tagged.matches("1,170.00").count()), (words(&all), all.matches("1,170.00").count()));
 }
 
 #[test]
@@ -220,6 +225,8 @@ fn a_million_rows_are_planned_in_a_moment() {
         opening: 0.0,
         brought: 14.0,
         carried: 14.0,
+        most: 0.0,
+        step: 0.0,
         row: RowHeight::Fixed(14.0),
     };
     let plan = plan(&geometry, std::iter::repeat_n(14.0, 1_000_000), 1000);
