@@ -29,6 +29,7 @@ mod totals;
 
 pub use fault::{Fault, InputError, MAX_FAULTS};
 pub use figures::MOST_DIGITS;
+pub use findings::Warning;
 pub use manifest::{Column, ColumnFormat, Columns, Manifest, Period, RowsDeclaration, Totals};
 pub use numbers::{Json, NotRead, exact};
 pub use rust_decimal::Decimal;
