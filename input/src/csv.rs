@@ -7,12 +7,15 @@ use std::collections::HashSet;
 use std::io::{BufRead, Write};
 
 use csv_core::{ReadRecordResult, Reader};
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Value};
 
 use crate::fault::{Fault, InputError};
+use crate::figures::too_long;
+use crate::header;
+use crate::numbers::{Json, NotRead};
 use crate::schema::escaped;
-use crate::sink::{At, Sink, Stop};
-use crate::template::Kind;
+use crate::sink::{At, Row, Sink, Stop};
+use crate::template::{Kind, Rows};
 
 /// A column: its name, and what its text is read as.
 struct Column {
@@ -42,22 +45,26 @@ pub(crate) fn read<W: Write>(source: impl BufRead, sink: &mut Sink<'_, W>) -> Re
         };
         let line = record.line;
         let Some(columns) = &columns else {
-            match header(sink, &record) {
-                Ok(named) => columns = Some(named),
-                Err(detail) => {
-                    let fault = Fault::new(sink.template.pointer(), detail).at(line, None);
-                    sink.stop(vec![fault]);
+            let named = names(&record).and_then(|names| header::check(&names, sink).map(|()| names));
+            match named {
+                Ok(names) => {
+                    sink.tally.name(&names);
+                    columns = Some(names.into_iter().map(|name| Column::new(name, sink.template)).collect());
+                }
+                Err(details) => {
+                    let fault = |detail| Fault::new(sink.template.pointer(), detail).at(line, None);
+                    sink.stop(details.into_iter().map(fault).collect());
                     return Err(Stop);
                 }
             }
             continue;
         };
         match row(columns, &record) {
-            Ok(row) => sink.row(&row, At::Line(line))?,
+            Ok((plain, exact)) => sink.row(Row { plain: &plain, exact: exact.as_ref(), at: At::Line(line) })?,
             Err((name, detail)) => {
                 let pointer =
                     name.map_or_else(|| sink.pointer(), |name| format!("{}/{}", sink.pointer(), escaped(name)));
-                sink.unreadable(Fault::new(pointer, detail).at(line, None))?;
+                sink.unreadable(vec![Fault::new(pointer, detail)], At::Line(line))?;
             }
         }
     }
@@ -69,47 +76,68 @@ pub(crate) fn read<W: Write>(source: impl BufRead, sink: &mut Sink<'_, W>) -> Re
     Ok(())
 }
 
-fn header<W: Write>(sink: &Sink<'_, W>, record: &Record<'_>) -> Result<Vec<Column>, String> {
-    let (mut columns, mut names): (Vec<Column>, HashSet<String>) = Default::default();
-    for number in 0..record.len() {
-        let name = record.field(number).ok_or("the first line names the fields, and is not UTF-8")?;
-        if name.is_empty() {
-            return Err(format!("the first line names the fields, and has no name for field {}", number + 1));
-        }
-        if !names.insert(name.to_owned()) {
-            return Err(format!("the first line names `{name}` twice"));
-        }
-        columns.push(Column { name: name.to_owned(), kind: sink.template.kinds.get(name).copied() });
+impl Column {
+    fn new(name: String, template: &Rows) -> Self {
+        Self { kind: template.kinds.get(&name).copied(), name }
     }
-    Ok(columns)
+}
+
+/// The names in the first line, or what is wrong with them.
+fn names(record: &Record<'_>) -> Result<Vec<String>, Vec<String>> {
+    let (mut names, mut known): (Vec<String>, HashSet<&str>) = Default::default();
+    for number in 0..record.len() {
+        let name =
+            record.field(number).ok_or_else(|| vec!["the first line names the fields, and is not UTF-8".into()])?;
+        if name.is_empty() {
+            return Err(vec![format!("the first line names the fields, and has no name for field {}", number + 1)]);
+        }
+        if !known.insert(name) {
+            return Err(vec![format!("the first line names `{name}` twice")]);
+        }
+        names.push(name.to_owned());
+    }
+    Ok(names)
 }
 
 type NotARow<'a> = (Option<&'a str>, String);
 
-fn row<'a>(columns: &'a [Column], record: &Record<'_>) -> Result<Value, NotARow<'a>> {
+/// A row as schemas are checked, and as it is spooled where that is not the same.
+fn row<'a>(columns: &'a [Column], record: &Record<'_>) -> Result<(Value, Option<Value>), NotARow<'a>> {
     if record.len() != columns.len() {
         let (found, named) = (record.len(), columns.len());
         return Err((None, format!("the row has {found} fields, and the first line names {named}")));
     }
-    let mut row = Map::with_capacity(columns.len());
+    let (mut row, mut exact) = (Map::with_capacity(columns.len()), Vec::new());
     for (number, column) in columns.iter().enumerate() {
-        let text = record.field(number).ok_or_else(|| (Some(column.name.as_str()), "it is not UTF-8".to_owned()))?;
+        let unfit = |detail| (Some(column.name.as_str()), detail);
+        let text = record.field(number).ok_or_else(|| unfit("it is not UTF-8".to_owned()))?;
         if !text.is_empty() {
-            row.insert(column.name.clone(), value(text, column.kind));
+            let Json { plain, exact: otherwise } = value(text, column.kind).map_err(unfit)?;
+            row.insert(column.name.clone(), plain);
+            exact.extend(otherwise.map(|value| (column.name.clone(), value)));
         }
     }
-    Ok(row.into())
+    let exact = (!exact.is_empty()).then(|| {
+        let mut all = row.clone();
+        all.extend(exact);
+        all.into()
+    });
+    Ok((row.into(), exact))
 }
 
 /// What a field's text means. Text that is not what the schema wants stays text, which the schema then refuses.
-fn value(text: &str, kind: Option<Kind>) -> Value {
+fn value(text: &str, kind: Option<Kind>) -> Result<Json, String> {
     let meant = match (kind, text) {
-        (Some(Kind::Number), number) => serde_json::from_str::<Number>(number).ok().map(Value::Number),
+        (Some(Kind::Number), number) => match Json::read(number.as_bytes()) {
+            Ok(number) if number.plain.is_number() => return Ok(number),
+            Err(NotRead::Numbers(_)) => return Err(too_long(text)),
+            _ => None,
+        },
         (Some(Kind::Boolean), "true") => Some(true.into()),
         (Some(Kind::Boolean), "false") => Some(false.into()),
         _ => None,
     };
-    meant.unwrap_or_else(|| text.into())
+    Ok(Json { plain: meant.unwrap_or_else(|| text.into()), exact: None })
 }
 
 /// Takes a text apart, record by record.

@@ -38,19 +38,32 @@ impl Fault {
         self
     }
 
+    /// The same fault of a part that stands at `pointer` in the data.
+    pub fn below(self, pointer: &str) -> Self {
+        Self { pointer: format!("{pointer}{}", self.pointer), ..self }
+    }
+
     /// A row that is longer than may be.
     pub(crate) fn too_long(pointer: impl Into<String>, most: u64) -> Self {
         Self::new(pointer, format!("the row has more than {most} bytes, the most that one row may have"))
     }
 
+    /// Text that is not JSON, and stands where its pointer leads.
+    pub(crate) fn of_syntax_anywhere(pointer: impl Into<String>, error: &serde_json::Error) -> Self {
+        Self::new(pointer, without_place(error))
+    }
+
     /// Text that is not JSON. `line` is that of the text's beginning.
     pub(crate) fn of_syntax(pointer: impl Into<String>, error: &serde_json::Error, line: u64) -> Self {
-        let detail = error.to_string();
-        // The place has members of its own.
-        let detail = detail.rsplit_once(" at line ").map_or(detail.as_str(), |(detail, _)| detail);
         let column = u64::try_from(error.column()).ok().filter(|column| *column > 0);
-        Self::new(pointer, detail).at(line + (error.line() as u64).saturating_sub(1), column)
+        Self::of_syntax_anywhere(pointer, error).at(line + (error.line() as u64).saturating_sub(1), column)
     }
+}
+
+/// What a parser says is wrong, but for the place.
+pub(crate) fn without_place(error: &serde_json::Error) -> String {
+    let detail = error.to_string();
+    detail.rsplit_once(" at line ").map_or(detail.as_str(), |(detail, _)| detail).to_owned()
 }
 
 /// Why an upload was not spooled.

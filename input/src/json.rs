@@ -5,25 +5,32 @@ use std::io::{BufReader, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use crate::fault::{Fault, InputError};
+use crate::fault::{Fault, InputError, MAX_FAULTS, without_place};
+use crate::lines::read_row;
 use crate::locate::locate;
-use crate::manifest::Totals;
+use crate::manifest::{Columns, Totals};
 use crate::meter::{Meter, Metered, Part};
+use crate::numbers::{Json, NotRead};
+use crate::plan::Plan;
+use crate::schema::escaped;
 use crate::sink::{At, Sink, Stop};
 use crate::spool::{CHUNK_BYTES, Limits, Spooled};
+use crate::tally::Tally;
 use crate::template::Rows;
-use crate::totals::Sums;
 
 /// Reads a text that is all in all one value without rows.
-pub(crate) fn read_whole(source: impl Read, most: u64) -> Result<Value, InputError> {
-    let meter = Meter::new(Part::Rest, most);
-    let read = serde_json::from_reader(Metered::new(source, meter.clone()));
-    read.map_err(|error| match Problem::of(error, &meter) {
-        Problem::Read(error) => InputError::Read(error),
-        Problem::TooLong(_) => InputError::RestTooLarge(most),
-        Problem::Text(error) => InputError::Invalid(vec![Fault::of_syntax("", &error, 1)]),
+pub(crate) fn read_whole(source: impl Read, most: u64) -> Result<Json, InputError> {
+    let mut text = Vec::new();
+    source.take(most.saturating_add(1)).read_to_end(&mut text).map_err(InputError::Read)?;
+    if text.len() as u64 > most {
+        return Err(InputError::RestTooLarge(most));
+    }
+    Json::read(&text).map_err(|error| match error {
+        NotRead::Syntax(error) => InputError::Invalid(vec![Fault::of_syntax("", &error, 1)]),
+        NotRead::Numbers(faults) => InputError::Invalid(faults),
     })
 }
 
@@ -36,24 +43,26 @@ pub(crate) fn read<W: Write>(
     limits: &Limits,
     spool: &mut W,
 ) -> Result<Spooled, InputError> {
-    let mut rest = Map::new();
+    let mut rest = Rest::default();
     let mut seen = start;
-    if matches!(rows.declaration().totals, Totals::Pointer(_)) {
+    let declaration = rows.declaration();
+    let asks = matches!(declaration.totals, Totals::Pointer(_)) || matches!(declaration.columns, Columns::Pointer(_));
+    if asks || declaration.period.is_some() {
         // What is wrong is told by the reading that counts.
         _ = parse::<W>(&mut source, rows, limits, None, &mut rest);
         seen = source.stream_position().map_err(InputError::Read)?;
         source.seek(SeekFrom::Start(start)).map_err(InputError::Read)?;
     }
-    let sums = match Sums::declared(&rows.declaration().totals, &rest) {
-        Ok(sums) => sums,
+    let plan = match Plan::new(rows, &rest.plain) {
+        Ok(plan) => plan,
         Err(fault) => return Err(located(source, start..seen, vec![fault])),
     };
-    rest.clear();
-    let mut sink = Sink::new(rows, limits, sums, spool);
+    let mut rest = Rest::default();
+    let mut sink = Sink::new(rows, limits, Tally::new(plan), spool);
     match parse(&mut source, rows, limits, Some(&mut sink), &mut rest) {
         Err(_) if sink.is_stopped() => {}
         Ok(with_rows) => {
-            let faults = rows.faults_of_rest(&rest, with_rows);
+            let faults = if rest.faults.is_empty() { rows.faults_of_rest(&rest.plain, with_rows) } else { rest.faults };
             let counted = if with_rows { sink.end() } else { Ok(()) };
             _ = counted.and_then(|()| sink.note(faults));
         }
@@ -62,12 +71,47 @@ pub(crate) fn read<W: Write>(
         Err(Problem::TooLong(Part::Rest)) => return Err(InputError::RestTooLarge(limits.rest_bytes)),
         Err(Problem::Read(error)) => return Err(InputError::Read(error)),
     }
-    match sink.spooled(rest) {
+    rest.plain.extend(rest.exact);
+    match sink.spooled(rest.plain) {
         Err(InputError::Invalid(faults)) => {
             let seen = source.stream_position().map_err(InputError::Read)?;
             Err(located(source, start..seen, faults))
         }
         spooled => Ok(spooled?.0),
+    }
+}
+
+/// The members beside the rows.
+#[derive(Default)]
+struct Rest {
+    /// As schemas are checked.
+    plain: Map<String, Value>,
+    /// Those that templates read otherwise.
+    exact: Map<String, Value>,
+    /// Numbers of too many digits.
+    faults: Vec<Fault>,
+}
+
+impl Rest {
+    /// Takes the text of a member in.
+    fn insert(&mut self, name: String, text: &RawValue) -> serde_json::Result<()> {
+        match Json::read(text.get().as_bytes()) {
+            Ok(Json { plain, exact }) => {
+                // Of two members of a name, the last one counts.
+                self.exact.remove(&name);
+                if let Some(exact) = exact {
+                    self.exact.insert(name.clone(), exact);
+                }
+                self.plain.insert(name, plain);
+            }
+            Err(NotRead::Syntax(error)) => return Err(error),
+            Err(NotRead::Numbers(faults)) => {
+                let pointer = format!("/{}", escaped(&name));
+                let room = MAX_FAULTS.saturating_sub(self.faults.len());
+                self.faults.extend(faults.into_iter().take(room).map(|fault| fault.below(&pointer)));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -108,7 +152,7 @@ fn parse<W: Write>(
     rows: &Rows,
     limits: &Limits,
     sink: Option<&mut Sink<'_, W>>,
-    rest: &mut Map<String, Value>,
+    rest: &mut Rest,
 ) -> Result<bool, Problem> {
     let meter = Meter::new(Part::Rest, limits.rest_bytes);
     let mut deserializer = serde_json::Deserializer::from_reader(Metered::new(source, meter.clone()));
@@ -123,7 +167,7 @@ struct Data<'a, 'b, W> {
     limits: &'a Limits,
     meter: &'a Meter,
     sink: Option<&'a mut Sink<'b, W>>,
-    rest: &'a mut Map<String, Value>,
+    rest: &'a mut Rest,
 }
 
 impl<'de, W: Write> Visitor<'de> for Data<'_, '_, W> {
@@ -137,7 +181,8 @@ impl<'de, W: Write> Visitor<'de> for Data<'_, '_, W> {
         let mut with_rows = false;
         while let Some(name) = map.next_key::<String>()? {
             if name != self.field {
-                self.rest.insert(name, map.next_value()?);
+                let text = map.next_value::<Box<RawValue>>()?;
+                self.rest.insert(name, &text).map_err(|error| A::Error::custom(without_place(&error)))?;
                 continue;
             }
             if with_rows {
@@ -181,10 +226,12 @@ impl<'de, W: Write> Visitor<'de> for Array<'_, '_, W> {
             while seq.next_element::<IgnoredAny>()?.is_some() {}
             return Ok(());
         };
+        let mut members = Map::new();
         loop {
             self.meter.start(Part::Row, self.limits.row_bytes);
-            let Some(row) = seq.next_element::<Value>()? else { return Ok(()) };
-            sink.row(&row, At::Anywhere).map_err(|Stop| A::Error::custom("reading stopped"))?;
+            let Some(row) = seq.next_element::<Box<RawValue>>()? else { return Ok(()) };
+            let read = read_row(row.get().as_bytes(), At::Anywhere, &mut members, sink);
+            read.map_err(|Stop| A::Error::custom("reading stopped"))?;
         }
     }
 }

@@ -6,22 +6,32 @@
 //! `json`, `ndjson` (with `lines`), `csv`.
 
 mod csv;
+mod dates;
 mod fault;
+mod figures;
+mod header;
 mod json;
 mod lines;
 mod locate;
 mod manifest;
 mod meter;
+mod names;
 mod ndjson;
+mod numbers;
+mod plan;
 mod schema;
 mod section;
 mod sink;
 mod spool;
+mod tally;
 mod template;
 mod totals;
 
 pub use fault::{Fault, InputError, MAX_FAULTS};
-pub use manifest::{Manifest, RowsDeclaration, Totals};
+pub use figures::MOST_DIGITS;
+pub use findings::Warning;
+pub use manifest::{Column, ColumnFormat, Columns, Manifest, Period, RowsDeclaration, Totals};
+pub use numbers::{Json, NotRead, exact};
 pub use rust_decimal::Decimal;
 pub use schema::validator;
 pub use spool::{Format, Limits, MARK_EVERY, Mark, Spooled, spool};

@@ -8,7 +8,8 @@ use serde::de::{MapAccess, Visitor};
 use serde_json::{Deserializer, Map, Value};
 
 use crate::fault::{Fault, InputError};
-use crate::sink::{At, Sink, Stop};
+use crate::numbers;
+use crate::sink::{At, Row, Sink, Stop};
 
 /// Reads every line into the sink; `first` is the number of the first one.
 pub(crate) fn read<W: Write>(mut source: impl BufRead, first: u64, sink: &mut Sink<'_, W>) -> Result<(), Stop> {
@@ -32,24 +33,47 @@ pub(crate) fn read<W: Write>(mut source: impl BufRead, first: u64, sink: &mut Si
         if text.trim_ascii_start().is_empty() {
             continue;
         }
-        match read_row(text, &mut members) {
-            Ok(row) => {
-                sink.row(&row, At::Text(line, text))?;
-                if let Value::Object(row) = row {
-                    members = row;
-                }
-            }
-            Err(error) => {
-                let fault = Fault::of_syntax(sink.pointer(), &error, line);
-                sink.unreadable(fault)?;
-            }
-        }
+        read_row(text, At::Text(line, text), &mut members, sink)?;
     }
     Ok(())
 }
 
-/// Reads a row; its members go where those of the row before were, which spares the greater part of the allocations.
-fn read_row(text: &[u8], members: &mut Map<String, Value>) -> serde_json::Result<Value> {
+/// Reads a row into the sink. Its members go where those of the row before were, which spares the greater part of the
+/// allocations.
+pub(crate) fn read_row<W: Write>(
+    text: &[u8],
+    at: At<'_>,
+    members: &mut Map<String, Value>,
+    sink: &mut Sink<'_, W>,
+) -> Result<(), Stop> {
+    let exact = match numbers::exact(text) {
+        Ok(exact) => exact,
+        Err(faults) => {
+            let row = sink.pointer();
+            return sink.unreadable(faults.into_iter().map(|fault| fault.below(&row)).collect(), at);
+        }
+    };
+    let plain = parsed(text, members);
+    let exact = exact.map(|text| serde_json::from_slice::<Value>(&text)).transpose();
+    match plain.and_then(|plain| exact.map(|exact| (plain, exact))) {
+        Ok((plain, exact)) => {
+            sink.row(Row { plain: &plain, exact: exact.as_ref(), at })?;
+            if let Value::Object(row) = plain {
+                *members = row;
+            }
+            Ok(())
+        }
+        Err(error) => {
+            let fault = match at {
+                At::Text(line, _) => Fault::of_syntax(sink.pointer(), &error, line),
+                _ => Fault::of_syntax_anywhere(sink.pointer(), &error),
+            };
+            sink.unreadable(vec![fault], at)
+        }
+    }
+}
+
+fn parsed(text: &[u8], members: &mut Map<String, Value>) -> serde_json::Result<Value> {
     members.clear();
     let mut reader = Deserializer::from_slice(text);
     match reader.deserialize_map(Members(members)).and_then(|()| reader.end()) {

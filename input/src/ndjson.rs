@@ -4,12 +4,9 @@ use std::io::{self, BufRead, Read, Write};
 use std::panic::resume_unwind;
 use std::thread::{self, available_parallelism};
 
-use serde_json::Map;
-
 use crate::fault::InputError;
 use crate::lines;
-use crate::sink::{Sink, Stop};
-use crate::spool::Spooled;
+use crate::sink::{Sink, Stop, Taken};
 
 /// The most parts that are read at a time: one thread cuts them and puts them together, and all are in memory.
 const MOST_TOGETHER: usize = 4;
@@ -54,7 +51,7 @@ fn read_together<W: Write>(first: &Part, others: &[Part], sink: &mut Sink<'_, W>
         for (part, taken) in others.iter().zip(taken) {
             let taken = taken.and_then(|taken| taken.join().unwrap_or_else(|panic| resume_unwind(panic)));
             match taken {
-                Some((spooled, written)) if sink.append(&spooled, &written)? => {}
+                Some(taken) if sink.append(&taken)? => {}
                 // There was no thread for it, or it has large numbers or a fault, which is found row by row.
                 _ => part.read(sink)?,
             }
@@ -128,22 +125,23 @@ impl Part {
     }
 
     /// Reads it into a sink of its own; nothing comes of it if there is a fault in it.
-    fn take(&self, mut sink: Sink<'_, Vec<u8>>) -> Option<(Spooled, Vec<u8>)> {
+    fn take(&self, mut sink: Sink<'_, Vec<u8>>) -> Option<Taken> {
         self.read(&mut sink).ok()?;
-        sink.spooled(Map::new()).ok()
+        sink.taken()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use serde_json::json;
+    use serde_json::{Map, json};
 
     use super::*;
-    use crate::manifest::{RowsDeclaration, Totals};
+    use crate::manifest::RowsDeclaration;
+    use crate::plan::Plan;
     use crate::spool::Limits;
+    use crate::tally::Tally;
     use crate::template::Rows;
-    use crate::totals::Sums;
 
     /// What a reading comes to, in words that can be compared.
     fn outcome(
@@ -151,13 +149,20 @@ mod tests {
         rows: u64,
         read: impl FnOnce(Source<'_>, &mut Sink<'_, Vec<u8>>) -> Result<(), Stop>,
     ) -> String {
-        let names = vec!["n".to_owned(), "n<0".to_owned()];
-        let declaration = RowsDeclaration { field: "rows".into(), totals: Totals::Names(names.clone()) };
+        let declaration = json!({
+            "field": "rows",
+            "totals": ["n", "n<0"],
+            "columns": [{"field": "day", "format": "date"}, {"field": "n"}, {"field": "m", "format": "number"}],
+            "period": {"from": "/from", "to": "/to"},
+        });
+        let declaration: RowsDeclaration = serde_json::from_value(declaration).expect("a declaration");
         let schema = json!({"properties": {"rows": {"items": {"properties": {"n": {"type": "string"}}}}}});
         let template = Rows::new(declaration, Some(&schema)).expect("a schema");
         let limits = Limits { row_bytes: 60, rows, ..Limits::default() };
-        let mut sink = Sink::new(&template, &limits, Sums::new(names), Vec::new());
-        let read = read(Source(text.as_bytes()), &mut sink);
+        let rest = Map::from_iter([("from", "2026-01-01"), ("to", "2026-12-31")].map(|(k, v)| (k.into(), v.into())));
+        let tally = Tally::new(Plan::new(&template, &rest).expect("a plan"));
+        let mut sink = Sink::new(&template, &limits, tally, Vec::new());
+        let read = read(Source(text.as_bytes()), &mut sink).and_then(|()| sink.end());
         format!("{read:?}, {:?}", sink.spooled(Map::new()))
     }
 
@@ -192,7 +197,7 @@ mod tests {
         let row = |n: &str| format!("{{\"n\":\"{n}\"}}\n");
         let right = (0..100_000u32).prop_map(|n| format!("{}.{:02}", n / 100, n % 100));
         let plain = prop::sample::select(vec!["0", "0.00", "7", "1.5", "-1.5", "-0.25"]).prop_map(str::to_owned);
-        let amounts = ["390000000000000000000000000.00", "792281625142643375935439503.35"];
+        let amounts = ["39000000000000000000000000.00", "79228162514264337593543950.35"];
         let large = (prop::sample::select(amounts.to_vec()), prop::sample::select(vec!["", "-"]));
         let large = large.prop_map(|(amount, sign)| format!("{sign}{amount}"));
         let wrong = prop_oneof![
@@ -203,7 +208,17 @@ mod tests {
             Just("!".to_owned()),
         ];
         let rows = prop_oneof![200 => right, 200 => plain, 8 => large].prop_map(move |n| row(&n));
-        prop_oneof![408 => rows, 40 => Just(" \n".to_owned()), 1 => wrong]
+        let others = [
+            "\"day\":\"2026-06-30\"",
+            "\"day\":\"2025-12-31\"",
+            "\"day\":\"\"",
+            "\"m\":9007199254740993.01",
+            "\"x\":1",
+        ];
+        let others = prop::sample::select(others.map(|members| format!("{{{members}}}\n")).to_vec());
+        let unfit = ["\"day\":\"2026-02-30\"", "\"m\":\"1,5\"", "\"m\":1e400"];
+        let unfit = prop::sample::select(unfit.map(|members| format!("{{{members}}}\n")).to_vec());
+        prop_oneof![408 => rows, 60 => others, 40 => Just(" \n".to_owned()), 1 => wrong, 1 => unfit]
     }
 
     proptest! {

@@ -53,10 +53,26 @@ pub(crate) fn array_keyword<'a>(schema: &'a Value, field: &str, keyword: &str) -
     array(schema, field).ok()?.1?.get(keyword)
 }
 
+/// What the schema says of each row, references followed.
+fn items<'a>(schema: &'a Value, field: &str) -> Option<&'a Value> {
+    follow(schema, String::new(), array_keyword(schema, field, "items")?).map(|(_, items)| items)
+}
+
+/// The fields that the schema requires of a row.
+pub(crate) fn required_of_rows(schema: &Value, field: &str) -> Vec<String> {
+    let required = items(schema, field).and_then(|items| items.get("required")?.as_array());
+    required.into_iter().flatten().filter_map(|name| name.as_str().map(ToOwned::to_owned)).collect()
+}
+
+/// Whether the schema takes no field of a row but the properties that it describes.
+pub(crate) fn is_closed_to_fields(schema: &Value, field: &str) -> bool {
+    let Some(items) = items(schema, field) else { return false };
+    items.get("additionalProperties") == Some(&Value::Bool(false)) && items.get("patternProperties").is_none()
+}
+
 /// The properties of a row that the schema describes, references followed.
 pub(crate) fn row_properties<'a>(schema: &'a Value, field: &str) -> Vec<(&'a String, &'a Value)> {
-    let items = array_keyword(schema, field, "items").and_then(|items| follow(schema, String::new(), items));
-    let properties = items.and_then(|(_, items)| items.get("properties")).and_then(Value::as_object);
+    let properties = items(schema, field).and_then(|items| items.get("properties")).and_then(Value::as_object);
     let each = properties.into_iter().flatten();
     each.filter_map(|(name, property)| Some((name, follow(schema, String::new(), property)?.1))).collect()
 }

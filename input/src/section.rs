@@ -50,7 +50,7 @@ impl Spooled {
             read_row(&mut lines, &mut line)?;
             let row: Map<String, Value> = serde_json::from_slice(&line)?;
             // The whole spool was summed when it was written.
-            sums.add(&row).map_err(|(name, why)| io::Error::other(format!("{name}: {why}")))?;
+            sums.add(&row).map_err(|unfit| io::Error::other(format!("a row that was summed is unfit: {unfit:?}")))?;
         }
         Ok((lines, sums.values))
     }
@@ -80,7 +80,7 @@ mod tests {
 
     fn rows() -> Rows {
         let totals = Totals::Names(vec!["amount".into()]);
-        Rows::new(RowsDeclaration { field: "entries".into(), totals }, None).expect("no schema")
+        Rows::new(RowsDeclaration { totals, ..RowsDeclaration::new("entries") }, None).expect("no schema")
     }
 
     #[test]

@@ -6,10 +6,9 @@ use serde_json::{Map, Value};
 
 use crate::fault::{Fault, InputError, MAX_FAULTS};
 use crate::locate::locate;
-use crate::schema::escaped;
 use crate::spool::{Limits, MARK_EVERY, Mark, Spooled};
+use crate::tally::{Seen, Tally};
 use crate::template::{Rows, faults};
-use crate::totals::Sums;
 
 /// Reading must not go on; the [sink](Sink) knows why.
 #[derive(Debug)]
@@ -26,12 +25,29 @@ pub(crate) enum At<'a> {
     Text(u64, &'a [u8]),
 }
 
+/// A row as it was read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Row<'a> {
+    /// As schemas are checked.
+    pub(crate) plain: &'a Value,
+    /// As it is spooled, where that is not the same.
+    pub(crate) exact: Option<&'a Value>,
+    pub(crate) at: At<'a>,
+}
+
+/// What a sink took [beside](Sink::beside) another.
+pub(crate) struct Taken {
+    spooled: Spooled,
+    written: Vec<u8>,
+    seen: Seen,
+}
+
 /// Takes rows in.
 pub(crate) struct Sink<'a, W> {
     pub(crate) template: &'a Rows,
     pub(crate) limits: &'a Limits,
     spool: W,
-    sums: Sums,
+    pub(crate) tally: Tally,
     rows: u64,
     bytes: u64,
     marks: Vec<Mark>,
@@ -43,12 +59,12 @@ pub(crate) struct Sink<'a, W> {
 }
 
 impl<'a, W: Write> Sink<'a, W> {
-    pub(crate) fn new(template: &'a Rows, limits: &'a Limits, sums: Sums, spool: W) -> Self {
+    pub(crate) fn new(template: &'a Rows, limits: &'a Limits, tally: Tally, spool: W) -> Self {
         Self {
             template,
             limits,
             spool,
-            sums,
+            tally,
             rows: 0,
             bytes: 0,
             marks: Vec::new(),
@@ -61,7 +77,7 @@ impl<'a, W: Write> Sink<'a, W> {
 
     /// A sink for rows that come later, the first of them with this number: it takes them beside this one.
     pub(crate) fn beside(&self, first: u64) -> Sink<'a, Vec<u8>> {
-        Sink { rows: first, ..Sink::new(self.template, self.limits, self.sums.beside(), Vec::new()) }
+        Sink { rows: first, ..Sink::new(self.template, self.limits, self.tally.beside(), Vec::new()) }
     }
 
     /// The pointer of the row that comes next.
@@ -70,50 +86,51 @@ impl<'a, W: Write> Sink<'a, W> {
     }
 
     /// Takes a row.
-    pub(crate) fn row(&mut self, row: &Value, at: At<'_>) -> Result<(), Stop> {
+    pub(crate) fn row(&mut self, row: Row<'_>) -> Result<(), Stop> {
         let most = self.template.most.min(self.limits.rows);
         if self.rows >= most {
             let fault = Fault::new(self.pointer(), format!("there may be {most} rows, and this is one more"));
-            self.stop(placed(vec![fault], at));
+            self.stop(placed(vec![fault], row.at));
             return Err(Stop);
         }
         self.mark();
         let found = self.faults_of(row);
         if found.is_empty()
             && self.faults.is_empty()
-            && let Err(error) = self.write(row)
+            && let Err(error) = self.write(row.exact.unwrap_or(row.plain))
         {
             return self.fail(InputError::Write(error));
         }
         self.rows += 1;
-        if found.is_empty() { Ok(()) } else { self.note(placed(found, at)) }
+        if found.is_empty() { Ok(()) } else { self.note(placed(found, row.at)) }
     }
 
     /// Takes rows that a sink [beside](Self::beside) this one took and wrote, where they fit to those before them; answers
     /// whether they do. If they do not, they are to be taken row by row.
-    pub(crate) fn append(&mut self, taken: &Spooled, written: &[u8]) -> Result<bool, Stop> {
+    pub(crate) fn append(&mut self, Taken { spooled: taken, written, seen }: &Taken) -> Result<bool, Stop> {
         let moved = |mark: &Mark| {
-            let totals = self.sums.plus(&mark.totals)?;
+            let totals = self.tally.sums.plus(&mark.totals)?;
             Some(Mark { row: mark.row, offset: self.bytes + mark.offset, totals })
         };
         let marks: Option<Vec<_>> = taken.marks.iter().map(moved).collect();
-        let (Some(marks), Some(totals)) = (marks, self.sums.plus(&taken.totals)) else { return Ok(false) };
+        let (Some(marks), Some(totals)) = (marks, self.tally.sums.plus(&taken.totals)) else { return Ok(false) };
         if self.faults.is_empty()
             && let Err(error) = self.spool.write_all(written)
         {
             self.fail(InputError::Write(error))?;
         }
         self.marks.extend(marks);
-        self.sums.values = totals;
+        self.tally.sums.values = totals;
+        self.tally.join(seen);
         self.rows = taken.rows;
         self.bytes += taken.bytes;
         Ok(true)
     }
 
     /// Takes a row that could not be read; those after it may be.
-    pub(crate) fn unreadable(&mut self, fault: Fault) -> Result<(), Stop> {
+    pub(crate) fn unreadable(&mut self, faults: Vec<Fault>, at: At<'_>) -> Result<(), Stop> {
         self.rows += 1;
-        self.note(vec![fault])
+        self.note(placed(faults, at))
     }
 
     /// Takes the last faults: what comes after them cannot be understood.
@@ -137,33 +154,31 @@ impl<'a, W: Write> Sink<'a, W> {
     /// Says that there are no more rows.
     pub(crate) fn end(&mut self) -> Result<(), Stop> {
         let least = self.template.least;
-        if self.rows >= least {
-            return Ok(());
+        if self.rows < least {
+            let detail = format!("there must be {least} rows, and there are {}", self.rows);
+            self.note(vec![Fault::new(self.template.pointer(), detail)])?;
         }
-        let detail = format!("there must be {least} rows, and there are {}", self.rows);
-        self.note(vec![Fault::new(self.template.pointer(), detail)])
+        if self.rows > 0 { self.note(self.tally.faults()) } else { Ok(()) }
     }
 
     /// Makes a mark, if the next row is to have one.
     fn mark(&mut self) {
         if self.rows.is_multiple_of(MARK_EVERY) {
-            self.marks.push(Mark { row: self.rows, offset: self.bytes, totals: self.sums.values.clone() });
+            self.marks.push(Mark { row: self.rows, offset: self.bytes, totals: self.tally.sums.values.clone() });
         }
     }
 
-    fn faults_of(&mut self, row: &Value) -> Vec<Fault> {
-        let Some(members) = row.as_object() else {
+    fn faults_of(&mut self, Row { plain, exact, .. }: Row<'_>) -> Vec<Fault> {
+        let Some(members) = exact.unwrap_or(plain).as_object() else {
             return vec![Fault::new(self.pointer(), "a row is a JSON object")];
         };
         if let Some(validator) = &self.template.row
-            && !validator.is_valid(row)
+            && !validator.is_valid(plain)
         {
-            return faults(validator, row, &self.pointer());
+            return faults(validator, plain, &self.pointer());
         }
-        match self.sums.add(members) {
-            Ok(()) => Vec::new(),
-            Err((name, detail)) => vec![Fault::new(format!("{}/{}", self.pointer(), escaped(&name)), detail)],
-        }
+        let unfit = self.tally.add(members, self.rows);
+        unfit.iter().map(|unfit| self.template.fault(self.rows, unfit)).collect()
     }
 
     fn write(&mut self, row: &Value) -> std::io::Result<()> {
@@ -197,11 +212,21 @@ impl<'a, W: Write> Sink<'a, W> {
             rest: rest.into(),
             rows: self.rows,
             bytes: self.bytes,
-            names: self.sums.names,
-            totals: self.sums.values,
+            warnings: self.tally.warnings(self.template),
+            names: self.tally.sums.names,
+            totals: self.tally.sums.values,
             marks: self.marks,
         };
         Ok((spooled, self.spool))
+    }
+}
+
+impl Sink<'_, Vec<u8>> {
+    /// What it took, if there was no fault in it.
+    pub(crate) fn taken(self) -> Option<Taken> {
+        let seen = self.tally.seen();
+        let (spooled, written) = self.spooled(Map::new()).ok()?;
+        Some(Taken { spooled, written, seen })
     }
 }
 

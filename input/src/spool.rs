@@ -2,13 +2,15 @@
 
 use std::io::{self, BufRead, BufReader, Read, Seek, Write};
 
+use findings::Warning;
 use rust_decimal::Decimal;
 use serde_json::{Map, Value};
 
 use crate::fault::{Fault, InputError};
+use crate::plan::Plan;
 use crate::sink::{Sink, Stop};
+use crate::tally::Tally;
 use crate::template::{Rows, Template, faults};
-use crate::totals::Sums;
 use crate::{csv, json, ndjson};
 
 /// How many rows lie between two marks.
@@ -61,6 +63,8 @@ pub struct Spooled {
     pub totals: Vec<Decimal>,
     /// The first row and every [hundredth](MARK_EVERY) after it.
     pub marks: Vec<Mark>,
+    /// Doubts about the rows.
+    pub warnings: Vec<Warning>,
 }
 
 /// A row that can be found without reading those before it.
@@ -114,13 +118,19 @@ fn whole(
             "the template declares no rows: upload its data as JSON",
         )]));
     }
-    let rest = json::read_whole(&mut source, limits.rest_bytes)?;
-    let faults = template.whole.as_ref().map(|validator| faults(validator, &rest, "")).unwrap_or_default();
-    if !faults.is_empty() {
-        let seen = source.stream_position().map_err(InputError::Read)?;
-        return Err(json::located(source, start..seen, faults));
-    }
-    Ok(Spooled { rest, rows: 0, bytes: 0, names: Vec::new(), totals: Vec::new(), marks: Vec::new() })
+    let read = json::read_whole(&mut source, limits.rest_bytes);
+    let found = match &read {
+        Ok(data) => template.whole.as_ref().map(|validator| faults(validator, &data.plain, "")).unwrap_or_default(),
+        Err(_) => Vec::new(),
+    };
+    let found = match read {
+        Ok(data) if found.is_empty() => return Ok(Spooled::without_rows(data.into_exact())),
+        Ok(_) => found,
+        Err(InputError::Invalid(faults)) => faults,
+        Err(error) => return Err(error),
+    };
+    let seen = source.stream_position().map_err(InputError::Read)?;
+    Err(json::located(source, start..seen, found))
 }
 
 /// An upload that is rows only.
@@ -135,12 +145,14 @@ fn listed<W: Write>(
     if head.contains_key(rows.field()) {
         faults.push(Fault::new(rows.pointer(), "the rows are in the upload: leave them out here"));
     }
-    let sums = Sums::declared(&rows.declaration().totals, &head).map_err(|fault| faults.push(fault));
-    let Ok(sums) = sums else { return Err(InputError::Invalid(faults)) };
-    if !faults.is_empty() {
-        return Err(InputError::Invalid(faults));
-    }
-    let mut sink = Sink::new(rows, limits, sums, spool);
+    let plan = match Plan::new(rows, &head) {
+        Ok(plan) if faults.is_empty() => plan,
+        // The schema says it better.
+        _ if !faults.is_empty() => return Err(InputError::Invalid(faults)),
+        Err(fault) => return Err(InputError::Invalid(vec![fault])),
+        Ok(_) => unreachable!("there are faults or none"),
+    };
+    let mut sink = Sink::new(rows, limits, Tally::new(plan), spool);
     if read(&mut sink).is_ok() {
         _ = sink.end();
     }
@@ -163,6 +175,12 @@ fn skip_mark(source: &mut (impl Read + Seek)) -> io::Result<u64> {
 }
 
 impl Spooled {
+    /// Data without rows.
+    fn without_rows(rest: Value) -> Self {
+        let (names, totals, marks, warnings) = Default::default();
+        Self { rest, rows: 0, bytes: 0, names, totals, marks, warnings }
+    }
+
     /// The length of [all the data](Self::write_whole), in bytes.
     pub fn whole_bytes(&self, rows: Option<&Rows>) -> u64 {
         // Every row of the spool ends with a line break; of all but one a comma is made.

@@ -11,8 +11,10 @@ use serde_json::{Map, Value};
 
 use crate::fault::{Fault, MAX_FAULTS};
 use crate::manifest::{Manifest, RowsDeclaration};
+use crate::numbers::Json;
+use crate::plan::{Plan, reversed};
 use crate::schema;
-use crate::totals::Sums;
+use crate::tally::{Tally, Unfit};
 
 /// What a template wants its data to be.
 #[derive(Debug, Default)]
@@ -28,6 +30,12 @@ pub struct Rows {
     rest: Option<Validator>,
     pub(crate) row: Option<Validator>,
     pub(crate) kinds: HashMap<String, Kind>,
+    /// The fields that the schema requires of a row.
+    pub(crate) required: Vec<String>,
+    /// Whether the schema takes no field but those that it describes.
+    pub(crate) closed: bool,
+    /// The fields that the schema describes.
+    pub(crate) described: Vec<String>,
     pub(crate) least: u64,
     pub(crate) most: u64,
 }
@@ -100,6 +108,9 @@ impl Rows {
             rest: schema.map(|schema| schema::rest_validator(schema, field)).transpose()?,
             row: schema.map(|schema| schema::row_validator(schema, field)).transpose()?.flatten(),
             kinds: schema.map(|schema| kinds(schema, field)).unwrap_or_default(),
+            required: schema.map(|schema| schema::required_of_rows(schema, field)).unwrap_or_default(),
+            closed: schema.is_some_and(|schema| schema::is_closed_to_fields(schema, field)),
+            described: schema.map(|schema| described(schema, field)).unwrap_or_default(),
             least: count("minItems").unwrap_or(0),
             most: count("maxItems").unwrap_or(u64::MAX),
             declaration,
@@ -118,7 +129,50 @@ impl Rows {
 
     /// The fields that are summed, given the data beside the rows; or why nobody can tell.
     pub fn summed(&self, rest: &Map<String, Value>) -> Result<Vec<String>, Fault> {
-        Ok(Sums::declared(&self.declaration.totals, rest)?.names)
+        Ok(Plan::new(self, rest)?.totals)
+    }
+
+    /// Whether the schema describes this field of rows, and so says itself whether they must have it.
+    pub(crate) fn describes(&self, field: &str) -> bool {
+        self.described.iter().any(|known| known == field)
+    }
+
+    /// What is wrong with the rows of data that fits the schema, beyond what a schema can say; [`MAX_FAULTS`] at most.
+    pub fn faults_of(&self, data: &Json) -> Vec<Fault> {
+        let Some(data) = data.exact().as_object() else { return Vec::new() };
+        let rest = data.iter().filter(|(name, _)| *name != self.field());
+        let rest: Map<_, _> = rest.map(|(name, value)| (name.clone(), value.clone())).collect();
+        let mut faults = self.faults_of_period(&rest);
+        match Plan::new(self, &rest) {
+            Ok(plan) => faults.extend(self.faults_of_rows(plan, data.get(self.field()))),
+            Err(fault) => faults.push(fault),
+        }
+        faults.truncate(MAX_FAULTS);
+        faults
+    }
+
+    fn faults_of_rows(&self, plan: Plan, rows: Option<&Value>) -> Vec<Fault> {
+        let (mut tally, mut faults) = (Tally::new(plan), Vec::new());
+        let rows = rows.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        for (row, number) in rows.iter().filter_map(Value::as_object).zip(0..) {
+            faults.extend(tally.add(row, number).into_iter().map(|unfit| self.fault(number, &unfit)));
+            if faults.len() >= MAX_FAULTS {
+                return faults;
+            }
+        }
+        if !rows.is_empty() {
+            faults.extend(tally.faults());
+        }
+        faults
+    }
+
+    /// A value of the row of this number that its field cannot have.
+    pub(crate) fn fault(&self, row: u64, (field, detail): &Unfit) -> Fault {
+        Fault::new(format!("{}/{row}/{}", self.pointer(), schema::escaped(field)), detail)
+    }
+
+    fn faults_of_period(&self, rest: &Map<String, Value>) -> Vec<Fault> {
+        self.declaration.period.iter().filter_map(|period| reversed(period, rest)).collect()
     }
 
     /// Where the rows are in the data, as a JSON Pointer.
@@ -128,18 +182,23 @@ impl Rows {
 
     /// What is wrong with the data beside the rows, which are there or not; [`MAX_FAULTS`] at most.
     pub fn faults_of_rest(&self, rest: &Map<String, Value>, with_rows: bool) -> Vec<Fault> {
-        let Some(validator) = &self.rest else { return Vec::new() };
         let mut data = rest.clone();
         if with_rows {
             data.entry(self.field()).or_insert_with(|| Value::Array(Vec::new()));
         }
-        faults(validator, &data.into(), "")
+        let found = self.rest.as_ref().map(|validator| faults(validator, &data.into(), ""));
+        // Of days that are none it cannot be said which comes first.
+        found.filter(|found| !found.is_empty()).unwrap_or_else(|| self.faults_of_period(rest))
     }
 }
 
 /// What is wrong with `data`, which stands at `prefix`; [`MAX_FAULTS`] at most.
 pub(crate) fn faults(validator: &Validator, data: &Value, prefix: &str) -> Vec<Fault> {
     validator.iter_errors(data).take(MAX_FAULTS).map(|error| Fault::of_schema(prefix, &error)).collect()
+}
+
+fn described(schema: &Value, field: &str) -> Vec<String> {
+    schema::row_properties(schema, field).into_iter().map(|(name, _)| name.clone()).collect()
 }
 
 /// The fields whose text is not to stay text. Where the schema takes a string, it gets the string.

@@ -5,8 +5,9 @@ use std::fmt::Write;
 use rust_decimal::Decimal;
 use serde_json::{Map, Value};
 
-use crate::fault::Fault;
-use crate::manifest::Totals;
+use crate::figures::{self, Inexact};
+use crate::plan::field_of;
+use crate::tally::{Unfit, is_there, not_a_number};
 
 /// Sums that grow row by row.
 #[derive(Debug, Default)]
@@ -30,34 +31,28 @@ impl Sums {
         Self { small: true, ..Self::new(self.names.clone()) }
     }
 
-    /// The fields that a declaration means, given the data beside the rows.
-    pub(crate) fn declared(totals: &Totals, rest: &Map<String, Value>) -> Result<Self, Fault> {
-        let pointer = match totals {
-            Totals::Names(names) => return Ok(Self::new(names.clone())),
-            Totals::Pointer(pointer) => pointer,
-        };
-        let Some(named) = find(rest, pointer) else { return Ok(Self::default()) };
-        let names = named.as_array().and_then(|names| names.iter().map(name).collect());
-        names.map(Self::new).ok_or_else(|| Fault::new(pointer, "these are the fields to sum: an array of their names"))
-    }
-
-    /// Adds a row. A field that is absent or null adds nothing; one that is no decimal number, or cannot be added
-    /// exactly, is a fault. Answers with the name of that field.
-    pub(crate) fn add(&mut self, row: &Map<String, Value>) -> Result<(), (String, &'static str)> {
+    /// Adds a row. A field that is absent, null or empty adds nothing; one that is no decimal number, or cannot be added
+    /// exactly, is unfit.
+    pub(crate) fn add(&mut self, row: &Map<String, Value>) -> Result<(), Vec<Unfit>> {
+        let mut unfit = Vec::new();
         for (name, sum) in self.names.iter().zip(&mut self.values) {
             let (field, counts) = summand(name);
-            let value = match row.get(field) {
-                None | Some(Value::Null) => continue,
-                Some(value) => decimal(value, &mut self.digits).filter(|value| !self.small || is_small(value, 15)),
+            let Some(value) = row.get(field).filter(|value| is_there(value)) else { continue };
+            let added = match decimal(value, &mut self.digits) {
+                Err(why) => Err(not_a_number(value, why)),
+                Ok(number) if self.small && !is_small(&number, 15) => Err("it is large".into()),
+                Ok(number) if !counts(&number) => continue,
+                Ok(number) => exact_sum(*sum, number)
+                    .ok_or_else(|| "the total has more digits than can be reckoned exactly".into()),
             };
-            let value = value.ok_or_else(|| (field.to_owned(), "it is summed, so it must be a decimal number"))?;
-            if !counts(&value) {
-                continue;
+            match added {
+                Ok(total) => *sum = total,
+                // Of several sums of a field, one says what is wrong.
+                Err(_) if unfit.iter().any(|(known, _)| known == field) => {}
+                Err(detail) => unfit.push((field.to_owned(), detail)),
             }
-            let inexact = || (field.to_owned(), "the total has more digits than can be reckoned exactly");
-            *sum = exact_sum(*sum, value).ok_or_else(inexact)?;
         }
-        Ok(())
+        if unfit.is_empty() { Ok(()) } else { Err(unfit) }
     }
 
     /// These sums and those made [beside](Self::beside) them of a million rows at the most, where none of those rows could
@@ -85,43 +80,31 @@ fn exact_sum(sum: Decimal, value: Decimal) -> Option<Decimal> {
     (total.scale() == scale).then_some(total)
 }
 
-/// The field that a total is of, and which of its values count: `amount`, `amount>=0` or `amount<0`.
+/// The field that a total is of, and which of its values count: those below 0 of `amount<0`, the others of `amount>=0`.
 fn summand(name: &str) -> (&str, fn(&Decimal) -> bool) {
-    if let Some(field) = name.strip_suffix(">=0") {
-        (field, |value| *value >= Decimal::ZERO)
-    } else if let Some(field) = name.strip_suffix("<0") {
-        (field, |value| *value < Decimal::ZERO)
-    } else {
-        (name, |_| true)
-    }
-}
-
-fn name(name: &Value) -> Option<String> {
-    name.as_str().map(ToOwned::to_owned)
-}
-
-/// Follows a pointer whose first token is a member of `rest`.
-fn find<'a>(rest: &'a Map<String, Value>, pointer: &str) -> Option<&'a Value> {
-    let path = pointer.strip_prefix('/')?;
-    let (first, deeper) = path.split_at(path.find('/').unwrap_or(path.len()));
-    rest.get(&first.replace("~1", "/").replace("~0", "~"))?.pointer(deeper)
+    let counts: fn(&Decimal) -> bool = match name {
+        _ if name.ends_with(">=0") => |value| *value >= Decimal::ZERO,
+        _ if name.ends_with("<0") => |value| *value < Decimal::ZERO,
+        _ => |_| true,
+    };
+    (field_of(name), counts)
 }
 
 /// A number, or a string that is one, as the kit's `rows` reads it: the typesetter's `cells.rs` has the same rule, and a
 /// test of the processor holds the two together.
-fn decimal(value: &Value, digits: &mut String) -> Option<Decimal> {
+pub(crate) fn decimal(value: &Value, digits: &mut String) -> Result<Decimal, Inexact> {
     match value {
-        // The library takes underscores between digits.
-        Value::String(text) if !text.contains('_') => Decimal::from_str_exact(text).ok(),
+        Value::String(text) => figures::decimal(text),
         Value::Number(number) => {
             if let Some(number) = number.as_i64() {
-                return Some(number.into());
+                return Ok(number.into());
             }
             // To Typst, what is beyond 64 bits is a float.
             digits.clear();
-            write!(digits, "{}", number.as_f64()?).ok()?;
-            Decimal::from_str_exact(digits).ok()
+            let double = number.as_f64().ok_or(Inexact::NotANumber)?;
+            write!(digits, "{double}").map_err(|_| Inexact::NotANumber)?;
+            figures::decimal(digits)
         }
-        _ => None,
+        _ => Err(Inexact::NotANumber),
     }
 }

@@ -260,12 +260,12 @@ fn a_sum_keeps_its_decimals_where_a_number_or_the_sum_is_nothing() {
 
 #[test]
 fn nothing_is_summed_that_cannot_be_summed_exactly() {
-    for amount in ["\"1,5\"", "\"1_000.5\"", "\"\"", "true", "1e300", "\"0.00000000000000000000000000000001\""] {
+    for amount in ["\"1,5\"", "\"1_000.5\"", "\" \"", "true", "1e300", "\"0.00000000000000000000000000000001\""] {
         let found = faults(read(&format!("{{\"name\":\"a\",\"amount\":{amount}}}"), Format::Ndjson));
         assert!(found[0].starts_with("1:"), "{found:?}");
         assert!(found[0].contains("/rows/0/amount"), "{found:?}");
     }
-    let large = "{\"name\":\"a\",\"amount\":\"79228162514264337593543950335\"}\n{\"name\":\"b\",\"amount\":\"0.1\"}\n";
+    let large = "{\"name\":\"a\",\"amount\":\"9999999999999999999999999999\"}\n{\"name\":\"b\",\"amount\":\"0.1\"}\n";
     assert_eq!(
         faults(read(large, Format::Ndjson)),
         ["2:22 /rows/1/amount the total has more digits than can be reckoned exactly"]
