@@ -37,6 +37,7 @@ pub(crate) fn module() -> Module {
     scope.define_func::<kept::count>();
     scope.define_func::<kept::cut>();
     scope.define_func::<kept::keep>();
+    scope.define_func::<sheet::count_cut>();
     scope.define_func::<sheet::fit>();
     scope.define_func::<sheet::sheet>();
     scope.define_func::<sheet::wrap>();

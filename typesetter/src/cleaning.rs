@@ -20,6 +20,9 @@ use crate::pointer::escaped;
 /// What is shown in place of a character that no font has.
 pub(crate) const STAND_IN: char = '\u{fffd}';
 
+/// The one control that JSON takes unescaped within ASCII.
+const DELETE: char = '\u{7f}';
+
 /// What decides how data is cleaned.
 pub(crate) struct Rules<'a> {
     pub(crate) book: &'a FontBook,
@@ -45,7 +48,7 @@ pub(crate) struct Missing {
 /// Cleaned data, and the characters that were replaced in it; nothing if there is nothing to clean.
 pub(crate) fn clean(data: &[u8], rules: &Rules) -> Option<(Vec<u8>, Vec<Missing>)> {
     let text = std::str::from_utf8(data).ok()?;
-    if !has_escapes(text) && is_plain(text, rules.coverage) {
+    if !has_escapes(text) && !text.contains(DELETE) && is_plain(text, rules.coverage) {
         return None;
     }
     // What is not JSON is left to the template's reading of it, whose error says where.

@@ -11,6 +11,7 @@ use crate::cleaning::{Missing, STAND_IN};
 use crate::error::Error;
 use crate::inspection::{Inspection, inspect};
 use crate::options::OnMissingGlyph;
+use crate::pointer::row_pointer;
 use crate::request::Request;
 
 /// The label of what the kit's `warn` says.
@@ -40,7 +41,7 @@ pub(crate) fn doubts(
             return Err(Error::InvalidData { violations });
         }
     }
-    merge(&mut warnings, said(document));
+    merge(&mut warnings, said(document, request.rows.as_deref()));
     Ok(warnings)
 }
 
@@ -64,19 +65,39 @@ fn refused(warning: &Warning) -> Violation {
     Violation { line: None, column: None, pointer, detail }
 }
 
-/// What the template says by the kit's `warn`.
-fn said(document: &PagedDocument) -> Vec<Warning> {
-    #[derive(Deserialize)]
-    struct Said {
-        code: String,
-        message: String,
-        pointer: Option<String>,
+/// What the kit's `warn` says.
+#[derive(Deserialize)]
+struct Said {
+    code: String,
+    message: String,
+    pointer: Option<String>,
+    /// The number of a row, from 1, and a field of it.
+    row: Option<u64>,
+    field: Option<String>,
+    #[serde(default = "once")]
+    count: u64,
+}
+
+fn once() -> u64 {
+    1
+}
+
+impl Said {
+    /// The warning, of data whose rows are this property.
+    fn warning(self, rows: Option<&str>) -> Warning {
+        let of_row = || Some(row_pointer(rows?, self.row?, self.field.as_deref()?));
+        let pointer = self.pointer.clone().or_else(of_row);
+        Warning { count: self.count, ..Warning::new(&self.code, self.message, pointer) }
     }
+}
+
+/// What the template and the kit say, of data whose rows are this property.
+fn said(document: &PagedDocument, rows: Option<&str>) -> Vec<Warning> {
     let Some(label) = Label::new(PicoStr::intern(WARNING)) else { return Vec::new() };
     let found = document.introspector().query(&Selector::Label(label));
     let said = found.iter().filter_map(|content| {
         let value = serde_json::to_value(content.field_by_name("value").ok()?).ok()?;
         serde_json::from_value::<Said>(value).ok()
     });
-    said.map(|Said { code, message, pointer }| Warning::new(&code, message, pointer)).collect()
+    said.map(|said| said.warning(rows)).collect()
 }

@@ -70,6 +70,20 @@ pub(crate) fn fit(
     Ok(fitted)
 }
 
+/// How many of these cells were cut, and the place of the first of them, from 0.
+#[func]
+pub(crate) fn count_cut(
+    /// Cells before they were fitted.
+    cells: Array,
+    /// The same cells after that.
+    fitted: Array,
+) -> Array {
+    let mut cut = cells.iter().zip(&fitted).enumerate().filter(|(_, (cell, fitted))| string(cell) != string(fitted));
+    let first = cut.next().map(|(index, _)| index);
+    let count = if first.is_some() { 1 + cut.count() } else { 0 };
+    [Value::Int(count as i64), Value::Int(first.unwrap_or_default() as i64)].into_iter().collect()
+}
+
 /// What a cell has to fit.
 struct Measure {
     /// Makes text of a string.

@@ -25,6 +25,10 @@ fn separators_are_spaces_and_other_controls_go() {
     seen("a\u{b}b\u{c}c\u{1f}d", "a b c d");
     seen("a\r\nb\rc\u{85}d\u{2028}e\u{2029}f", "a\nb\nc\nd\ne\nf");
     seen("a\u{0}b\u{1b}c\u{7f}d\u{9b}e", "abcde");
+    let place = Place::new("#assert.eq(json(\"/data.json\").text, \"ab\")");
+    place.write("data.json", "{\"text\": \"a\u{7f}b\"}");
+    place.typeset().unwrap_or_else(|error| panic!("{error}"));
+    seen("two\nlines of e\u{301} and ñ", "two\nlines of e\u{301} and ñ");
     seen("C:\\new\\table, \"quoted\", 1/2", "C:\\new\\table, \"quoted\", 1/2");
 }
 
