@@ -6,6 +6,9 @@ use typst::text::{FontBook, FontInfo, FontVariant, is_default_ignorable};
 use unicode_normalization::UnicodeNormalization;
 use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory};
 
+/// The last of the spaces, an ideographic one.
+const LAST_SPACE: char = '\u{3000}';
+
 /// The characters of a set of fonts.
 pub(crate) struct Coverage {
     /// One bit for each character that has a glyph.
@@ -21,11 +24,15 @@ impl Coverage {
     pub(crate) fn new(book: &FontBook, own: usize) -> Self {
         let (mut shown, mut plain) = (Bits::new(), Bits::new());
         for c in infos(book).flat_map(|(_, info)| info.coverage.iter()).filter_map(char::from_u32) {
-            shown.insert(c);
+            // Most fonts have the same characters as the one before.
+            if !shown.contains(c) {
+                shown.insert(c);
+                if stands_alone(c) {
+                    plain.insert(c);
+                }
+            }
         }
-        for c in (char::MIN..=char::MAX).filter(|&c| is_space(c) || (shown.contains(c) && stands_alone(c))) {
-            plain.insert(c);
-        }
+        (' '..=LAST_SPACE).filter(|&c| is_space(c)).for_each(|c| plain.insert(c));
         let mut families = HashSet::new();
         let main = infos(book).take(own.max(1)).filter(|(_, info)| families.insert(info.family.as_str()));
         Self { main: main.map(|(index, _)| index).collect(), shown, plain }
