@@ -17,6 +17,7 @@ use crate::currency::minor_units;
 use crate::kept::{self, Kept};
 use crate::pieces::pieces;
 use crate::plan::page_rows;
+use crate::product::product;
 use crate::refuse::{refuse, refused_cell};
 use crate::sheet::{self, part};
 
@@ -31,6 +32,7 @@ pub(crate) fn module() -> Module {
     scope.define_func::<minor_units>();
     scope.define_func::<page_rows>();
     scope.define_func::<pieces>();
+    scope.define_func::<product>();
     scope.define_func::<refuse>();
     scope.define_func::<heights>();
     scope.define_func::<most>();

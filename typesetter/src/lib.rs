@@ -44,6 +44,7 @@ mod pieces;
 mod plain;
 mod plan;
 mod pointer;
+mod product;
 mod refuse;
 mod request;
 mod ruler;
