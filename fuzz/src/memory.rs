@@ -8,10 +8,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use jobs::{
-    Accepts, Claim, Claimed, Content, Delivery, Failed, Held, Job, JobId, JobStore, Listed, Listing, ObjectStore,
+    Accepts, Claim, Claimed, Content, Data, Delivery, Failed, Held, Job, JobId, JobStore, Listed, Listing, ObjectStore,
     Opened, Progress, Queue, Reservation, Reserved, Terms, Ticket, Unavailable, Webhook, WebhookMessage,
 };
-use serde_json::Value;
 use uuid::Uuid;
 
 /// A queue, a job store and an object store that forget everything with the process.
@@ -123,7 +122,7 @@ impl JobStore for Memory {
         not_here()
     }
 
-    async fn kept_input(&self, _: JobId) -> Result<Option<Value>, Unavailable> {
+    async fn kept_input(&self, _: JobId) -> Result<Option<Data>, Unavailable> {
         Ok(None)
     }
 

@@ -7,8 +7,10 @@
 
 mod csv;
 mod dates;
+mod encoding;
 mod fault;
 mod figures;
+mod head;
 mod header;
 mod json;
 mod lines;
@@ -27,9 +29,11 @@ mod tally;
 mod template;
 mod totals;
 
+pub use encoding::utf8;
 pub use fault::{Fault, InputError, MAX_FAULTS};
 pub use figures::MOST_DIGITS;
 pub use findings::Warning;
+pub use head::{Head, NotAnObject};
 pub use manifest::{Column, ColumnFormat, Columns, Manifest, Period, RowsDeclaration, Totals};
 pub use numbers::{Json, NotRead, exact};
 pub use rust_decimal::Decimal;

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use crate::fault::{Fault, MAX_FAULTS};
@@ -32,7 +33,10 @@ pub enum NotRead {
 impl Json {
     /// Reads a text.
     pub fn read(text: &[u8]) -> Result<Self, NotRead> {
-        let exact = exact(text).map_err(NotRead::Numbers)?;
+        let exact = exact(text).map_err(|faults| match serde_json::from_slice::<IgnoredAny>(text) {
+            Ok(_) => NotRead::Numbers(faults),
+            Err(error) => NotRead::Syntax(error),
+        })?;
         let plain = serde_json::from_slice(text).map_err(NotRead::Syntax)?;
         let exact = exact.map(|exact| serde_json::from_slice(&exact)).transpose().map_err(NotRead::Syntax)?;
         Ok(Self { plain, exact })

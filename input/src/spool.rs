@@ -1,12 +1,14 @@
 //! From an upload to a spool: a file with one row a line, and what must be known to read any part of it.
 
-use std::io::{self, BufRead, BufReader, Read, Seek, Write};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 
 use findings::Warning;
 use rust_decimal::Decimal;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
+use crate::encoding::{self, MARK, TELLING_BYTES};
 use crate::fault::{Fault, InputError};
+use crate::head::Head;
 use crate::plan::Plan;
 use crate::sink::{Sink, Stop};
 use crate::tally::Tally;
@@ -90,12 +92,13 @@ pub struct Mark {
 pub fn spool(
     mut source: impl Read + Seek,
     format: Format,
-    head: Map<String, Value>,
+    head: impl Into<Head>,
     template: &Template,
     limits: &Limits,
     spool: &mut impl Write,
 ) -> Result<Spooled, InputError> {
-    let start = skip_mark(&mut source).map_err(InputError::Read)?;
+    let start = skip_mark(&mut source)?;
+    let head = head.into();
     let Some(rows) = template.rows() else { return whole(source, start, format, template, limits) };
     match format {
         Format::Json => json::read(source, start, rows, limits, spool),
@@ -135,17 +138,17 @@ fn whole(
 
 /// An upload that is rows only.
 fn listed<W: Write>(
-    head: Map<String, Value>,
+    head: Head,
     rows: &Rows,
     limits: &Limits,
     spool: W,
     read: impl FnOnce(&mut Sink<'_, W>) -> Result<(), Stop>,
 ) -> Result<Spooled, InputError> {
-    let mut faults = rows.faults_of_rest(&head, true);
-    if head.contains_key(rows.field()) {
+    let mut faults = rows.faults_of_rest(&head.plain, true);
+    if head.plain.contains_key(rows.field()) {
         faults.push(Fault::new(rows.pointer(), "the rows are in the upload: leave them out here"));
     }
-    let plan = match Plan::new(rows, &head) {
+    let plan = match Plan::new(rows, &head.plain) {
         Ok(plan) if faults.is_empty() => plan,
         // The schema says it better.
         _ if !faults.is_empty() => return Err(InputError::Invalid(faults)),
@@ -156,7 +159,7 @@ fn listed<W: Write>(
     if read(&mut sink).is_ok() {
         _ = sink.end();
     }
-    Ok(sink.spooled(head)?.0)
+    Ok(sink.spooled(head.exact)?.0)
 }
 
 fn reader(source: impl Read) -> impl BufRead {
@@ -164,14 +167,14 @@ fn reader(source: impl Read) -> impl BufRead {
 }
 
 /// Skips the byte order mark that some programs begin a text with; answers where the text itself begins.
-fn skip_mark(source: &mut (impl Read + Seek)) -> io::Result<u64> {
+fn skip_mark(source: &mut (impl Read + Seek)) -> Result<u64, InputError> {
     let mut first = Vec::new();
-    source.by_ref().take(3).read_to_end(&mut first)?;
-    if first == b"\xef\xbb\xbf" {
-        return Ok(3);
+    source.by_ref().take(TELLING_BYTES as u64).read_to_end(&mut first).map_err(InputError::Read)?;
+    if let Err(detail) = encoding::utf8(&first) {
+        return Err(InputError::Invalid(vec![Fault::new("", detail).at(1, None)]));
     }
-    source.rewind()?;
-    Ok(0)
+    let start = if first.starts_with(MARK) { MARK.len() as u64 } else { 0 };
+    source.seek(SeekFrom::Start(start)).map_err(InputError::Read)
 }
 
 impl Spooled {

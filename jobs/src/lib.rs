@@ -7,6 +7,7 @@
 
 pub mod announcement;
 mod closing;
+mod data;
 pub mod destination;
 pub mod event;
 #[cfg(feature = "aws")]
@@ -27,6 +28,7 @@ pub mod local;
 
 pub use announcement::Announcement;
 pub use closing::Closing;
+pub use data::Data;
 pub use destination::{Destinations, Hosts};
 pub use event::{Event, EventId};
 pub use findings::{Violation, Warning};

@@ -2,9 +2,9 @@
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::Value;
 use telemetry::trace::{self, Origin};
 
+use crate::data::Data;
 use crate::job::{Job, JobId, Notify, Options, is_template_name, is_zero};
 use crate::upload::UploadId;
 
@@ -55,12 +55,12 @@ pub struct Message {
     ///
     /// As deep in the message as it was in the request, so that whatever could be read there can be read here.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
-    pub data: Option<Value>,
+    pub data: Option<Data>,
 }
 
 /// JSON's `null` is data like any other.
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
-    Value::deserialize(deserializer).map(Some)
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Data>, D::Error> {
+    Data::deserialize(deserializer).map(Some)
 }
 
 /// Why a message's body is not one of ours.
@@ -90,7 +90,7 @@ impl DecodeError {
 
 impl Message {
     /// The message of a queued job, as a part of the trace that this is called in.
-    pub fn new(job: &Job, data: Option<Value>) -> Self {
+    pub fn new(job: &Job, data: Option<Data>) -> Self {
         Self {
             version: VERSION,
             id: job.id,
@@ -161,11 +161,20 @@ mod tests {
 
     #[test]
     fn a_message_survives_the_queue() {
-        for data in [Some(json!({"z": 1, "a": [0.1, "ü"]})), Some(Value::Null), None] {
+        for data in [Some(json!({"z": 1, "a": [0.1, "ü"]})), Some(json!(null)), None] {
             let job = Job { retries: 2, ..Job::queued(JobId::new(), "letter", now()) };
-            let message = Message::new(&job, data);
+            let message = Message::new(&job, data.map(Data::from));
             assert_eq!(Message::decode(&message.encode()).expect("our own message"), message);
         }
+    }
+
+    #[test]
+    fn numbers_keep_their_digits() {
+        let text = r#"{"a": [9007199254740993.010, 12345678901234567890123456789e-2]}"#;
+        let data = serde_json::from_str(text).expect("JSON");
+        let message = Message::new(&Job::queued(JobId::new(), "letter", now()), Some(data));
+        let read = Message::decode(&message.handed_over()).expect("our own message");
+        assert_eq!(read.data.expect("data").get(), text);
     }
 
     #[test]

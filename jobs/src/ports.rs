@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
-use serde_json::Value;
 use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
 use crate::announcement::Announcement;
+use crate::data::Data;
 use crate::event::is_news;
 use crate::job::{Failure, Job, JobId, Progress, Status};
 use crate::webhook::{Webhook, WebhookMessage};
@@ -142,7 +142,7 @@ pub trait JobStore: Send + Sync {
     async fn record_webhook(&self, message: &WebhookMessage, webhook: &Webhook) -> Result<Held, Unavailable>;
 
     /// The data that was kept when the job failed.
-    async fn kept_input(&self, id: JobId) -> Result<Option<Value>, Unavailable>;
+    async fn kept_input(&self, id: JobId) -> Result<Option<Data>, Unavailable>;
 
     /// Makes a failed job `queued` once more and counts the retry. Until a run claims it, saying it again is the same
     /// as once. Nothing comes back, and nothing changes, if the job has not failed.
@@ -237,7 +237,7 @@ pub struct Failed<'a> {
     /// Why.
     pub failure: &'a Failure,
     /// The data that its message carried, kept so that the job can be queued again.
-    pub input: Option<&'a Value>,
+    pub input: Option<&'a Data>,
     /// Whether its message lies among the dead letters.
     pub set_aside: bool,
     /// When.

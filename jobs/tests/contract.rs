@@ -10,8 +10,8 @@ use bench::{Bench, MAX_RECEIVES};
 use chrono::{DateTime, Utc};
 use jobs::job::now;
 use jobs::{
-    Accepts, Announcement, Claim, Claimed, Content, Delivery, Diagnostic, Failed, Failure, Held, Job, JobId, Listing,
-    Notify, Opened, Options, Progress, Purpose, Reservation, Reserved, Status, Terms, UploadFormat, UploadId,
+    Accepts, Announcement, Claim, Claimed, Content, Data, Delivery, Diagnostic, Failed, Failure, Held, Job, JobId,
+    Listing, Notify, Opened, Options, Progress, Purpose, Reservation, Reserved, Status, Terms, UploadFormat, UploadId,
     Violation, Webhook, WebhookAttempt, WebhookMessage, WebhookStatus,
 };
 use serde_json::json;
@@ -358,7 +358,7 @@ async fn settling_a_job_is_no_attempt(bench: &Bench) {
 }
 
 /// Fails a job, announced, with `data` kept.
-async fn fail(bench: &Bench, job: &Job, data: &serde_json::Value, set_aside: bool) {
+async fn fail(bench: &Bench, job: &Job, data: &Data, set_aside: bool) {
     let claim = claim(-60);
     run(bench, job, &claim).await;
     let failure = Failure::new("x", "x", "x");
@@ -368,7 +368,8 @@ async fn fail(bench: &Bench, job: &Job, data: &serde_json::Value, set_aside: boo
 }
 
 async fn a_failed_job_is_queued_again_with_the_data_that_was_kept(bench: &Bench) {
-    for data in [json!({"z": 1, "a": ["ü", null]}), json!(null), json!("text")] {
+    let long = serde_json::from_str(r#"{"n": 9007199254740993.010}"#).expect("JSON");
+    for data in [json!({"z": 1, "a": ["ü", null]}).into(), json!(null).into(), json!("text").into(), long] {
         let job = job();
         bench.jobs.record(&job, terms()).await.expect("record");
         assert_eq!(bench.jobs.kept_input(job.id).await.expect("answers"), None);

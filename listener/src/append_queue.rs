@@ -11,16 +11,16 @@ use axum::response::IntoResponse;
 use chrono::{DateTime, Utc};
 use jobs::job::{MEBIBYTE, now};
 use jobs::message::MAX_BODY_BYTES;
-use jobs::{Content, Job, JobId, Message, Status, Unavailable};
+use jobs::{Content, Data, Job, JobId, Message, Status, Unavailable};
 use serde::Serialize;
-use serde_json::Value;
 use telemetry::metrics;
 use utoipa::{IntoResponses, ToSchema};
 
 use crate::access::{Caller, quota_refusals};
 use crate::base_url::base_url;
-use crate::body::{self, read_json};
+use crate::body::{self, Asked, read_json};
 use crate::catalogue::Violation;
+use crate::given::Given;
 use crate::idempotency::{self, Key, Seen};
 use crate::observe::about;
 use crate::openapi::{Responses, example, guarded_refusals};
@@ -96,9 +96,9 @@ pub(crate) async fn append_queue(
     headers: HeaderMap,
     body: Body,
 ) -> Result<impl IntoResponse, Problem> {
-    let body = read_json(&headers, body).await?;
-    let key = Key::of(&headers, &caller, &body)?;
-    let job = submit(&listener, &caller, body, key).await?;
+    let asked = read_json(&headers, body).await?;
+    let key = Key::of(&headers, &caller, &asked)?;
+    let job = submit(&listener, &caller, asked, key).await?;
     let base_url = base_url(&listener, &headers);
     Ok(accepted(&job, &base_url))
 }
@@ -128,25 +128,27 @@ impl IntoResponses for AppendQueueRefusals {
 pub(crate) async fn submit(
     listener: &Listener,
     caller: &Caller,
-    body: Value,
+    asked: Asked,
     key: Option<Key>,
 ) -> Result<Job, Problem> {
-    let request = Request::from_json(body, &listener.webhooks)?;
+    let request = Request::from_json(asked.plain, &listener.webhooks)?;
     let template = known(&listener.catalogue, &request.template)?;
     let Request { template: name, data, input, options, notify } = request;
+    let data = data.map(|plain| Given::new(plain, asked.exact));
     let data = match input {
         Some(upload) => check(listener, &template, upload, data).await?,
         None => {
             let data = data.unwrap_or_default();
-            let violations = template.violations(&data, "/data");
+            let violations = template.violations(&data.json, "/data");
             if !violations.is_empty() {
                 return Err(Invalid::Data.problem(&violations));
             }
             Some(data)
         }
     };
+    let data = data.map(Given::into_data);
     if let Some(data) = &data {
-        check_size(listener, data)?;
+        within(listener.max_data_bytes, data.get().len() as u64)?;
     }
     let job = Job { input, options, notify, ..Job::queued(JobId::new(), name, now()) };
     about(&job);
@@ -182,7 +184,7 @@ pub(crate) fn accepted(job: &Job, base_url: &str) -> impl IntoResponse + use<> {
 }
 
 /// Returns once the data is parked, if it must be, and both the message and the record are durable.
-async fn accept(listener: &Listener, job: &Job, data: Option<Value>) -> Result<(), Unavailable> {
+async fn accept(listener: &Listener, job: &Job, data: Option<Data>) -> Result<(), Unavailable> {
     let (message, terms) = (Message::new(job, data), listener.terms(job));
     let (pushed, recorded) = tokio::join!(push(listener, message), listener.jobs.record(job, terms));
     pushed.and(recorded)?;
@@ -193,7 +195,7 @@ async fn accept(listener: &Listener, job: &Job, data: Option<Value>) -> Result<(
 
 /// The same for a job that a request before this one may have left half accepted: on record without a message, perhaps
 /// even failed for that.
-async fn accept_again(listener: &Listener, job: &Job, data: Option<Value>) -> Result<(), Unavailable> {
+async fn accept_again(listener: &Listener, job: &Job, data: Option<Data>) -> Result<(), Unavailable> {
     let terms = listener.terms(job);
     listener.jobs.record(job, terms).await?;
     let recorded = listener.jobs.get(job.id).await?;
@@ -208,20 +210,14 @@ async fn accept_again(listener: &Listener, job: &Job, data: Option<Value>) -> Re
 /// Puts a message in the queue; data that is too large for one goes into the object store first.
 pub(crate) async fn push(listener: &Listener, mut message: Message) -> Result<(), Unavailable> {
     let mut body = message.encode();
-    if body.len() > MAX_BODY_BYTES {
-        let (key, bytes) = (message.id.input_key(), message.data.take().unwrap_or_default().to_string());
-        listener.objects.put(&key, "application/json", Content::Bytes(bytes.as_bytes())).await?;
+    if body.len() > MAX_BODY_BYTES
+        && let Some(data) = message.data.take()
+    {
+        let content = Content::Bytes(data.get().as_bytes());
+        listener.objects.put(&message.id.input_key(), "application/json", content).await?;
         body = message.encode();
     }
     listener.queue.push(&body).await
-}
-
-fn check_size(listener: &Listener, data: &Value) -> Result<(), Problem> {
-    let limit = listener.max_data_bytes;
-    if limit >= crate::MAX_BODY_BYTES as u64 {
-        return Ok(());
-    }
-    within(limit, data.to_string().len() as u64)
 }
 
 /// Data of so many bytes is taken, or refused for its size.

@@ -1,13 +1,20 @@
 //! Reads a request's body as JSON, or says what is wrong with it and where.
 
+use std::collections::HashMap;
+
 use axum::body::Body;
 use axum::http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use http_body_util::BodyExt;
+use input::{Json, NotRead};
+use jobs::Data;
 use mime::Mime;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::Problem;
+use crate::catalogue::Violation;
+use crate::request::Invalid;
 
 /// The largest body taken, in bytes: what a Lambda function URL takes, and the same on one machine.
 pub const MAX_BODY_BYTES: usize = 6 * 1024 * 1024;
@@ -16,11 +23,39 @@ pub const MAX_BODY_BYTES: usize = 6 * 1024 * 1024;
 /// see a broken connection in its place.
 const MAX_DISCARDED_BYTES: usize = 64 * 1024 * 1024;
 
+/// A request's JSON.
+pub(crate) struct Asked {
+    /// As its shape is checked.
+    pub(crate) plain: Value,
+    /// The same as templates read it, and the text of its data, where it has numbers that a double does not hold.
+    pub(crate) exact: Option<(Value, Option<Data>)>,
+}
+
+impl Asked {
+    /// Reads a request's text.
+    pub(crate) fn read(text: &[u8]) -> Result<Self, Problem> {
+        let text = input::utf8(text).map_err(|detail| not_utf8(&detail))?;
+        let Json { plain, exact } = Json::read(text).map_err(|error| match error {
+            NotRead::Syntax(error) => malformed(&error),
+            NotRead::Numbers(faults) => {
+                Invalid::Data.problem(&faults.into_iter().map(Violation::from).collect::<Vec<_>>())
+            }
+        })?;
+        let exact = exact.map(|exact| (exact, text_of_data(text)));
+        Ok(Self { plain, exact })
+    }
+}
+
+/// The text of the member `data`.
+fn text_of_data(text: &[u8]) -> Option<Data> {
+    let mut members: HashMap<String, Box<RawValue>> = serde_json::from_slice(text).ok()?;
+    members.remove("data").map(Data::from)
+}
+
 /// The body as JSON.
-pub(crate) async fn read_json(headers: &HeaderMap, body: Body) -> Result<Value, Problem> {
+pub(crate) async fn read_json(headers: &HeaderMap, body: Body) -> Result<Asked, Problem> {
     check_type(headers)?;
-    let bytes = read(body).await?;
-    serde_json::from_slice(&bytes).map_err(|error| malformed(&error))
+    Asked::read(&read(body).await?)
 }
 
 /// How a body may be refused.
@@ -100,9 +135,16 @@ pub(crate) fn incomplete() -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, "incomplete-body", "The body did not arrive whole.", detail)
 }
 
+/// The text is in another encoding.
+fn not_utf8(detail: &str) -> Problem {
+    malformed_because(detail).with("line", 1).with("column", 1)
+}
+
+fn malformed_because(detail: &str) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "malformed-json", "The body is not JSON.", format!("{detail}."))
+}
+
 /// The text was not JSON, or not of the right shape.
 pub(crate) fn malformed(error: &serde_json::Error) -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST, "malformed-json", "The body is not JSON.", format!("{error}."))
-        .with("line", error.line())
-        .with("column", error.column())
+    malformed_because(&error.to_string()).with("line", error.line()).with("column", error.column())
 }

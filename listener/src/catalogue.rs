@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::SystemTime;
 
-use input::{Fault, Manifest, Rows};
+use input::{Fault, Json, Manifest, Rows};
 use jobs::job::{is_template_name, shortened};
 use jsonschema::Validator;
 use serde::de::DeserializeOwned;
@@ -48,6 +48,12 @@ pub struct Violation {
     pub pointer: String,
     /// What is wrong there.
     pub detail: String,
+}
+
+impl From<Fault> for Violation {
+    fn from(Fault { pointer, detail, .. }: Fault) -> Self {
+        Self { pointer, detail }
+    }
 }
 
 /// Why a template cannot be offered.
@@ -145,16 +151,21 @@ impl Template {
         })
     }
 
+    /// Every place where `data` is not as the template declares it; pointers start with `prefix`.
+    pub fn violations(&self, data: &Json, prefix: &str) -> Vec<Violation> {
+        let found = self.validator.as_ref().map(|validator| violations(validator, &data.plain, prefix));
+        let found = found.unwrap_or_default();
+        if !found.is_empty() {
+            return found;
+        }
+        let faults = self.rows.as_ref().map(|rows| rows.faults_of(data)).unwrap_or_default();
+        faults.into_iter().map(|fault| fault.below(prefix).into()).collect()
+    }
+
     /// Every place where data whose rows are elsewhere breaks the template's schema; pointers start with `prefix`.
     pub fn violations_of_rest(&self, rest: &Map<String, Value>, prefix: &str) -> Vec<Violation> {
         let faults = self.rows.as_ref().map(|rows| rows.faults_of_rest(rest, true)).unwrap_or_default();
-        let violation = |Fault { pointer, detail, .. }| Violation { pointer: format!("{prefix}{pointer}"), detail };
-        faults.into_iter().map(violation).collect()
-    }
-
-    /// Every place where `data` breaks the template's schema; pointers start with `prefix`.
-    pub fn violations(&self, data: &Value, prefix: &str) -> Vec<Violation> {
-        self.validator.as_ref().map(|validator| violations(validator, data, prefix)).unwrap_or_default()
+        faults.into_iter().map(|fault| fault.below(prefix).into()).collect()
     }
 }
 

@@ -5,11 +5,11 @@ use axum::http::{HeaderMap, StatusCode};
 use chrono::TimeDelta;
 use jobs::job::now;
 use jobs::{Job, Reservation, Reserved};
-use serde_json::Value;
 use sfv::{BareItem, Parser};
 use sha2::{Digest, Sha256};
 
 use crate::access::Caller;
+use crate::body::Asked;
 use crate::{Listener, Problem};
 
 const HEADER: &str = "idempotency-key";
@@ -38,12 +38,16 @@ pub(crate) enum Seen {
 
 impl Key {
     /// The key of a request with this body, if it has one; it is its caller's own.
-    pub(crate) fn of(headers: &HeaderMap, caller: &Caller, body: &Value) -> Result<Option<Self>, Problem> {
+    pub(crate) fn of(headers: &HeaderMap, caller: &Caller, asked: &Asked) -> Result<Option<Self>, Problem> {
         let mut values = headers.get_all(HEADER).iter();
         let Some(value) = values.next() else { return Ok(None) };
         let key = value.to_str().ok().and_then(read).filter(|_| values.next().is_none()).ok_or_else(malformed)?;
         let key = digest(caller.own(key).as_bytes());
-        Ok(Some(Self { key, fingerprint: digest(body.to_string().as_bytes()) }))
+        let mut text = asked.plain.to_string();
+        if let Some((exact, _)) = &asked.exact {
+            text.push_str(&exact.to_string());
+        }
+        Ok(Some(Self { key, fingerprint: digest(text.as_bytes()) }))
     }
 
     /// Ties the key to `job`, or finds the job that it is tied to.

@@ -14,6 +14,7 @@ pub mod catalogue;
 mod events;
 #[cfg(feature = "lambda")]
 pub mod gateway;
+mod given;
 mod healthz;
 mod idempotency;
 mod job;

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::access::Caller;
 use crate::append_queue::{Acceptance, submit};
-use crate::body::malformed;
+use crate::body::Asked;
 use crate::catalogue::Violation;
 use crate::job::{Answer, find_by_id, unknown};
 use crate::request::Invalid;
@@ -34,13 +34,13 @@ pub(crate) struct Granted {
 
 /// Does what a client's message asks for.
 pub(crate) async fn take(listener: &Listener, caller: &Caller, base_url: &str, text: &str) -> Result<Granted, Problem> {
-    let body: Value = serde_json::from_str(text).map_err(|error| malformed(&error))?;
-    if body.get("subscribe").is_none() {
+    let asked = Asked::read(text.as_bytes())?;
+    if asked.plain.get("subscribe").is_none() {
         listener.access.count_request(caller).await?;
-        let job = submit(listener, caller, body, None).await?;
+        let job = submit(listener, caller, asked, None).await?;
         return Ok(Granted { answer: json!(Acceptance::new(&job, base_url)), job, last: None });
     }
-    let asked: Subscription = serde_json::from_value(body).map_err(|error| {
+    let asked: Subscription = serde_json::from_value(asked.plain).map_err(|error| {
         let detail = format!("{error}; a subscription is {{\"subscribe\": \"<job id>\"}}");
         Invalid::Request.problem(&[Violation { pointer: String::new(), detail }])
     })?;

@@ -6,8 +6,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Extension, Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
-use jobs::{Job, JobId, Message, Status, Unavailable, UploadFormat};
-use serde_json::Value;
+use jobs::{Data, Job, JobId, Message, Status, Unavailable, UploadFormat};
 use utoipa::IntoResponses;
 
 use crate::access::{Caller, quota_refusals};
@@ -22,7 +21,7 @@ use crate::{Listener, Problem};
 /// Where a job's data is.
 enum Input {
     /// Kept on its record.
-    Kept(Value),
+    Kept(Data),
     /// Parked in the object store.
     Parked,
     /// All in an upload.

@@ -3,10 +3,11 @@
 use axum::http::StatusCode;
 use jobs::job::now;
 use jobs::{UploadFormat, UploadId};
-use serde_json::{Map, Value};
+use serde_json::Map;
 
 use crate::append_queue::within;
 use crate::catalogue::{Template, Violation};
+use crate::given::Given;
 use crate::openapi::example;
 use crate::request::Invalid;
 use crate::{Listener, Problem};
@@ -17,8 +18,8 @@ pub(crate) async fn check(
     listener: &Listener,
     template: &Template,
     upload: UploadId,
-    data: Option<Value>,
-) -> Result<Option<Value>, Problem> {
+    data: Option<Given>,
+) -> Result<Option<Given>, Problem> {
     let rest = match upload.format() {
         UploadFormat::Json if data.is_some() => {
             return Err(refusal("/data", "a JSON upload is all the data: leave this out"));
@@ -36,7 +37,7 @@ pub(crate) async fn check(
 }
 
 /// The data beside the rows, which is an object and fits the schema.
-fn rest(template: &Template, data: Option<Value>) -> Result<Value, Problem> {
+fn rest(template: &Template, data: Option<Given>) -> Result<Given, Problem> {
     let Some(rows) = &template.rows else {
         let detail = format!(
             "`{}` declares no rows, so that its data is uploaded whole, as application/json; a template.json would declare them",
@@ -44,18 +45,17 @@ fn rest(template: &Template, data: Option<Value>) -> Result<Value, Problem> {
         );
         return Err(refusal("/input", &detail));
     };
-    let rest = match data {
-        None => Map::new(),
-        Some(Value::Object(rest)) => rest,
-        Some(_) => return Err(refusal("/data", "beside an upload of rows, this is an object with the other data")),
+    let data = data.unwrap_or_else(|| Given::new(Map::new().into(), None));
+    let Some(rest) = data.json.plain.as_object() else {
+        return Err(refusal("/data", "beside an upload of rows, this is an object with the other data"));
     };
-    let mut violations = template.violations_of_rest(&rest, "/data");
+    let mut violations = template.violations_of_rest(rest, "/data");
     if rest.contains_key(rows.field()) {
         let pointer = format!("/data{}", rows.pointer());
         violations.push(Violation { pointer, detail: "the rows are in the upload: leave this out".into() });
     }
     match violations.as_slice() {
-        [] => Ok(rest.into()),
+        [] => Ok(data),
         violations => Err(Invalid::Data.problem(violations)),
     }
 }

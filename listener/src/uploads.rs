@@ -143,7 +143,7 @@ pub(crate) async fn begin(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let (format, bytes) = wanted(read_json(&headers, body).await?)?;
+    let (format, bytes) = wanted(read_json(&headers, body).await?.plain)?;
     let (id, content_type) = (UploadId::new(format), format.content_type());
     let expires_at = now() + LIFE;
     let url = match listener.objects.accept(&id.key(), content_type, bytes, LIFE).await? {

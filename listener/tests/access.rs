@@ -73,7 +73,7 @@ async fn fail(bench: &Bench, id: JobId) {
     let terms = Terms { overdue_at: later, expires_at: later };
     let claim = Claim { owner, now: at, lease_until: later, purpose: Purpose::Run, terms };
     bench.local.jobs.claim(&job, &claim).await.expect("the store answers");
-    let (failure, data) = (jobs::Failure::new("x", "x", "x"), good()["data"].clone());
+    let (failure, data) = (jobs::Failure::new("x", "x", "x"), jobs::Data::from(&good()["data"]));
     let failed = jobs::Failed { failure: &failure, input: Some(&data), set_aside: false, at: now() };
     _ = bench.local.jobs.fail(id, owner, &failed).await.expect("the store answers");
 }

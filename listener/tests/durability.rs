@@ -13,7 +13,7 @@ use bench::{Answer, Bench, good, post};
 use jobs::job::now;
 use jobs::local::SqliteQueue;
 use jobs::{
-    Content, Delivery, Failed, Failure, Job, JobId, JobStore, Message, ObjectStore, Queue, Ticket, Unavailable,
+    Content, Data, Delivery, Failed, Failure, Job, JobId, JobStore, Message, ObjectStore, Queue, Ticket, Unavailable,
 };
 use listener::Listener;
 use serde_json::{Value, json};
@@ -92,7 +92,7 @@ async fn messages(bench: &Bench) -> Vec<Message> {
 }
 
 /// A job that failed, with `input` kept.
-async fn failed(bench: &Bench, input: Option<&Value>) -> Job {
+async fn failed(bench: &Bench, input: Option<&Data>) -> Job {
     let (job, owner) = bench.running().await;
     let failure = Failure::new("x", "x", "x");
     let failed = Failed { failure: &failure, input, set_aside: false, at: now() };
@@ -209,7 +209,7 @@ async fn a_job_that_was_failed_for_want_of_a_message_is_queued_by_the_next_reque
 #[tokio::test]
 async fn a_failed_job_is_queued_again() {
     let bench = Bench::new().await;
-    let data = good()["data"].clone();
+    let data = Data::from(&good()["data"]);
     let job = failed(&bench, Some(&data)).await;
     let answer = retry(&bench, job.id).await;
     assert_eq!((answer.status, id(&answer)), (StatusCode::ACCEPTED, job.id));
@@ -225,7 +225,7 @@ async fn a_failed_job_is_queued_again() {
 #[tokio::test]
 async fn a_retry_that_could_not_be_queued_can_be_made_again() {
     let (bench, queue) = slow().await;
-    let job = failed(&bench, Some(&good()["data"])).await;
+    let job = failed(&bench, Some(&Data::from(&good()["data"]))).await;
     queue.down.store(true, Ordering::SeqCst);
     assert_eq!(retry(&bench, job.id).await.status, StatusCode::SERVICE_UNAVAILABLE);
     queue.down.store(false, Ordering::SeqCst);

@@ -7,7 +7,7 @@ use axum::http::{Method, Request, StatusCode};
 use bench::{Bench, SCHEMA, add_template, good, post};
 use chrono::TimeDelta;
 use jobs::job::{PDF_STANDARDS, now};
-use jobs::{Destinations, Failed, Failure, JobId, JobStore, LinkSigner, Message, ObjectStore, Queue};
+use jobs::{Data, Destinations, Failed, Failure, JobId, JobStore, LinkSigner, Message, ObjectStore, Queue};
 use listener::{Listener, MAX_BODY_BYTES};
 use serde_json::{Value, json};
 
@@ -29,7 +29,7 @@ async fn an_accepted_request_is_queued_and_on_record() {
     let message = Message::decode(&bench.queued().await.expect("a message")).expect("one of ours");
     let record = bench.local.jobs.get(id).await.expect("the store answers").expect("on record");
     assert_eq!((message.id, &message.job()), (id, &record));
-    assert_eq!(message.data, Some(good()["data"].clone()));
+    assert_eq!(message.data, Some(Data::from(&good()["data"])));
     assert_eq!(body["enqueued_at"], json!(record.enqueued_at));
 }
 

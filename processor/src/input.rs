@@ -6,9 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use input::{Fault, Format, InputError, Spooled, Template, Unusable};
-use jobs::{Failure, UploadFormat, Violation};
-use serde_json::{Map, Value};
+use input::{Fault, Format, Head, InputError, Json, NotRead, Spooled, Template, Unusable};
+use jobs::{Failure, UploadFormat, Violation, Warning};
 use sha2::Digest;
 
 use crate::digest::{Digest32, Digesting};
@@ -23,7 +22,39 @@ pub(crate) struct Source {
     /// The file.
     pub(crate) file: PathBuf,
     /// The data beside its rows, where it holds rows only.
-    pub(crate) head: Option<Value>,
+    pub(crate) head: Option<Json>,
+    /// How the data came.
+    pub(crate) origin: Origin,
+}
+
+/// How data came, which says where its lines are counted and how it is sent again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// In the request.
+    Request,
+    /// In a file that was uploaded.
+    Upload,
+}
+
+impl Origin {
+    /// The failure of data with these faults.
+    pub(crate) fn invalid(self, faults: Vec<Fault>) -> Trouble {
+        let mut violations: Vec<_> = faults.into_iter().map(violation_of).collect();
+        if self == Self::Upload {
+            return Trouble::Permanent(invalid_data(violations, "Mend the data, upload it again and queue it again."));
+        }
+        // The message's lines are not those of the request.
+        violations.iter_mut().for_each(|violation| (violation.line, violation.column) = (None, None));
+        Trouble::Permanent(invalid_data(violations, "Mend the data and queue it again."))
+    }
+}
+
+/// Reads data that was parked or queued.
+pub(crate) fn read_json(text: &[u8]) -> Result<Json, Trouble> {
+    Json::read(text).map_err(|error| match error {
+        NotRead::Syntax(error) => error.into(),
+        NotRead::Numbers(faults) => Origin::Request.invalid(faults),
+    })
 }
 
 /// Which data is typeset in sections.
@@ -39,8 +70,8 @@ pub struct Cutting {
 
 /// Data that was checked.
 pub(crate) enum Data {
-    /// In a file, for a report that is typeset whole.
-    Whole,
+    /// In a file, for a report that is typeset whole; and doubts about it.
+    Whole(Vec<Warning>),
     /// Row by row, for one that is typeset in sections; and a digest of all of it.
     Rows(Box<Rows>, Digest32),
 }
@@ -69,7 +100,7 @@ pub(crate) async fn unpack(
             return Ok(Data::Rows(Box::new(Rows { template, spooled, spool }), digest));
         }
         to_data(&spooled, &template, &spool, &data, cutting.most_bytes)?;
-        Ok(Data::Whole)
+        Ok(Data::Whole(spooled.warnings))
     });
     unpacked.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }
@@ -101,14 +132,14 @@ fn to_spool(
     rest_bytes: u64,
     stopped: Arc<AtomicBool>,
 ) -> Result<(Spooled, Digest32), Trouble> {
-    let head = match from.head {
-        Some(Value::Object(head)) => head,
-        _ => Map::new(),
-    };
+    let origin = from.origin;
+    // The listener takes nothing but an object.
+    let head = from.head.and_then(|head| Head::try_from(head).ok()).unwrap_or_default();
     let source = Stoppable { source: File::open(&from.file)?, stopped };
     let limits = input::Limits { rest_bytes, ..input::Limits::default() };
     let mut rows = Digesting::new(BufWriter::new(File::create(spool)?));
-    let spooled = input::spool(source, from.format, head, template, &limits, &mut rows).map_err(trouble)?;
+    let spooled = input::spool(source, from.format, head, template, &limits, &mut rows)
+        .map_err(|error| trouble(error, origin))?;
     rows.flush()?;
     // What was read is of no more use, and the disk may be small.
     std::fs::remove_file(&from.file)?;
@@ -147,12 +178,9 @@ fn too_large(bytes: u64, most_bytes: u64) -> Trouble {
     Trouble::Permanent(failure("data-limit-exceeded", detail))
 }
 
-fn trouble(error: InputError) -> Trouble {
+fn trouble(error: InputError, origin: Origin) -> Trouble {
     match error {
-        InputError::Invalid(faults) => {
-            let violations = faults.into_iter().map(violation_of).collect();
-            Trouble::Permanent(invalid_data(violations, "Mend the data, upload it and queue it again."))
-        }
+        InputError::Invalid(faults) => origin.invalid(faults),
         InputError::RestTooLarge(limit) => {
             let detail = format!(
                 "Beside its rows it has more than {limit} bytes, which is the data limit. Send less, or raise that limit."

@@ -14,7 +14,7 @@ use typesetter::{Options, OutputLimits, PdfStandard, Report, Request, UnknownNam
 use crate::checkpoints::Checkpoints;
 use crate::digest::Digest32;
 use crate::failure::failure;
-use crate::input::{Cutting, Data, Source, format_of, unpack};
+use crate::input::{Cutting, Data, Origin, Source, format_of, read_json, unpack};
 use crate::pipeline::{RECORDING_MARGIN, Run};
 use crate::press::PressError;
 use crate::sections::{LongReport, Rows};
@@ -48,7 +48,11 @@ impl Run<'_> {
     async fn typeset(&self, request: Request, data: Data) -> Result<Report, Trouble> {
         let start = Instant::now();
         let report = match data {
-            Data::Whole => self.typeset_whole(&request).await?,
+            Data::Whole(warnings) => {
+                let mut report = self.typeset_whole(&request).await?;
+                findings::merge(&mut report.warnings, warnings);
+                report
+            }
             Data::Rows(rows, digest) => self.typeset_long(request, *rows, digest).await?,
         };
         metrics::typeset_time(start.elapsed());
@@ -105,11 +109,14 @@ impl Run<'_> {
         let source = match self.message.input {
             Some(upload) => self.fetch(upload, &request.output).await?,
             None => {
-                self.load(&request.data).await?;
+                let text = self.load().await?;
                 if !tokio::fs::try_exists(request.template.join("template.json")).await? {
-                    return Ok(Data::Whole);
+                    let exact = input::exact(&text).map_err(|faults| Origin::Request.invalid(faults))?;
+                    tokio::fs::write(&request.data, exact.unwrap_or(text)).await?;
+                    return Ok(Data::Whole(Vec::new()));
                 }
-                Source { format: Format::Json, file: request.data.clone(), head: None }
+                tokio::fs::write(&request.data, text).await?;
+                Source { format: Format::Json, file: request.data.clone(), head: None, origin: Origin::Request }
             }
         };
         let spool = request.output.join("rows.ndjson");
@@ -129,21 +136,21 @@ impl Run<'_> {
     /// Gets an upload, to a file in `folder`.
     async fn fetch(&self, id: UploadId, folder: &Path) -> Result<Source, Trouble> {
         let head = match (&self.message.data, id.format()) {
-            (Some(head), _) => Some(head.clone()),
+            (Some(head), _) => Some(read_json(head.get().as_bytes())?),
             (None, UploadFormat::Json) => None,
-            (None, UploadFormat::Ndjson | UploadFormat::Csv) => Some(serde_json::from_slice(&self.parked().await?)?),
+            (None, UploadFormat::Ndjson | UploadFormat::Csv) => Some(read_json(&self.parked().await?)?),
         };
         let (key, file) = (id.key(), folder.join("upload"));
         if !self.processor.closing.patience.insist(|| self.processor.objects.fetch(&key, &file)).await? {
             return Err(missing(&key));
         }
-        Ok(Source { format: format_of(id.format()), file, head })
+        Ok(Source { format: format_of(id.format()), file, head, origin: Origin::Upload })
     }
 
-    /// Writes the job's data to `file`.
-    async fn load(&self, file: &Path) -> Result<(), Trouble> {
+    /// The text of the job's data.
+    async fn load(&self) -> Result<Vec<u8>, Trouble> {
         let bytes = match &self.message.data {
-            Some(data) => data.to_string().into_bytes(),
+            Some(data) => data.get().as_bytes().to_vec(),
             None => self.parked().await?,
         };
         let limit = self.processor.press.limits().data_bytes;
@@ -154,7 +161,7 @@ impl Run<'_> {
             );
             return Err(Trouble::Permanent(failure("data-limit-exceeded", detail)));
         }
-        Ok(tokio::fs::write(file, bytes).await?)
+        Ok(bytes)
     }
 
     async fn parked(&self) -> Result<Vec<u8>, Trouble> {

@@ -146,7 +146,7 @@ impl LongReport<'_> {
         let sections = settled.plan.len();
         let stitching = Stitching::start(output, &self.request.options.ident, self.request.limits.max_output_bytes);
         let mut progress = Progress { sections_done: 0, sections: sections.try_into().unwrap_or(u32::MAX), pages: 0 };
-        let (mut warnings, mut diagnostics) = (Vec::new(), Vec::new());
+        let (mut warnings, mut diagnostics) = (self.rows.spooled.warnings.clone(), Vec::new());
         let left = usize::from(first.is_some())..sections.saturating_sub(1);
         let others = stream::iter(left).map(|index| self.section(&settled, index, watch));
         // One more than can be typeset at a time, so that a child never waits for its data.

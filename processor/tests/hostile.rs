@@ -209,7 +209,7 @@ async fn completes(bench: &Bench, template: &str) {
 
 async fn run(bench: &Bench, template: &str) -> Job {
     let job = Job::queued(JobId::new(), template, now());
-    let message = Message::new(&job, Some(json!({ "name": "world" })));
+    let message = Message::new(&job, Some(json!({ "name": "world" }).into()));
     assert_eq!(bench.process(&message).await, Verdict::Acknowledge, "{template}");
     bench.job(message.id).await
 }

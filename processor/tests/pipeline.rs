@@ -9,8 +9,8 @@ use bench::{Bench, mail_count};
 use chrono::{DateTime, TimeDelta, Utc};
 use jobs::job::{MEBIBYTE, PDF_STANDARDS, now};
 use jobs::{
-    Claim, Claimed, Content, Failure, Job, JobId, JobStore, Message, ObjectStore, Options, Purpose, Queue, Status,
-    Terms, UploadFormat, UploadId, WebhookMessage,
+    Claim, Claimed, Content, Data, Failure, Job, JobId, JobStore, Message, ObjectStore, Options, Purpose, Queue,
+    Status, Terms, UploadFormat, UploadId, WebhookMessage,
 };
 use processor::{Limits, Verdict, title_of};
 use serde_json::{Value, json};
@@ -23,7 +23,7 @@ const HELLO: &str = r#"#set document(title: "Hello")
 
 fn message(template: &str) -> Message {
     let job = Job::queued(JobId::new(), template, now());
-    Message::new(&job, Some(json!({"name": "world"})))
+    Message::new(&job, Some(json!({"name": "world"}).into()))
 }
 
 fn claim(now: DateTime<Utc>, lease_until: DateTime<Utc>) -> Claim {
@@ -86,7 +86,7 @@ async fn uploaded(bench: &Bench, format: UploadFormat, text: Option<&str>, data:
         bench.local.objects.put(&input.key(), format.content_type(), content).await.expect("the store answers");
     }
     let job = Job { input: Some(input), ..Job::queued(JobId::new(), "rows", now()) };
-    Message::new(&job, data)
+    Message::new(&job, data.map(Data::from))
 }
 
 #[tokio::test]

@@ -46,7 +46,7 @@ async fn uploaded(bench: &Bench, rows: &str, options: Options) -> Message {
     let content = Content::Bytes(rows.as_bytes());
     bench.local.objects.put(&upload.key(), "application/x-ndjson", content).await.expect("the store answers");
     let job = Job { options, input: Some(upload), ..Job::queued(JobId::new(), "ledger", now()) };
-    Message::new(&job, Some(head()))
+    Message::new(&job, Some(head().into()))
 }
 
 fn sections_of(bench: &Bench, id: JobId) -> PathBuf {

@@ -11,8 +11,8 @@ use jobs::{Job, JobId, Status, UploadFormat};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{RequestBuilder, Response, Url};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 use uuid::Uuid;
@@ -149,9 +149,10 @@ impl Client {
     }
 
     /// Queues a request, once, however often it must be sent.
-    pub(crate) async fn append_queue(&self, request: &Value) -> Result<Accepted, CallerError> {
+    pub(crate) async fn append_queue(&self, request: &impl Serialize) -> Result<Accepted, CallerError> {
         let url = self.url("/append_queue");
-        let (body, key) = (request.to_string(), format!("\"{}\"", Uuid::new_v4()));
+        let key = format!("\"{}\"", Uuid::new_v4());
+        let body = serde_json::to_string(request).unwrap_or_else(|error| unreachable!("a request is JSON: {error}"));
         let post = || {
             let request = self.calls.post(&url).header(CONTENT_TYPE, "application/json");
             self.json(request.header("Idempotency-Key", &key).body(body.clone()), &url)

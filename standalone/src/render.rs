@@ -8,11 +8,12 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 
 use chrono::{DateTime, NaiveTime, Utc};
+use input::{Json, NotRead};
 use jobs::UploadFormat;
 use jobs::job::is_template_name;
 use listener::catalogue::{Template, Unusable, Violation};
-use processor::{Cutting, Limits, LongError, LongReport, Press, PressError, Rows, failure_of};
-use serde_json::{Value, json};
+use processor::{Cutting, Limits, LongError, LongReport, Press, PressError, Rows, failure_of, violation_of};
+use serde_json::json;
 use tempfile::TempDir;
 use typesetter::{Format, Options, OutputLimits, PdfStandard, Report, Request};
 
@@ -32,6 +33,8 @@ enum RenderError {
     /// The same for a file of rows.
     #[error("{name} does not fit the schema of `{template}`")]
     Rows { name: String, template: String, violations: Vec<jobs::Violation> },
+    #[error("{name} has numbers of too many digits")]
+    Numbers { name: String, violations: Vec<jobs::Violation> },
     #[error("{0}")]
     Unusable(String),
     #[error("{name} is not JSON: {source}")]
@@ -116,7 +119,7 @@ fn copy_data(options: &Render, folder: &Path, to: &Path) -> Result<(), RenderErr
     if !violations.is_empty() {
         return Err(RenderError::Data { name: data.name, template: options.template.clone(), violations });
     }
-    fs::write(to, data.json.to_string()).map_err(failed_to("write to the temporary folder"))
+    fs::write(to, data.json.exact().to_string()).map_err(failed_to("write to the temporary folder"))
 }
 
 /// Reads the data row by row, if the template declares rows and the data is in a file.
@@ -138,7 +141,7 @@ async fn read_rows(
         true => ("standard input".to_owned(), spooled_stdin(work)?),
         false => (path.display().to_string(), path.to_owned()),
     };
-    let head = options.head.as_deref().map(read_json).transpose()?.map_or_else(|| json!({}), |head| head.json);
+    let head = options.head.as_deref().map(read_json).transpose()?.map_or_else(no_head, |head| head.json);
     let explain = |error| match error {
         RowsError::Invalid(violations) => RenderError::Rows { name, template: options.template.clone(), violations },
         RowsError::Unusable(reason) => RenderError::Unusable(reason),
@@ -155,6 +158,11 @@ async fn read_rows(
         rows::read(&path, format, head, template, work)
     };
     read.await.map(Some).map_err(explain)
+}
+
+/// The data beside the rows, where there is none.
+fn no_head() -> Json {
+    Json { plain: json!({}), exact: None }
 }
 
 /// Standard input as a file.
@@ -175,7 +183,9 @@ async fn typeset_rows(options: &Render, press: &Press, request: Request, rows: R
         return typeset_long(options, press, request, rows).await;
     }
     rows::put_together(&rows, &request.data).map_err(failed_to("write to the temporary folder"))?;
-    typeset(press, &request).await
+    let mut report = typeset(press, &request).await?;
+    findings::merge(&mut report.warnings, rows.spooled.warnings);
+    Ok(report)
 }
 
 async fn typeset_long(
@@ -229,7 +239,7 @@ fn template_folder(options: &Render) -> Result<PathBuf, RenderError> {
 /// Data, and what to call it in a message.
 struct Data {
     name: String,
-    json: Value,
+    json: Json,
 }
 
 fn read_data(options: &Render, folder: &Path) -> Result<Data, RenderError> {
@@ -254,9 +264,16 @@ fn read_json(path: &Path) -> Result<Data, RenderError> {
 }
 
 fn parsed(name: String, bytes: &[u8]) -> Result<Data, RenderError> {
-    match serde_json::from_slice(bytes) {
+    let text = match input::utf8(bytes) {
+        Ok(text) => text,
+        Err(detail) => return Err(RenderError::Unusable(format!("{name} cannot be read: {detail}"))),
+    };
+    match Json::read(text) {
         Ok(json) => Ok(Data { name, json }),
-        Err(source) => Err(RenderError::NotJson { name, source }),
+        Err(NotRead::Syntax(source)) => Err(RenderError::NotJson { name, source }),
+        Err(NotRead::Numbers(faults)) => {
+            Err(RenderError::Numbers { name, violations: faults.into_iter().map(violation_of).collect() })
+        }
     }
 }
 
@@ -347,7 +364,7 @@ fn print(error: &RenderError) {
                 eprintln!("  {pointer}: {}", violation.detail);
             }
         }
-        RenderError::Rows { violations, .. } => {
+        RenderError::Rows { violations, .. } | RenderError::Numbers { violations, .. } => {
             eprintln!("error: {error}:");
             for violation in violations {
                 eprintln!("  {violation}");
@@ -374,7 +391,10 @@ fn status_of(error: &RenderError) -> u8 {
             Typesetter::OutputTooLarge { .. } | Typesetter::TooManyPages { .. },
         )) => 4,
         RenderError::Usage(_) | RenderError::Press(PressError::Typesetter(Typesetter::Options { .. })) => 2,
-        RenderError::Data { .. } | RenderError::Rows { .. } | RenderError::NotJson { .. } => 3,
+        RenderError::Data { .. }
+        | RenderError::Rows { .. }
+        | RenderError::Numbers { .. }
+        | RenderError::NotJson { .. } => 3,
         RenderError::Io { .. }
         | RenderError::Template(Unusable::Io { .. })
         | RenderError::Press(PressError::Unusable(_) | PressError::Typesetter(Typesetter::Io { .. })) => 5,

@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use async_trait::async_trait;
-use input::{Decimal, InputError, Limits, Template, Unusable};
+use input::{Decimal, Head, InputError, Json, Limits, Template, Unusable};
 use jobs::{UploadFormat, Violation};
 use processor::{LongError, Rows, Settled, Watch, format_of, violation_of};
 use serde_json::{Map, Value};
@@ -49,13 +49,12 @@ pub(crate) fn rehearsal(request: &Request, template: &Template) -> Option<Reques
 pub(crate) fn read(
     source: &Path,
     format: UploadFormat,
-    head: Value,
+    head: Json,
     template: Template,
     work: &Path,
 ) -> Result<Rows, RowsError> {
-    let Value::Object(head) = head else {
-        return Err(RowsError::Unusable("what --head names is not a JSON object".into()));
-    };
+    let head =
+        Head::try_from(head).map_err(|_| RowsError::Unusable("what --head names is not a JSON object".into()))?;
     let spool = work.join("rows.ndjson");
     let mut rows = BufWriter::new(File::create(&spool)?);
     let (source, format) = (File::open(source)?, format_of(format));

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use indicatif::HumanBytes;
 use jobs::{Failure, JobId, Status, UploadFormat};
+use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep_until};
 
@@ -54,9 +55,21 @@ enum Data {
     /// The template's sample.
     Sample,
     /// This.
-    Inline(Value),
+    Inline(jobs::Data),
     /// A file, uploaded first, and what there is beside the rows in it.
-    File(PathBuf, UploadFormat, Option<Value>),
+    File(PathBuf, UploadFormat, Option<jobs::Data>),
+}
+
+/// The body of a request.
+#[derive(Default, Serialize)]
+pub(crate) struct Request {
+    template: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<jobs::Data>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    input: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    notify: Option<Value>,
 }
 
 fn read_data(options: &SendJob) -> Result<Data, CallerError> {
@@ -80,7 +93,7 @@ pub(crate) fn format_of_rows(path: &Path) -> Option<UploadFormat> {
     [UploadFormat::Ndjson, UploadFormat::Csv].into_iter().find(|format| format.extension() == extension)
 }
 
-fn read_json(path: &Path) -> Result<Value, CallerError> {
+fn read_json(path: &Path) -> Result<jobs::Data, CallerError> {
     let (name, bytes) = if path.as_os_str() == "-" {
         let mut bytes = Vec::new();
         io::stdin().read_to_end(&mut bytes).map_err(failed_to("read standard input"))?;
@@ -90,32 +103,28 @@ fn read_json(path: &Path) -> Result<Value, CallerError> {
         let bytes = fs::read(path).map_err(failed_to(format!("read {name}")))?;
         (name, bytes)
     };
-    serde_json::from_slice(&bytes).map_err(|source| CallerError::NotJson { name, source })
+    let text = input::utf8(&bytes).map_err(|detail| CallerError::Usage(format!("{name} cannot be read: {detail}")))?;
+    serde_json::from_slice(text).map_err(|source| CallerError::NotJson { name, source })
 }
 
 /// The request's members that are its data; a file is uploaded first.
-async fn sent(data: Data, client: &Client, options: &SendJob) -> Result<Value, CallerError> {
+async fn sent(data: Data, client: &Client, options: &SendJob) -> Result<Request, CallerError> {
     match data {
-        Data::Inline(data) => return Ok(json!({ "data": data })),
+        Data::Inline(data) => return Ok(Request { data: Some(data), ..Request::default() }),
         Data::File(file, format, head) => {
-            let mut input = json!({ "input": client.upload(&file, format).await? });
-            if let Some(head) = head {
-                input["data"] = head;
-            }
-            return Ok(input);
+            let input = client.upload(&file, format).await?;
+            return Ok(Request { input: Some(input), data: head, ..Request::default() });
         }
         Data::Sample => {}
     }
     let missing = || CallerError::Usage(format!("`{}` has no sample: say what to send with --data", options.template));
     let sample = client.sample(&options.template).await?.ok_or_else(missing)?;
-    Ok(json!({ "data": sample }))
+    Ok(Request { data: Some(sample.into()), ..Request::default() })
 }
 
-fn request(options: &SendJob, mut request: Value) -> Value {
-    request["template"] = options.template.as_str().into();
-    if let Some(subject) = &options.subject {
-        request["notify"] = json!({ "subject": subject });
-    }
+fn request(options: &SendJob, mut request: Request) -> Request {
+    request.template.clone_from(&options.template);
+    request.notify = options.subject.as_ref().map(|subject| json!({ "subject": subject }));
     request
 }
 

@@ -53,7 +53,7 @@ impl Bench {
 
     /// Queues a message for `job` and delivers it until it is set aside.
     async fn set_aside(&self, job: &Job) {
-        self.local.queue.push(&Message::new(job, Some(json!({"n": 1}))).encode()).await.expect("push");
+        self.local.queue.push(&Message::new(job, Some(json!({"n": 1}).into())).encode()).await.expect("push");
         self.deliver_until_dead().await;
     }
 
@@ -97,7 +97,7 @@ async fn the_job_of_a_dead_letter_is_failed_and_announced_once() {
     assert_eq!(bench.sweep().await, 1);
     assert_eq!(bench.failure(job.id).await, "urn:pressrun:problem:attempts-exhausted");
     assert_eq!(bench.job(job.id).await.attempts, 1, "settling is no attempt");
-    assert_eq!(bench.local.jobs.kept_input(job.id).await.expect("answers"), Some(json!({"n": 1})));
+    assert_eq!(bench.local.jobs.kept_input(job.id).await.expect("answers"), Some(json!({"n": 1}).into()));
     assert_eq!((bench.sweep().await, mails(bench.folder.path())), (0, 1));
 }
 

@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use super::item::{Item, number, put_if, text, update_if};
 use super::refused;
+use crate::data::Data;
 use crate::job::{Job, JobId, Progress, Status};
 use crate::ports::{
     Claim, Claimed, Failed, Held, JobStore, Listed, Listing, Purpose, Reservation, Reserved, Terms, Unavailable,
@@ -464,7 +465,7 @@ impl JobStore for DynamoStore {
         Ok(if held.is_some() { Held::Yes } else { Held::No })
     }
 
-    async fn kept_input(&self, id: JobId) -> Result<Option<Value>, Unavailable> {
+    async fn kept_input(&self, id: JobId) -> Result<Option<Data>, Unavailable> {
         let Some(item) = self.item(id).await? else { return Ok(None) };
         read_json(&item, "input")
     }
@@ -588,8 +589,8 @@ fn json(value: &impl Serialize) -> Result<AttributeValue, Unavailable> {
 }
 
 /// A caller's data, which may be a string and keeps its quotes.
-fn json_text(value: &Value) -> Result<String, Unavailable> {
-    serde_json::to_string(value).map_err(Unavailable::when("write the job's data down"))
+fn json_text(value: &Data) -> Result<String, Unavailable> {
+    Ok(value.get().to_owned())
 }
 
 fn read_job(item: &Item) -> Result<Job, Unavailable> {

@@ -6,7 +6,6 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{QueryBuilder, Row, Sqlite};
 use tokio::time::{Instant, timeout_at};
@@ -15,6 +14,7 @@ use uuid::Uuid;
 use super::changes::Changes;
 use super::database::{self, Database};
 use super::keys;
+use crate::data::Data;
 use crate::event::is_news;
 use crate::job::{Job, JobId, Progress, Status};
 use crate::ports::{
@@ -296,7 +296,7 @@ impl JobStore for SqliteStore {
         self.write(message.id, attempted, query.bind(to_json(webhook).map_err(Unavailable::when(attempted))?)).await
     }
 
-    async fn kept_input(&self, id: JobId) -> Result<Option<Value>, Unavailable> {
+    async fn kept_input(&self, id: JobId) -> Result<Option<Data>, Unavailable> {
         let attempted = "read the job's kept data";
         let query = sqlx::query("SELECT input FROM jobs WHERE id = ?1").bind(id.to_string());
         let row =

@@ -7,11 +7,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use jobs::{
-    Accepts, Announcement, Claim, Claimed, Content, Delivery, Failed, Held, Job, JobId, JobStore, Listed, Listing,
-    Message, Notifier, ObjectStore, Opened, Progress, Queue, Reservation, Reserved, Terms, Ticket, Unavailable,
-    Webhook, WebhookMessage,
+    Accepts, Announcement, Claim, Claimed, Content, Data, Delivery, Failed, Held, Job, JobId, JobStore, Listed,
+    Listing, Message, Notifier, ObjectStore, Opened, Progress, Queue, Reservation, Reserved, Terms, Ticket,
+    Unavailable, Webhook, WebhookMessage,
 };
-use serde_json::Value;
 use uuid::Uuid;
 
 use crate::faults::Faults;
@@ -89,7 +88,7 @@ impl JobStore for Ports {
         self.faults.call("record webhook", self.world.local.jobs.record_webhook(message, webhook)).await
     }
 
-    async fn kept_input(&self, id: JobId) -> Result<Option<Value>, Unavailable> {
+    async fn kept_input(&self, id: JobId) -> Result<Option<Data>, Unavailable> {
         self.faults.call("kept input", self.world.local.jobs.kept_input(id)).await
     }
 

@@ -204,7 +204,7 @@ impl World {
             let key = job.id.input_key();
             self.local.objects.put(&key, "application/json", content).await.expect("the store answers");
         }
-        self.messages().push(&Message::new(&job, (!parked).then_some(data)).encode(), self.now());
+        self.messages().push(&Message::new(&job, (!parked).then(|| data.into())).encode(), self.now());
         self.see(job.id);
         job.id
     }
