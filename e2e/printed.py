@@ -146,7 +146,8 @@ class Word:
         return self.baseline - 0.72 * self.size
 
     def __str__(self) -> str:
-        return f"{self.text!r} ({self.left:.1f} to {self.right:.1f}, baseline {self.baseline:.1f}, {self.size:.1f} pt)"
+        text = self.text if len(self.text) < 30 else self.text[:28] + "…"
+        return f"{text!r} ({self.left:.1f} to {self.right:.1f}, baseline {self.baseline:.1f}, {self.size:.1f} pt)"
 
 
 class Text:
@@ -189,6 +190,19 @@ class Text:
         while at >= 0 and not all(self.has_gap(at + gap) for gap in wanted.gaps):
             at = self.bare.find(wanted.bare, at + 1)
         return at
+
+
+def comes_out(value: str, pages: list[Page]) -> str:
+    """What of a value is on no page: it may go on from page to page, as a cell of a table does. Empty if all is there."""
+    rest = Wanted(value).bare
+    for page in pages:
+        # The longest start of it that is on this page.
+        least, most = 0, len(rest) + 1
+        while most - least > 1:
+            middle = (least + most) // 2
+            least, most = (middle, most) if rest[:middle] in page.text.bare else (least, middle)
+        rest = rest[least:]
+    return rest
 
 
 class Wanted:

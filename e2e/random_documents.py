@@ -16,9 +16,9 @@ class Dice:
         self.random = random.Random(seed)
 
     def written(self, value: Decimal):
-        """A value as a decimal string or, if a double holds it, as a JSON number now and then."""
+        """A value as a decimal string or, if it has no more digits than any double holds, as a JSON number now and then."""
         text = format(value, "f")
-        if self.random.random() < 0.4:
+        if self.random.random() < 0.4 and len(value.normalize().as_tuple().digits) <= 15:
             number = float(value)
             if Decimal(repr(number)) == value and "e" not in repr(number):
                 return int(value) if value == int(value) and self.random.random() < 0.5 else number

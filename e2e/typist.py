@@ -11,6 +11,8 @@ from pathlib import Path
 import printed
 from emulated_aws import ROOT
 
+# The program's own variable, for templates that are elsewhere.
+TEMPLATES = Path(os.environ.get("PRESSRUN_TEMPLATES", ROOT / "templates"))
 TIMESTAMP = "2026-11-21T00:00:00Z"
 
 
@@ -37,7 +39,7 @@ class Refused(Exception):
 class Typist:
     """A child that typesets, and what is read of its reports. The data is taken as it is: no schema is looked at."""
 
-    def __init__(self, program: Path, templates: Path = ROOT / "templates"):
+    def __init__(self, program: Path, templates: Path = TEMPLATES):
         self.program, self.templates = program, templates
         memory = Path("/dev/shm")
         self.folder = Path(tempfile.mkdtemp(prefix="pressrun-", dir=memory if os.access(memory, os.W_OK) else None))
@@ -108,6 +110,6 @@ class Rendered:
 def render(program: Path, template: str, folder: Path, *arguments) -> Rendered:
     """Makes a report by the command line, which reads and checks the data as uploads are read and checked."""
     file = folder / "report.pdf"
-    command = [program, "render", template, "--templates", ROOT / "templates", "-o", file, *arguments]
+    command = [program, "render", template, "--templates", TEMPLATES, "-o", file, *arguments]
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=300)
     return Rendered(done.returncode, done.stderr, file)
