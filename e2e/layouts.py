@@ -137,3 +137,8 @@ def fill(kind: str, length: int) -> str:
         "compound": "Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft",
     }
     return (pieces[kind] * length)[:length].strip().ljust(1, "W")
+
+
+def is_repeated(path: tuple) -> bool:
+    """Whether a text stands in more than one place: what names a document, and the labels of columns."""
+    return path in (("title",), ("number",), ("account", "number"), ("columns", 0, "label"), ("tax_name",))

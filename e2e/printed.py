@@ -109,7 +109,11 @@ class Page:
     @cached_property
     def body(self) -> "Text":
         """What is between the margins of the kit's page."""
-        return Text([glyph for glyph in self.glyphs if 17 * MM < glyph.baseline < self.height - 22.9 * MM])
+        return Text([glyph for glyph in self.glyphs if self.is_body(glyph)])
+
+    def is_body(self, part: "Glyph | Word") -> bool:
+        """Whether something stands between the margins."""
+        return 17 * MM < part.baseline < self.height - 22.9 * MM
 
     def words(self) -> list["Word"]:
         """What was drawn at one go, cut at blanks."""
@@ -343,7 +347,7 @@ def body(pages: list[Page]) -> Text:
     for page in pages:
         # Runs are counted by page; those of two pages are not to be the same.
         for glyph in page.glyphs:
-            if 17 * MM < glyph.baseline < page.height - 22.9 * MM:
+            if page.is_body(glyph):
                 glyph = Glyph(glyph.text, glyph.left, glyph.right, glyph.baseline, glyph.size, glyph.run + (page.number << 32))
                 glyphs.append(glyph)
     return Text(glyphs)

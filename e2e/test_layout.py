@@ -149,6 +149,8 @@ SPECIALS += [
 def test_what_needs_much_room_stays_readable(typist, name, tagged):
     template, data = special(name)
     pages, faults = look(typist, template, data, tagged)
+    if name.endswith("columns") and faults and '"invalid-data"' in faults[0]:
+        return  # What has no room at a size that can be read may be refused.
     if pages:
         numbers = [word.text for page in pages for word in page.words() if layout.START.fullmatch(word.text)]
         rows = data[layouts.FIELD[template]]
