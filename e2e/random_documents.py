@@ -66,6 +66,8 @@ def invoice(seed: int) -> dict:
         sign = -1 if dice.random.random() < 0.15 else 1
         line["quantity"] = dice.written(sign * dice.amount(choose([1, 2, whole]), choose([0, 0, places])))
         line["unit_price"] = dice.written(choose([1, 1, 1, 1, -1]) * dice.amount(whole, places))
+        if dice.random.random() < 0.05:
+            line["unit_price"] = dice.random.randrange(10**4) / 10 ** dice.random.randint(6, 10)
         if units and dice.random.random() < 0.8:
             line["unit"] = choose(["pcs", "h", "kg"])
         if dice.random.random() < 0.25:
@@ -157,3 +159,15 @@ def ledger(seed: int) -> dict:
     if dice.random.random() < 0.2:
         del data["currency"]
     return data
+
+
+def large_products(seed: int) -> dict:
+    """An invoice whose products have up to 40 digits, of which those that are dropped lie just below a half."""
+    dice = Dice(seed)
+    while True:
+        quantity, price = (dice.random.randrange(10**15, 10**16) for _ in range(2))
+        rest = quantity * price % 10**6
+        if 499_900 <= rest < 500_000:
+            break
+    line = {"description": "x", "quantity": format(Decimal(quantity).scaleb(-4), "f"), "unit_price": format(Decimal(price).scaleb(-4), "f")}
+    return invoice(seed) | {"currency": "USD", "lines": [line]}

@@ -39,3 +39,17 @@ def test_figures_of_random_documents_are_right(typist, template):
 @pytest.mark.parametrize("template", figures.CHECKS)
 def test_figures_of_very_many_random_documents_are_right(typist, template):
     check_all(typist, template, range(SEEDS, SEEDS + MANY_SEEDS))
+
+
+def test_figures_of_very_large_products_are_right_or_refused(typist):
+    wrong = []
+    for seed in range(20):
+        data = random_documents.large_products(seed)
+        try:
+            figures.check_invoice(data, body(typist.make("invoice", data).pages))
+        except Refused as refused:
+            if refused.error["name"] != "invalid-data":
+                wrong.append(str(refused)[:300])
+        except figures.Wrong as found:
+            wrong.append(f"{found}\n{json.dumps(data['lines'])}")
+    assert not wrong, f"{len(wrong)} of 20 are wrong, such as\n" + "\n".join(wrong[:3])
