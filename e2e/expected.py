@@ -49,7 +49,7 @@ class Locale:
     def number(self, value: Decimal, places: int) -> str:
         """A number, rounded half away from zero."""
         value = rounded(value, places)
-        whole, _, fraction = format(abs(value), "f").partition(".")
+        whole, _, fraction = format(value.copy_abs(), "f").partition(".")
         written = self.digits(whole) + (self.point + fraction if fraction else "")
         return ("−" if value < 0 else "") + written
 

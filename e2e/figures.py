@@ -65,7 +65,7 @@ class Sums:
     @property
     def total(self) -> Decimal:
         """What is charged in all."""
-        return total([self.subtotal, -self.discount, *(tax for _, _, tax in self.taxes)])
+        return total([self.subtotal, self.discount.copy_negate(), *(tax for _, _, tax in self.taxes)])
 
 
 def percent_of(amount: Decimal, percent: Decimal) -> Decimal:
@@ -134,13 +134,13 @@ def check_invoice(data: dict, text: Text) -> None:
     scan.expect("subtotal", f"{say(name, 'subtotal')} {cash(sums.subtotal)}")
     if "discount_percent" in data:
         label = say(name, "discount", percent=locale.percentage(exact(data["discount_percent"])))
-        scan.expect("discount", f"{label} {cash(-sums.discount)}")
+        scan.expect("discount", f"{label} {cash(sums.discount.copy_negate())}")
     for rate, base, tax in sums.taxes if taxed else []:
         label = say(name, "tax-on", tax=tax_name, percent=locale.percentage(rate), base=cash(base))
         scan.expect(f"tax of {rate} %", f"{label} {cash(tax)}")
     if "amount_paid" in data:
         scan.expect("total", f"{say(name, 'total')} {cash(sums.total)}")
-        scan.expect("paid", f"{say(name, 'paid')} {cash(-sums.paid)}")
+        scan.expect("paid", f"{say(name, 'paid')} {cash(sums.paid.copy_negate())}")
     scan.expect("amount due", f"{say(name, 'amount-due')} {cash(EXACT.subtract(sums.total, sums.paid))}")
 
 
@@ -174,7 +174,7 @@ def check_statement(data: dict, text: Text) -> None:
     number = lambda value: locale.number(value, places)
     amounts = [exact(entry["amount"]) for entry in entries]
     balance = exact(data["opening_balance"])
-    came, went = total(a for a in amounts if a >= 0), total(-a for a in amounts if a < 0)
+    came, went = total(a for a in amounts if a >= 0), total(a.copy_negate() for a in amounts if a < 0)
     closing = total([balance, *amounts])
     references = data.get("references", True)
     keys = ["date", "description", *(["reference"] if references else []), "money-out", "money-in", "balance"]
@@ -191,7 +191,7 @@ def check_statement(data: dict, text: Text) -> None:
     for index, (entry, amount) in enumerate(zip(entries, amounts), 1):
         after = EXACT.add(balance, amount)
         parts = [locale.date(entry["date"]), entry["description"], *([entry.get("reference", "")] if references else [])]
-        parts += [number(abs(amount)), number(after)]
+        parts += [number(amount.copy_abs()), number(after)]
         rows.expect(index, " ".join(parts))
         balance = after
     end = line("closing-balance", locale.date(data["period"]["to"]))

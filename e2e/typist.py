@@ -70,6 +70,7 @@ class Typist:
             "output": str(self.folder),
             "options": {"timestamp": TIMESTAMP, "ident": "proof", "tagged": tagged, **options},
             "limits": {"max_output_bytes": 1 << 30, "max_pages": 100000},
+            "rows": self.rows(template),
         }
         self.child.stdin.write(json.dumps(request).encode() + b"\n")
         self.child.stdin.flush()
@@ -85,6 +86,11 @@ class Typist:
         if answer["outcome"] != "done":
             raise Refused(answer["error"])
         return answer["report"]
+
+    def rows(self, template: str) -> str | None:
+        """Which property of a template's data is its rows."""
+        manifest = self.templates / template / "template.json"
+        return json.loads(manifest.read_text())["rows"]["field"] if manifest.exists() else None
 
     def close(self) -> None:
         """Ends the child."""
