@@ -4,11 +4,13 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from emulated_aws import DIST, FUNCTIONS, ROOT, Deployment, Inbox, emulator
+from typist import Typist
 
 
 @pytest.fixture(scope="session")
@@ -57,7 +59,9 @@ def invoice() -> dict:
 
 @pytest.fixture(scope="session")
 def program() -> Path:
-    """The `pressrun` executable, with the dependencies that `cargo test --workspace` has built already."""
+    """The `pressrun` executable: PRESSRUN_PROGRAM, or one with the dependencies that `cargo test --workspace` has built."""
+    if "PRESSRUN_PROGRAM" in os.environ:
+        return Path(os.environ["PRESSRUN_PROGRAM"])
     # With a test, as dependencies have other features without.
     what = ["--workspace", "--bin", "pressrun", "--test", "command_line"]
     command = ["cargo", "build", *what, "--message-format=json-render-diagnostics"]
@@ -67,3 +71,11 @@ def program() -> Path:
         if artifact.get("executable") and artifact["target"]["name"] == "pressrun":
             return Path(artifact["executable"])
     raise AssertionError("cargo named no executable called pressrun")
+
+
+@pytest.fixture(scope="module")
+def typist(program) -> Iterator[Typist]:
+    """A child that typesets."""
+    typist = Typist(program)
+    yield typist
+    typist.close()
