@@ -70,8 +70,13 @@ pub struct Cutting {
 
 /// Data that was checked.
 pub(crate) enum Data {
-    /// In a file, for a report that is typeset whole; and doubts about it.
-    Whole(Vec<Warning>),
+    /// In a file, for a report that is typeset whole.
+    Whole {
+        /// The property of the data that is the rows, if the template declares any.
+        rows: Option<String>,
+        /// Doubts about the data.
+        warnings: Vec<Warning>,
+    },
     /// Row by row, for one that is typeset in sections; and a digest of all of it.
     Rows(Box<Rows>, Digest32),
 }
@@ -100,7 +105,8 @@ pub(crate) async fn unpack(
             return Ok(Data::Rows(Box::new(Rows { template, spooled, spool }), digest));
         }
         to_data(&spooled, &template, &spool, &data, cutting.most_bytes)?;
-        Ok(Data::Whole(spooled.warnings))
+        let rows = template.rows().map(|rows| rows.field().to_owned());
+        Ok(Data::Whole { rows, warnings: spooled.warnings })
     });
     unpacked.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }

@@ -48,8 +48,8 @@ impl Run<'_> {
     async fn typeset(&self, request: Request, data: Data) -> Result<Report, Trouble> {
         let start = Instant::now();
         let report = match data {
-            Data::Whole(warnings) => {
-                let mut report = self.typeset_whole(&request).await?;
+            Data::Whole { rows, warnings } => {
+                let mut report = self.typeset_whole(&Request { rows, ..request }).await?;
                 findings::merge(&mut report.warnings, warnings);
                 report
             }
@@ -113,7 +113,7 @@ impl Run<'_> {
                 if !tokio::fs::try_exists(request.template.join("template.json")).await? {
                     let exact = input::exact(&text).map_err(|faults| Origin::Request.invalid(faults))?;
                     tokio::fs::write(&request.data, exact.unwrap_or(text)).await?;
-                    return Ok(Data::Whole(Vec::new()));
+                    return Ok(Data::Whole { rows: None, warnings: Vec::new() });
                 }
                 tokio::fs::write(&request.data, text).await?;
                 Source { format: Format::Json, file: request.data.clone(), head: None, origin: Origin::Request }

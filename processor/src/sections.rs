@@ -52,6 +52,13 @@ pub struct Rows {
     pub spool: PathBuf,
 }
 
+impl Rows {
+    /// The property of the data that they are.
+    pub fn field(&self) -> Option<String> {
+        self.template.rows().map(|rows| rows.field().to_owned())
+    }
+}
+
 /// What must be known before sections can be made that will not change any more.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Settled {
@@ -234,7 +241,8 @@ impl LongReport<'_> {
         let (folder, before) = self.write_data(name, first, count).await?;
         let measuring = Section { first: first == 0 && count == 0, first_row: first + 1, ..Section::measuring() };
         let section = self.told(measuring, &before);
-        let request = Request { data: folder.join("data.json"), section: Some(section), ..self.request.clone() };
+        let (data, rows) = (folder.join("data.json"), self.rows.field());
+        let request = Request { data, section: Some(section), rows, ..self.request.clone() };
         let geometry = match count {
             0 => {
                 let parts = self.rows.spooled.rows.div_ceil(FEWEST_ROWS);
@@ -272,7 +280,7 @@ impl LongReport<'_> {
             ..self.told(Section::default(), &before)
         };
         let (data, output) = (folder.join("data.json"), folder.clone());
-        let request = Request { data, output, section: Some(section), ..self.request.clone() };
+        let request = Request { data, output, section: Some(section), rows: self.rows.field(), ..self.request.clone() };
         let report = match self.press.typeset(&request, self.time).await {
             // A machine that is short of memory kills whom it likes, and so much work is not given up for one child.
             Err(PressError::MemoryLimit(_) | PressError::Crashed { .. }) => {

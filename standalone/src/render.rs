@@ -173,7 +173,12 @@ fn spooled_stdin(work: &Path) -> Result<PathBuf, RenderError> {
     Ok(path)
 }
 
-async fn typeset_rows(options: &Render, press: &Press, request: Request, rows: Rows) -> Result<Report, RenderError> {
+async fn typeset_rows(
+    options: &Render,
+    press: &Press,
+    mut request: Request,
+    rows: Rows,
+) -> Result<Report, RenderError> {
     let cutting = Cutting {
         section_rows: if options.format == Format::Pdf { options.limits.section_rows } else { 0 },
         whole: options.pdf_standard.is_some_and(PdfStandard::is_for_whole_documents),
@@ -183,6 +188,7 @@ async fn typeset_rows(options: &Render, press: &Press, request: Request, rows: R
         return typeset_long(options, press, request, rows).await;
     }
     rows::put_together(&rows, &request.data).map_err(failed_to("write to the temporary folder"))?;
+    request.rows = rows.field();
     let mut report = typeset(press, &request).await?;
     findings::merge(&mut report.warnings, rows.spooled.warnings);
     Ok(report)
