@@ -23,8 +23,10 @@ pub(crate) fn product(
     }
     let (mut product, mut scale) = (BigInt::from(1), 0);
     for factor in factors {
-        let (number, places) = number_and_places(&eco_format!("{factor}")).ok_or("a factor is no decimal")?;
-        product *= number;
+        // Typst writes a minus, which is no hyphen.
+        let written = eco_format!("{}", factor.abs());
+        let (number, places) = number_and_places(&written).ok_or("a factor is no decimal")?;
+        product *= if factor.is_negative() { -number } else { number };
         scale += places;
     }
     let digits = scale.min(digits);
@@ -63,9 +65,9 @@ mod tests {
             (["3", "-7"], 2, "-21"),
             (["1.5", "1.5"], 0, "2"),
         ] {
-            let factors = factors.map(|factor| factor.parse().expect("a decimal")).to_vec();
-            let product = product(digits, factors).expect("a product");
-            assert_eq!(eco_format!("{product}"), expected);
+            let decimals = factors.map(|factor| factor.parse().expect("a decimal")).to_vec();
+            let product = product(digits, decimals).expect("a product");
+            assert_eq!(product, expected.parse().expect("a decimal"), "{factors:?}");
         }
         let large = || "79228162514264337593543950335".parse().expect("a decimal");
         assert!(product(0, vec![large(), large()]).is_err());
