@@ -140,7 +140,7 @@ def special(name: str) -> tuple[str, dict]:
     elif template == "statement":
         data["opening_balance"] = data["transactions"][0]["amount"] = "999999999999.9999"
     else:
-        data["lines"][0].update(quantity="99999999", unit_price="999999999999.9999", tax_rate="27.1234")
+        data["lines"][0].update(quantity="99", unit_price="999999999999.9999", tax_rate="27.1234")
     return template, data
 
 
