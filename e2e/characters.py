@@ -118,3 +118,15 @@ def warned_wrongly(values: dict[str, str], gone: Counter, warnings: list[dict]) 
 def name(character: str) -> str:
     """A character as a person knows it."""
     return f"U+{ord(character):04X} {unicodedata.name(character, '')}".strip()
+
+
+def assigned(start: int, end: int) -> list[str]:
+    """The characters that Unicode assigns or leaves to private use, but for those that set a direction, and most ideographs."""
+    ideographs = (range(0x3500, 0x9F00), range(0xAD00, 0xD700), range(0x17200, 0x18D00))
+    codes = (code for code in range(start, end) if not any(code in part for part in ideographs))
+    return [chr(code) for code in codes if unicodedata.category(chr(code)) not in ("Cs", "Cn", "Cc") and not is_directed(chr(code))]
+
+
+def is_mark(character: str) -> bool:
+    """Whether a character stands on another one."""
+    return unicodedata.category(character).startswith("M")

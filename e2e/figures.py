@@ -114,7 +114,6 @@ def check_invoice(data: dict, text: Text) -> None:
     cash = lambda value: locale.money(value, currency)
     tax_name = data.get("tax_name", say(name, "tax"))
     taxed, units = any("tax_rate" in line for line in lines), any("unit" in line for line in lines)
-    price_places = max(places, *(needed(exact(line["unit_price"])) for line in lines))
     labels = [say(name, "description"), say(name, "quantity"), *([say(name, "unit")] if units else [])]
     labels += [say(name, "unit-price"), *([tax_name] if taxed else []), say(name, "amount")]
     header = " ".join(labels)
@@ -125,7 +124,8 @@ def check_invoice(data: dict, text: Text) -> None:
         if "discount_percent" in line:
             parts.append(say(name, "line-discount", percent=locale.percentage(exact(line["discount_percent"]))))
         quantity, price = exact(line["quantity"]), exact(line["unit_price"])
-        parts += [locale.number(quantity, needed(quantity)), line.get("unit", ""), locale.number(price, price_places)]
+        parts += [locale.number(quantity, needed(quantity)), line.get("unit", "")]
+        parts.append(locale.number(price, max(places, needed(price))))
         if taxed:
             parts.append(locale.percentage(exact(line.get("tax_rate", 0))))
         scan.take(header)
@@ -212,7 +212,7 @@ def ledger_value(column: dict, value, locale, currency: str | None) -> str:
     places = column.get("digits", 2 if currency is None else PLACES[currency])
     value = value if isinstance(value, Decimal) else exact(value)
     if kind == "percent":
-        return locale.percentage(value, places)
+        return locale.percentage(value, column.get("digits", max(2, places)))
     return locale.money(value, currency, places) if kind == "money" and currency else locale.number(value, places)
 
 

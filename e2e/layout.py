@@ -67,3 +67,22 @@ def torn(pages: list[Page], header: str, ends: tuple[str, ...], rows: int) -> li
     if printed != list(range(1, rows + 1)):
         found.append(f"rows 1 to {rows} are expected; printed are {len(printed)}: {printed[:3]} … {printed[-3:]}")
     return found
+
+
+def moved(pages: list[Page], others: list[Page]) -> list[str]:
+    """What of a report stands elsewhere in another one that should look the same."""
+    if len(pages) != len(others):
+        return [f"{len(pages)} pages and {len(others)}"]
+    found = []
+    for page, other in zip(pages, others):
+        one, two = ({(glyph.text, round(glyph.left), round(glyph.baseline)) for glyph in seen(p)} for p in (page, other))
+        # A glyph may lie just beside a whole point.
+        gone = [g for g in one - two if not any((g[0], g[1] + x, g[2] + y) in two for x in (-1, 0, 1) for y in (-1, 0, 1))]
+        if gone:
+            found.append(f"page {page.number}: {len(gone)} of {len(one)} glyphs stand elsewhere, such as {sorted(gone)[:4]}")
+    return found
+
+
+def seen(page: Page) -> Iterator:
+    """The glyphs that can be seen."""
+    return (glyph for glyph in page.glyphs if glyph.text.strip())

@@ -122,7 +122,7 @@ class Page:
             if not glyph.text.strip() and glyph.text:
                 before = None
                 continue
-            if before is None or glyph.run != before.run or glyph.left > before.right + 0.5 * glyph.size:
+            if before is None or apart(before, glyph):
                 found.append(Word("", glyph.left, glyph.right, glyph.baseline, glyph.size, self.number))
             word, before = found[-1], glyph
             word.text += glyph.text

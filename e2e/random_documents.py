@@ -54,8 +54,8 @@ def invoice(seed: int) -> dict:
     """An invoice."""
     dice = Dice(seed)
     choose = dice.random.choice
-    # Up to what any currency needs, or what no double holds; a line's net has at most 28 digits.
-    whole, places = choose([(3, 2), (3, 2), (5, 4), (9, 4)])
+    # Up to what a line may come to, and what no double holds.
+    whole, places = choose([(3, 2), (3, 2), (5, 4), (7, 4)])
     rates = [dice.percent() for _ in range(choose([1, 1, 2, 3, 4, 6]))]
     taxed, units = dice.random.random() < 0.85, dice.random.random() < 0.5
     lines = []

@@ -212,3 +212,52 @@ def test_every_character_comes_out_of_long_reports(program, tmp_path, template, 
         except characters.Differs as differs:
             found.append(f"row {number}: {differs}")
     assert not found, f"{template}, {way}: {len(found)} of 700 texts are wrong, such as\n" + "\n".join(found[:5])
+
+
+def wrong_cells(typist: Typist, cells: list[str], each: int) -> list[str]:
+    """Which of these short texts come out otherwise, so many in a letter."""
+    found = []
+    for start in range(0, len(cells), each):
+        part = cells[start : start + each]
+        data = layouts.document("letter", "en-GB", 1)
+        data["paragraphs"] = [" ".join(f"a{start + index}b{cell}c" for index, cell in enumerate(part))]
+        made = typist.make("letter", data)
+        text, gone = made.body(), Counter()
+        for index, cell in enumerate(part, start):
+            place = characters.between(text, f"a{index}b", "c")
+            try:
+                gone.update(characters.replaced(cell, text.bare[slice(*place)] if place else "nothing"))
+            except characters.Differs as differs:
+                found.append(f"{characters.name(cell[-1])}: {differs}")
+        found += characters.warned_wrongly({"/paragraphs/0": data["paragraphs"][0]}, gone, made.warnings)
+    return found
+
+
+def test_every_character_comes_out_by_itself_or_as_a_stand_in(typist):
+    # A mark stands on a letter.
+    cells = [f"o{one}" if characters.is_mark(one) else one for one in characters.assigned(0xA0, 0x20000)]
+    found = wrong_cells(typist, cells, 400)
+    assert not found, f"{len(found)} of {len(cells)} are wrong, such as\n" + "\n".join(found[:20])
+
+
+@pytest.mark.parametrize("base", "AQdhlΩЖ7(")
+def test_every_mark_comes_out_once(typist, base):
+    blocks = [(0x300, 0x370), (0x483, 0x488), (0x1AB0, 0x1AC0), (0x1DC0, 0x1E00), (0x20D0, 0x20F1)]
+    cells = [base + mark for block in blocks for mark in characters.assigned(*block) if characters.shown(mark)]
+    found = wrong_cells(typist, cells, 400)
+    assert not found, f"{len(found)} of {len(cells)} are wrong, such as\n" + "\n".join(found[:20])
+
+
+def test_characters_of_fallback_fonts_come_out_alone(typist):
+    # Fonts that have them, and that Typst does not take for them, if it takes one font for a whole text.
+    codes = "2125 2607 2608 26B0 26B1 2715 2716 2727 2728 2729 3013 3014 3015 A72E A72F 1680 F102 F15D F2AD F6FC EB42"
+    found = [wrong for code in codes.split() for wrong in wrong_cells(typist, [chr(int(code, 16))], 1)]
+    assert not found, f"{len(found)} are wrong:\n" + "\n".join(found)
+
+
+@pytest.mark.chaos
+def test_every_symbol_comes_out_alone(typist):
+    blocks = [(0xA0, 0x3200), (0xA640, 0xAC00), (0xE000, 0x10000), (0x1D000, 0x1D800), (0x1F000, 0x1FB00)]
+    cells = [one for block in blocks for one in characters.assigned(*block) if not characters.is_mark(one)]
+    found = wrong_cells(typist, cells, 1)
+    assert not found, f"{len(found)} of {len(cells)} are wrong, such as\n" + "\n".join(found[:40])

@@ -10,7 +10,7 @@ import layout
 import layouts
 from expected import LOCALES
 from printed import Page, body, comes_out
-from typist import Refused, Typist
+from typist import Refused, Typist, render
 from words import say
 
 KINDS = ("wide", "words", "lines", "compound", "digits")
@@ -140,7 +140,7 @@ def special(name: str) -> tuple[str, dict]:
     elif template == "statement":
         data["opening_balance"] = data["transactions"][0]["amount"] = "999999999999.9999"
     else:
-        data["lines"][0].update(quantity="99999999", unit_price="999999999999.9999", tax_rate="27.1234")
+        data["lines"][0].update(quantity="99", unit_price="999999999999.9999", tax_rate="27.1234")
     return template, data
 
 
@@ -174,3 +174,18 @@ def test_what_needs_much_room_stays_readable(typist, name, tagged):
             except figures.Wrong as wrong:
                 faults.append(str(wrong))
     assert not faults, show(f"{name}, {'tagged' if tagged else 'untagged'}", faults)
+
+
+@pytest.mark.parametrize("tall", [False, True], ids=["of a line", "of several lines"])
+@pytest.mark.parametrize("template", ["statement", "ledger"])
+def test_pages_of_sections_are_those_of_the_whole(program, tmp_path, template, tall):
+    data = layouts.document(template, "de-DE", 300, tall)
+    file = tmp_path / "data.json"
+    file.write_text(json.dumps(data, ensure_ascii=False), encoding="utf-8")
+    ways = [["--section-rows", 0, "--no-tags"], ["--section-rows", 60, "--no-tags"], ["--section-rows", 0]]
+    whole, sections, tagged = (render(program, template, tmp_path, "--data", file, *way).pages() for way in ways)
+    faults = layout.faults(sections) + layout.torn(sections, layouts.header(template, data), layouts.ends(template, "de-DE"), 300)
+    assert not faults, show(f"{template} in sections", faults)
+    for name, pages in (("sections", sections), ("tagged", tagged)):
+        moved = layout.moved(whole, pages)
+        assert not moved, show(f"{template}, {name} against the whole", moved)
