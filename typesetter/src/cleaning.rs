@@ -9,12 +9,13 @@
 use std::collections::HashMap;
 
 use serde_json::Value;
-use typst::text::{FontBook, is_default_ignorable};
+use typst::text::is_default_ignorable;
 use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory};
 use unicode_segmentation::UnicodeSegmentation;
 
 use crate::coverage::Coverage;
 use crate::direction::{balanced, is_formatting};
+use crate::fonts::FontSet;
 use crate::pointer::escaped;
 
 /// What is shown in place of a character that no font has.
@@ -23,10 +24,13 @@ pub(crate) const STAND_IN: char = '\u{fffd}';
 /// The one control that JSON takes unescaped within ASCII.
 const DELETE: char = '\u{7f}';
 
+/// Nothing to see within a text, and forbidden in archives.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
 /// What decides how data is cleaned.
 pub(crate) struct Rules<'a> {
-    pub(crate) book: &'a FontBook,
-    pub(crate) coverage: &'a Coverage,
+    /// The fonts of the template.
+    pub(crate) fonts: &'a FontSet,
     /// Whether characters of private use are shown where a font has them. Archival and accessible standards forbid them.
     pub(crate) private_use: bool,
     /// The property that is the rows, and the number of the first of them in the report, from 0.
@@ -48,7 +52,7 @@ pub(crate) struct Missing {
 /// Cleaned data, and the characters that were replaced in it; nothing if there is nothing to clean.
 pub(crate) fn clean(data: &[u8], rules: &Rules) -> Option<(Vec<u8>, Vec<Missing>)> {
     let text = std::str::from_utf8(data).ok()?;
-    if !has_escapes(text) && !text.contains(DELETE) && is_plain(text, rules.coverage) {
+    if !has_escapes(text) && !text.contains(DELETE) && is_plain(text, &rules.fonts.coverage) {
         return None;
     }
     // What is not JSON is left to the template's reading of it, whose error says where.
@@ -151,14 +155,14 @@ impl Cleaner<'_> {
 
     /// A text as it can be printed; nothing if it is one already.
     fn text(&mut self, text: &str, place: &Place) -> Option<String> {
-        if !has_controls(text) && is_plain(text, self.rules.coverage) {
+        if !has_controls(text) && is_plain(text, &self.rules.fonts.coverage) {
             return None;
         }
         let mut cleaned = without_controls(text);
         if cleaned.contains(is_formatting) {
             cleaned = cleaned.split('\n').map(balanced).collect::<Vec<_>>().join("\n");
         }
-        if is_plain(&cleaned, self.rules.coverage) {
+        if is_plain(&cleaned, &self.rules.fonts.coverage) {
             return Some(cleaned);
         }
         let mut shown = String::with_capacity(cleaned.len());
@@ -176,7 +180,7 @@ impl Cleaner<'_> {
         for c in cluster.chars().filter(|&c| alone || !is_default_ignorable(c)) {
             // A mark that is shown elsewhere is not shown on what it stands on here.
             let is_mark = c.general_category_group() == GeneralCategoryGroup::Mark;
-            if self.may_show(c) && self.rules.coverage.shows(c) && !is_mark {
+            if !is_mark && !alone && self.is_shown(c.encode_utf8(&mut [0; 4])) {
                 to.push(c);
             } else {
                 to.push(STAND_IN);
@@ -189,8 +193,8 @@ impl Cleaner<'_> {
         if let Some(&known) = self.shown.get(cluster) {
             return known;
         }
-        let Rules { book, coverage, .. } = self.rules;
-        let shown = cluster.chars().all(|c| self.may_show(c)) && coverage.shows_together(book, cluster);
+        let FontSet { book, fonts, coverage, .. } = self.rules.fonts;
+        let shown = cluster.chars().all(|c| self.may_show(c)) && coverage.shows(book, fonts, cluster);
         self.shown.insert(cluster.to_owned(), shown);
         shown
     }
@@ -213,7 +217,7 @@ impl Cleaner<'_> {
 
 /// Whether a text has something that [`without_controls`] changes.
 pub(crate) fn has_controls(text: &str) -> bool {
-    text.contains(|c: char| (c.is_control() && c != '\n') || matches!(c, '\u{2028}' | '\u{2029}'))
+    text.contains(|c: char| (c.is_control() && c != '\n') || matches!(c, '\u{2028}' | '\u{2029}' | BYTE_ORDER_MARK))
 }
 
 /// A text with spaces for separators, `\n` for every end of a line, and no other control.
@@ -228,7 +232,7 @@ pub(crate) fn without_controls(text: &str) -> String {
             }
             '\n' | '\u{85}' | '\u{2028}' | '\u{2029}' => cleaned.push('\n'),
             '\t' | '\u{b}' | '\u{c}' | '\u{1c}'..='\u{1f}' => cleaned.push(' '),
-            c if c.is_control() => {}
+            c if c.is_control() || c == BYTE_ORDER_MARK => {}
             c => cleaned.push(c),
         }
     }

@@ -228,8 +228,7 @@ fn rules<'a>(request: &'a Request, fonts: &'a FontSet) -> Rules<'a> {
     let first_row =
         section.map_or(0, |section| usize::try_from(section.first_row.saturating_sub(1)).unwrap_or(usize::MAX));
     Rules {
-        book: &fonts.book,
-        coverage: &fonts.coverage,
+        fonts,
         private_use: !request.options.pdf_standard.is_some_and(PdfStandard::is_for_whole_documents),
         rows: request.rows.as_deref().map(|field| (field, first_row)),
         rows_only: section.is_some_and(|section| !section.first),

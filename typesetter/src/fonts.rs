@@ -77,7 +77,7 @@ impl FontCache {
         let own = made_of.iter().flat_map(|folder| &folder.fonts);
         let fonts: Vec<Font> = own.chain(&self.embedded).cloned().collect();
         let book = FontBook::from_fonts(&fonts);
-        let coverage = Coverage::new(&book, fonts.len() - self.embedded.len());
+        let coverage = Coverage::new(&book, &fonts, fonts.len() - self.embedded.len());
         let set = Arc::new(FontSet { book: LazyHash::new(book), fonts, coverage, made_of });
         self.sets.insert(key, set.clone());
         (set, unusable)

@@ -98,8 +98,9 @@ struct Measure {
 
 /// A figure that would be too small to read in its column.
 fn too_narrow(column: &Dict, row: i64, text: &str, needed: Abs) -> HintedString {
-    let (field, width) = (part::<EcoString>(column, "field"), part::<Length>(column, "width"));
-    let (field, width) = (field.unwrap_or_default(), width.map_or(Abs::zero(), |width| width.abs));
+    // In a line of sums, a column has a name of the kit's.
+    let field = part::<EcoString>(column, "shown-field").or_else(|_| part(column, "field")).unwrap_or_default();
+    let width = part::<Length>(column, "width").map_or(Abs::zero(), |width| width.abs);
     let problem = eco_format!(
         "comes to {text}, which takes {:.1} mm at the least size that can be read, and its column has {:.1} mm: give the \
          column more width, or print fewer columns or decimal places",
