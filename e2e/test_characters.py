@@ -68,28 +68,34 @@ def has_zero_width(values: dict[tuple, str]) -> bool:
     return any("\u200b" in value for value in values.values())
 
 
-def check(typist: Typist, template: str, seed: int) -> str | None:
+def check(typist: Typist, template: str, seed: int, **options) -> str | None:
     """What is wrong with one document, if anything is."""
     dice = random.Random(seed)
     data, values = filled(template, dice)
+    options = {"tagged": seed % 2 == 0, **options}
     try:
-        made = typist.make(template, data, tagged=seed % 2 == 0)
+        made = typist.make(template, data, **options)
         found = look(made.pages, values, made.warnings)
     except Refused as refused:
         found = [str(refused)[:500]]
-    tagged = "tagged" if seed % 2 == 0 else "untagged"
-    return f"{template} of seed {seed}, {tagged}:\n  " + "\n  ".join(found[:3]) if found else None
+    return f"{template} of seed {seed}, {options}:\n  " + "\n  ".join(found[:3]) if found else None
 
 
-def check_all(typist: Typist, template: str, seeds: range) -> None:
+def check_all(typist: Typist, template: str, seeds: range, **options) -> None:
     """All documents are right; says how many are not, and shows the shortest."""
-    wrong = sorted((found for seed in seeds if (found := check(typist, template, seed)) is not None), key=len)
+    wrong = sorted((found for seed in seeds if (found := check(typist, template, seed, **options)) is not None), key=len)
     assert not wrong, f"{len(wrong)} of {len(seeds)} are wrong, such as\n" + "\n".join(wrong[:6])
 
 
 @pytest.mark.parametrize("template", layouts.NAMES)
 def test_every_character_comes_out_again(typist, template):
     check_all(typist, template, range(SEEDS))
+
+
+@pytest.mark.parametrize("standard", ["a-1b", "a-2b", "a-2u", "a-3a", "a-4", "ua-1", "1.4", "2.0"])
+@pytest.mark.parametrize("template", layouts.NAMES)
+def test_every_character_comes_out_under_every_standard(typist, template, standard):
+    check_all(typist, template, range(6), tagged=True, pdf_standard=standard)
 
 
 @pytest.mark.chaos

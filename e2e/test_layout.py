@@ -103,6 +103,23 @@ def test_texts_as_long_as_the_schema_admits_stay_on_the_page(typist, template, k
     assert not found, f"{len(found)} of {len(cases)} texts are wrong, such as\n" + "\n".join(found)
 
 
+@pytest.mark.parametrize("template", layouts.NAMES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_all_texts_at_once_stay_on_the_page(typist, template, kind):
+    values = {path: layouts.fill(kind, most) for path, most in layouts.fields(template)}
+    data = layouts.document(template, "de-DE", 3)
+    for path, value in values.items():
+        data = layouts.with_text(data, path, value)
+    for party in (part for part in data.values() if isinstance(part, dict) and "address" in part):
+        party["address"] = party["address"][:1] * 8
+    for tagged in (False, True):
+        pages, faults = look(typist, template, data, tagged)
+        for path, value in values.items():
+            if pages and (rest := comes_out(value, pages)):
+                faults.append(f"/{'/'.join(map(str, path))}: these last {len(rest)} characters are not printed: {rest[:80]!r}")
+        assert not faults, show(f"{template}, {kind}, {'tagged' if tagged else 'untagged'}", faults)
+
+
 def special(name: str) -> tuple[str, dict]:
     """Data that is hard to find room for, by its name."""
     figure = "123456789012345678901234.5678"
