@@ -2,7 +2,7 @@
 
 use std::io::Cursor;
 
-use input::{Format, Head, InputError, Json, Limits, Manifest, Rows, Spooled, Template, spool};
+use input::{Dialect, Format, Head, InputError, Json, Limits, Manifest, Rows, Spooled, Template, spool};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
@@ -20,11 +20,12 @@ fn read(number: &str, format: Format) -> Result<(Spooled, Value), InputError> {
     let text = match format {
         Format::Json => format!(r#"{{"n": {number}, "rows": [{{"n": {number}}}]}}"#),
         Format::Ndjson => format!("{{\"n\": {number}}}\n"),
-        Format::Csv => format!("n\n{number}\n"),
+        Format::Csv(_) => format!("n\n{number}\n"),
     };
     let head = match format {
         Format::Json => Head::default(),
-        _ => Head::try_from(Json::read(format!(r#"{{"n": {number}}}"#).as_bytes()).expect("few digits")).expect("an object"),
+        _ => Head::try_from(Json::read(format!(r#"{{"n": {number}}}"#).as_bytes()).expect("few digits"))
+            .expect("an object"),
     };
     let mut rows = Vec::new();
     let spooled = spool(Cursor::new(text), format, head, &template(), &Limits::default(), &mut rows)?;
@@ -64,7 +65,7 @@ proptest! {
     ) {
         let (_, digits, power) = figure(&number);
         let places = usize::try_from(-power).unwrap_or_default();
-        for format in [Format::Json, Format::Ndjson, Format::Csv] {
+        for format in [Format::Json, Format::Ndjson, Format::Csv(Dialect::default())] {
             if digits.len() > 28 || digits.len() as i64 + power > 28 || places > 28 {
                 continue;
             }
@@ -86,7 +87,7 @@ fn a_number_keeps_its_type_where_a_double_holds_it() {
         ("1.10", json!(1.1)),
         ("10000000000000000000", json!(10_000_000_000_000_000_000_u64)),
     ] {
-        for format in [Format::Json, Format::Ndjson, Format::Csv] {
+        for format in [Format::Json, Format::Ndjson, Format::Csv(Dialect::default())] {
             assert_eq!(read(number, format).expect("a number").1, kept, "{number} {format:?}");
         }
     }
@@ -99,7 +100,7 @@ fn too_many_digits_are_refused_with_their_line() {
     for (format, text, line) in [
         (Format::Json, format!("{{\"rows\": [\n{{\"n\": {number}}}]}}"), 2),
         (Format::Ndjson, format!("{{}}\n\n{{\"n\": {number}}}\n"), 3),
-        (Format::Csv, format!("n\n1\n{number}\n"), 3),
+        (Format::Csv(Dialect::default()), format!("n\n1\n{number}\n"), 3),
     ] {
         let read = spool(Cursor::new(text), format, Map::new(), &template(), &Limits::default(), &mut Vec::new());
         let Err(InputError::Invalid(faults)) = read else { panic!("{read:?}") };
@@ -110,7 +111,7 @@ fn too_many_digits_are_refused_with_their_line() {
 
 #[test]
 fn other_encodings_are_told_and_an_empty_upload_has_no_rows() {
-    for format in [Format::Json, Format::Ndjson, Format::Csv] {
+    for format in [Format::Json, Format::Ndjson, Format::Csv(Dialect::default())] {
         let utf16: Vec<u8> = "\u{feff}{}".encode_utf16().flat_map(u16::to_be_bytes).collect();
         let read = spool(Cursor::new(utf16), format, Map::new(), &template(), &Limits::default(), &mut Vec::new());
         let Err(InputError::Invalid(faults)) = read else { panic!("{read:?}") };

@@ -345,8 +345,11 @@ async fn templates_read_numbers_as_they_were_written() {
     let main = "#let data = json(\"/data.json\")\n#assert.eq(data.n, \"9007199254740993.010\")\n\
                 #assert.eq(data.lines.first().qty, \"9223372036854775808\")\nx";
     let bench = Bench::new(&[("plain", main), ("rows", main)]).await;
-    let manifest = bench.data().join("../templates/rows/template.json");
-    std::fs::write(manifest, r#"{"rows": {"field": "lines", "totals": ["qty"]}}"#).expect("a manifest");
+    std::fs::write(
+        bench.processor.templates.join("rows/template.json"),
+        r#"{"rows": {"field": "lines", "totals": ["qty"]}}"#,
+    )
+    .expect("a manifest");
     for template in ["plain", "rows"] {
         let message = Message::new(&Job::queued(JobId::new(), template, now()), serde_json::from_str(LONG).ok());
         bench.process(&message).await;
