@@ -365,7 +365,7 @@ async fn a_number_of_too_many_digits_is_the_datas_fault() {
     let message = Message::new(&Job::queued(JobId::new(), "plain", now()), Some(data));
     bench.process(&message).await;
     let failure = bench.job(message.id).await.error.expect("a failure");
-    assert!(failure.kind.ends_with("/invalid-data") && failure.errors[0].pointer == "/n", "{failure:?}");
+    assert!(failure.kind.ends_with(":invalid-data") && failure.errors[0].pointer == "/n", "{failure:?}");
     assert!(failure.detail.ends_with("Mend the data and queue it again."), "{failure:?}");
 }
 
