@@ -42,7 +42,8 @@ fn check_taken_in(door: &Door, answer: &Answer, body: &[u8]) {
     assert_eq!(message.id, id);
     assert_eq!(jobs.into_values().collect::<Vec<_>>(), [message.job()]);
 
-    let asked: Value = serde_json::from_slice(body).expect("a 202 is for JSON");
+    let asked: Value =
+        serde_json::from_slice(input::utf8(body).expect("a 202 is for UTF-8")).expect("a 202 is for JSON");
     assert_eq!(message.template, asked["template"]);
     let parked = objects.remove(&id.input_key()).map(|bytes| serde_json::from_slice(&bytes).expect("parked JSON"));
     assert!(objects.is_empty(), "{objects:?}");

@@ -2,7 +2,7 @@
 
 use std::io::Cursor;
 
-use input::{Format, InputError, Limits, Rows, Spooled, Template, spool};
+use input::{Dialect, Format, InputError, Limits, Rows, Spooled, Template, spool};
 use serde_json::{Map, Value, json};
 
 /// Reads `bytes` in every format. The first line of a seed may be anything: a byte order mark, a name, an open brace.
@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 pub fn upload(bytes: &[u8]) {
     let template = template();
     let limits = Limits { row_bytes: 4_096, rest_bytes: 8_192, rows: 100 };
-    for format in [Format::Json, Format::Ndjson, Format::Csv] {
+    for format in [Format::Json, Format::Ndjson, Format::Csv(Dialect::default())] {
         let mut rows = Vec::new();
         match spool(Cursor::new(bytes), format, Map::new(), &template, &limits, &mut rows) {
             Ok(spooled) => check(&template, &limits, &spooled, &rows),

@@ -6,26 +6,30 @@
 use std::collections::HashSet;
 use std::io::{BufRead, Write};
 
-use csv_core::{ReadRecordResult, Reader};
+use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
 use serde_json::{Map, Value};
 
 use crate::fault::{Fault, InputError};
 use crate::figures::too_long;
 use crate::header;
+use crate::names::quoted;
 use crate::numbers::{Json, NotRead};
 use crate::schema::escaped;
 use crate::sink::{At, Row, Sink, Stop};
-use crate::template::{Kind, Rows};
+use crate::spool::Dialect;
+use crate::template::Kind;
 
 /// A column: its name, and what its text is read as.
 struct Column {
     name: String,
     kind: Option<Kind>,
+    /// Whether it has numbers with a decimal comma.
+    decimal_comma: bool,
 }
 
 /// Reads every record after the first into the sink.
-pub(crate) fn read<W: Write>(source: impl BufRead, sink: &mut Sink<'_, W>) -> Result<(), Stop> {
-    let mut records = Records::new(source);
+pub(crate) fn read<W: Write>(source: impl BufRead, dialect: Dialect, sink: &mut Sink<'_, W>) -> Result<(), Stop> {
+    let mut records = Records::new(source, dialect.separator);
     let mut columns: Option<Vec<Column>> = None;
     loop {
         let record = match records.next(sink.limits.row_bytes) {
@@ -45,11 +49,11 @@ pub(crate) fn read<W: Write>(source: impl BufRead, sink: &mut Sink<'_, W>) -> Re
         };
         let line = record.line;
         let Some(columns) = &columns else {
-            let named = names(&record).and_then(|names| header::check(&names, sink).map(|()| names));
+            let named = names(&record).and_then(|names| header::check(&names, dialect.separator, sink).map(|()| names));
             match named {
                 Ok(names) => {
                     sink.tally.name(&names);
-                    columns = Some(names.into_iter().map(|name| Column::new(name, sink.template)).collect());
+                    columns = Some(names.into_iter().map(|name| Column::new(name, dialect, sink)).collect());
                 }
                 Err(details) => {
                     let fault = |detail| Fault::new(sink.template.pointer(), detail).at(line, None);
@@ -77,8 +81,10 @@ pub(crate) fn read<W: Write>(source: impl BufRead, sink: &mut Sink<'_, W>) -> Re
 }
 
 impl Column {
-    fn new(name: String, template: &Rows) -> Self {
-        Self { kind: template.kinds.get(&name).copied(), name }
+    fn new<W>(name: String, dialect: Dialect, sink: &Sink<'_, W>) -> Self {
+        let kind = sink.template.kinds.get(&name).copied();
+        let is_figure = kind == Some(Kind::Number) || sink.tally.is_figure(&name);
+        Self { decimal_comma: dialect.decimal_comma && is_figure, kind, name }
     }
 }
 
@@ -112,7 +118,11 @@ fn row<'a>(columns: &'a [Column], record: &Record<'_>) -> Result<(Value, Option<
         let unfit = |detail| (Some(column.name.as_str()), detail);
         let text = record.field(number).ok_or_else(|| unfit("it is not UTF-8".to_owned()))?;
         if !text.is_empty() {
-            let Json { plain, exact: otherwise } = value(text, column.kind).map_err(unfit)?;
+            let Json { plain, exact: otherwise } = match column.decimal_comma {
+                true => value(&with_point(text).map_err(unfit)?, column.kind),
+                false => value(text, column.kind),
+            }
+            .map_err(unfit)?;
             row.insert(column.name.clone(), plain);
             exact.extend(otherwise.map(|value| (column.name.clone(), value)));
         }
@@ -123,6 +133,21 @@ fn row<'a>(columns: &'a [Column], record: &Record<'_>) -> Result<(Value, Option<
         all.into()
     });
     Ok((row.into(), exact))
+}
+
+/// A number with a decimal comma, and perhaps with points or blanks between groups of three digits, as one with a point.
+fn with_point(text: &str) -> Result<String, String> {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let (sign, unsigned) = if let Some(rest) = text.strip_prefix('-') { ("-", rest) } else { ("", text) };
+    let (whole, fraction) = unsigned.split_once(',').map_or((unsigned, None), |(whole, it)| (whole, Some(it)));
+    let groups: Vec<&str> = whole.split(['.', ' ', '\u{a0}', '\u{202f}']).collect();
+    let (first, others) = groups.split_first().ok_or_else(String::new)?;
+    let grouped = others.is_empty() || (first.len() <= 3 && others.iter().all(|group| group.len() == 3));
+    if !grouped || !groups.iter().copied().chain(fraction).all(digits) {
+        return Err(format!("{} is not a number with a decimal comma, such as 1.234,50", quoted(text)));
+    }
+    let point = fraction.map(|fraction| format!(".{fraction}")).unwrap_or_default();
+    Ok(format!("{sign}{}{point}", groups.concat()))
 }
 
 /// What a field's text means. Text that is not what the schema wants stays text, which the schema then refuses.
@@ -162,8 +187,9 @@ enum Broken {
 }
 
 impl<R: BufRead> Records<R> {
-    fn new(source: R) -> Self {
-        Self { source, reader: Reader::new(), line: 1, fields: vec![0; 4096], ends: vec![0; 64] }
+    fn new(source: R, separator: u8) -> Self {
+        let reader = ReaderBuilder::new().delimiter(separator).build();
+        Self { source, reader, line: 1, fields: vec![0; 4096], ends: vec![0; 64] }
     }
 
     /// The next record, of so many bytes at the most.

@@ -7,11 +7,8 @@ use crate::sink::Sink;
 /// What may stand between fields, and what to call it.
 const SEPARATORS: [(char, &str); 4] = [(',', "`,`"), (';', "`;`"), ('\t', "TAB"), ('|', "`|`")];
 
-/// What separates the fields of a row.
-const SEPARATOR: char = ',';
-
 /// Checks the names that the first line has.
-pub(crate) fn check<W: std::io::Write>(names: &[String], sink: &Sink<'_, W>) -> Result<(), Vec<String>> {
+pub(crate) fn check<W: std::io::Write>(names: &[String], separator: u8, sink: &Sink<'_, W>) -> Result<(), Vec<String>> {
     let template = sink.template;
     let mut wanted: Vec<&str> = sink.tally.wanted().collect();
     let required = template.required.iter().map(String::as_str).filter(|field| !wanted.contains(field));
@@ -19,7 +16,7 @@ pub(crate) fn check<W: std::io::Write>(names: &[String], sink: &Sink<'_, W>) -> 
     wanted.extend(required);
     let known: Vec<&str> =
         if template.closed { template.described.iter().map(String::as_str).collect() } else { Vec::new() };
-    if let Some(detail) = other_separator(names, wanted.iter().chain(&known).copied().collect()) {
+    if let Some(detail) = other_separator(names, separator.into(), wanted.iter().chain(&known).copied().collect()) {
         return Err(vec![detail]);
     }
     let has = |field: &str| names.iter().any(|name| name == field);
@@ -44,19 +41,19 @@ fn unknown_to(name: &str, known: &[&str]) -> String {
 }
 
 /// What to say of a line that another separator takes apart into more of these fields.
-fn other_separator(names: &[String], fields: Vec<&str>) -> Option<String> {
-    let line = names.join(&SEPARATOR.to_string());
+fn other_separator(names: &[String], own: char, fields: Vec<&str>) -> Option<String> {
+    let line = names.join(&own.to_string());
     let fits = |separator: char| {
         let parts = || line.split(separator).map(|part| part.trim().trim_matches('"').to_lowercase());
         fields.iter().filter(|field| parts().any(|part| part == field.to_lowercase())).count()
     };
-    let now = fits(SEPARATOR);
-    let others = SEPARATORS.iter().filter(|(separator, _)| *separator != SEPARATOR);
+    let now = fits(own);
+    let others = SEPARATORS.iter().filter(|(separator, _)| *separator != own);
     let (found, separator) = others.map(|other| (fits(other.0), other)).max_by_key(|(found, _)| *found)?;
     (found > now).then(|| {
-        let (_, own) = SEPARATORS.iter().find(|(separator, _)| *separator == SEPARATOR).copied().unwrap_or_default();
+        let (_, own) = SEPARATORS.iter().find(|(separator, _)| *separator == own).copied().unwrap_or_default();
         format!(
-            "the first line is {}: its fields are separated by {}, and were read with {own}",
+            "the first line is {}: its fields are separated by {}, and were read with {own}; separate them so, or say which separator it is",
             quoted(&line),
             separator.1
         )

@@ -38,5 +38,5 @@ pub use manifest::{Column, ColumnFormat, Columns, Manifest, Period, RowsDeclarat
 pub use numbers::{Json, NotRead, exact};
 pub use rust_decimal::Decimal;
 pub use schema::validator;
-pub use spool::{Format, Limits, MARK_EVERY, Mark, Spooled, spool};
+pub use spool::{Dialect, Format, Limits, MARK_EVERY, Mark, Spooled, spool};
 pub use template::{Rows, Template, Unusable};

@@ -29,7 +29,23 @@ pub enum Format {
     /// A JSON object a line, each a row.
     Ndjson,
     /// RFC 4180: a line of names, then a line a row.
-    Csv,
+    Csv(Dialect),
+}
+
+/// How CSV is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dialect {
+    /// What separates fields: an ASCII character.
+    pub separator: u8,
+    /// Whether numbers are written as `1.234,50`.
+    pub decimal_comma: bool,
+}
+
+impl Default for Dialect {
+    /// That of RFC 4180.
+    fn default() -> Self {
+        Self { separator: b',', decimal_comma: false }
+    }
 }
 
 /// What an upload may be.
@@ -103,7 +119,7 @@ pub fn spool(
     match format {
         Format::Json => json::read(source, start, rows, limits, spool),
         Format::Ndjson => listed(head, rows, limits, spool, |sink| ndjson::read(reader(source), sink)),
-        Format::Csv => listed(head, rows, limits, spool, |sink| csv::read(reader(source), sink)),
+        Format::Csv(dialect) => listed(head, rows, limits, spool, |sink| csv::read(reader(source), dialect, sink)),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::dates::{self, is_day};
 use crate::fault::Fault;
 use crate::figures::{Inexact, too_long};
 use crate::names::{listed, question};
-use crate::plan::{Kind, Plan};
+use crate::plan::{Kind, Plan, field_of};
 use crate::schema::escaped;
 use crate::template::Rows;
 use crate::totals::{Sums, decimal};
@@ -112,6 +112,13 @@ impl Tally {
     /// The fields that rows must have, whatever names them.
     pub(crate) fn wanted(&self) -> impl Iterator<Item = &str> {
         self.plan.wanted.iter().map(|wanted| wanted.field.as_str())
+    }
+
+    /// Whether a field is declared to have numbers.
+    pub(crate) fn is_figure(&self, field: &str) -> bool {
+        let formats =
+            self.plan.formats.iter().filter(|(_, kind)| *kind == Kind::Number).map(|(field, _)| field.as_str());
+        self.plan.totals.iter().map(|total| field_of(total)).chain(formats).any(|figure| figure == field)
     }
 
     /// The wanted fields that none of the rows had.

@@ -3,7 +3,7 @@
 use std::io::Cursor;
 use std::path::Path;
 
-use input::{Format, InputError, Limits, Spooled, Template, Warning, spool};
+use input::{Dialect, Format, InputError, Limits, Spooled, Template, Warning, spool};
 use serde_json::{Map, Value, json};
 
 /// One of the templates that are shipped.
@@ -48,7 +48,7 @@ fn faults(read: Result<(Spooled, String), InputError>) -> Vec<String> {
 }
 
 fn csv(text: &str) -> Vec<String> {
-    faults(read("ledger", ledger(), text, Format::Csv))
+    faults(read("ledger", ledger(), text, Format::Csv(Dialect::default())))
 }
 
 #[test]
@@ -56,7 +56,8 @@ fn a_header_without_a_declared_field_is_refused_at_once() {
     for (separator, name) in [(";", "`;`"), ("\t", "TAB"), ("|", "`|`")] {
         let header = ["date", "text", "amount"].join(separator);
         let wanted = format!(
-            "1 /entries the first line is `{header}`: its fields are separated by {name}, and were read with `,`"
+            "1 /entries the first line is `{header}`: its fields are separated by {name}, and were read with `,`; separate them so, \
+             or say which separator it is"
         );
         assert_eq!(csv(&format!("{header}\n2026-01-31{separator}a,b{separator}1\n")), [wanted]);
         let quoted = csv(&format!("\"Date\"{separator}\"Text\"{separator}\"Amount\"\n"));
@@ -102,7 +103,7 @@ fn a_field_that_one_row_has_or_that_is_optional_or_without_rows_is_none_that_is_
     let rows = "{\"date\":\"2026-01-31\",\"text\":null}\n{\"amount\":\"\",\"date\":\"\"}\n";
     let (spooled, _) = read("ledger", ledger(), rows, Format::Ndjson).expect("one row has it");
     assert_eq!(spooled.totals[0].to_string(), "0");
-    for (format, text) in [(Format::Ndjson, ""), (Format::Csv, "date,text,amount\n")] {
+    for (format, text) in [(Format::Ndjson, ""), (Format::Csv(Dialect::default()), "date,text,amount\n")] {
         let (spooled, _) = read("ledger", ledger(), text, format).expect("no rows");
         assert_eq!(spooled.rows, 0);
     }
@@ -116,7 +117,12 @@ fn a_header_has_no_name_that_a_closed_schema_does_not_know() {
         "period": {"from": "2026-01-01", "to": "2026-01-31"}, "opening_balance": 0,
     });
     let head = head.as_object().expect("an object");
-    let found = faults(read("statement", head.clone(), "date,description,amuont\n2026-01-01,x,1\n", Format::Csv));
+    let found = faults(read(
+        "statement",
+        head.clone(),
+        "date,description,amuont\n2026-01-01,x,1\n",
+        Format::Csv(Dialect::default()),
+    ));
     assert_eq!(
         found[0],
         "1 /transactions the first line names no `amount`, but `date`, `description`, `amuont`; did you mean `amuont`?"
@@ -126,7 +132,8 @@ fn a_header_has_no_name_that_a_closed_schema_does_not_know() {
         "1 /transactions the first line names `amuont`, and there is no such field; did you mean `amount`?; a row may \
          have `date`, `description`, `reference`, `amount`"
     );
-    read("statement", head.clone(), "date,description,amount\n2026-01-01,x,1\n", Format::Csv).expect("a statement");
+    read("statement", head.clone(), "date,description,amount\n2026-01-01,x,1\n", Format::Csv(Dialect::default()))
+        .expect("a statement");
 }
 
 #[test]
@@ -163,4 +170,30 @@ fn dates_outside_the_period_are_one_warning_and_a_reversed_period_is_refused() {
     assert_eq!(faults(read("ledger", head.clone(), &rows, Format::Ndjson)), wanted);
     head["period"]["to"] = "0217-01-01".into();
     assert!(faults(read("ledger", head, &rows, Format::Ndjson))[0].contains("does not match"));
+}
+
+#[test]
+fn another_separator_and_a_decimal_comma_are_read_if_they_are_told() {
+    let read = |separator: char, amount: &str| {
+        let text = format!("date;text;amount\n2026-01-31;1,5;{amount}\n").replace(';', &separator.to_string());
+        let dialect = Dialect { separator: u8::try_from(separator).expect("ASCII"), decimal_comma: true };
+        read("ledger", ledger(), &text, Format::Csv(dialect))
+    };
+    for separator in [';', '\t', '|'] {
+        for (amount, figure) in [
+            ("1.234,50", "1234.50"),
+            ("-0,5", "-0.5"),
+            ("1.234", "1234"),
+            ("1234,5", "1234.5"),
+            ("1 234 567,8", "1234567.8"),
+        ] {
+            let (spooled, rows) = read(separator, amount).expect("a ledger");
+            assert_eq!(spooled.totals[0].to_string(), figure);
+            assert_eq!(rows, format!("{{\"date\":\"2026-01-31\",\"text\":\"1,5\",\"amount\":\"{figure}\"}}\n"));
+        }
+    }
+    for amount in ["1.5", "1,234.50", "1,2,3", ",5", "12.34,5", "--1", "1.234.5"] {
+        let detail = format!("2 /entries/0/amount `{amount}` is not a number with a decimal comma, such as 1.234,50");
+        assert_eq!(faults(read(';', amount)), [detail]);
+    }
 }

@@ -2,11 +2,12 @@
 
 use std::io::Cursor;
 
-use input::{Format, Limits, Manifest, Rows, Template, spool};
+use input::{Dialect, Format, Limits, Manifest, Rows, Template, spool};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-const FORMATS: [Format; 3] = [Format::Json, Format::Ndjson, Format::Csv];
+const FORMATS: [Format; 3] =
+    [Format::Json, Format::Ndjson, Format::Csv(Dialect { separator: b',', decimal_comma: false })];
 
 fn template(schema: Option<&Value>) -> Template {
     let manifest: Manifest =
@@ -27,7 +28,7 @@ fn written(rows: &[Map<String, Value>], format: Format) -> Vec<u8> {
     match format {
         Format::Json => serde_json::to_vec_pretty(&json!({"rows": rows})).expect("JSON"),
         Format::Ndjson => rows.iter().flat_map(|row| format!("{}\n", Value::from(row.clone())).into_bytes()).collect(),
-        Format::Csv => {
+        Format::Csv(_) => {
             let mut writer = csv::Writer::from_writer(Vec::new());
             writer.write_record(["n", "text", "yes"]).expect("memory");
             for row in rows {

@@ -3,7 +3,8 @@
 use std::io::Cursor;
 
 use input::{
-    Decimal, Fault, Format, InputError, Limits, MARK_EVERY, MAX_FAULTS, Manifest, Rows, Spooled, Template, spool,
+    Decimal, Dialect, Fault, Format, InputError, Limits, MARK_EVERY, MAX_FAULTS, Manifest, Rows, Spooled, Template,
+    spool,
 };
 use serde_json::{Map, Value, json};
 
@@ -96,13 +97,17 @@ const CSV: &str = "name,count,amount,paid\r\na,1,0.10,\r\n\"b\n\"\"c\"\"\",,0.2,
 
 #[test]
 fn the_three_formats_spool_the_same_rows() {
-    let texts = [(JSON, Format::Json), (ROWS, Format::Ndjson), (CSV, Format::Csv)];
+    let texts = [(JSON, Format::Json), (ROWS, Format::Ndjson), (CSV, Format::Csv(Dialect::default()))];
     for (text, format) in texts {
         for mark in ["", "\u{feff}"] {
             let (spooled, rows) =
                 read(&format!("{mark}{text}"), format).unwrap_or_else(|error| panic!("{format:?} {error:?}"));
             // A CSV field stays text where the schema takes text.
-            let expected = if format == Format::Csv { ROWS.replace("0.2", "\"0.2\"") } else { ROWS.to_owned() };
+            let expected = if format == Format::Csv(Dialect::default()) {
+                ROWS.replace("0.2", "\"0.2\"")
+            } else {
+                ROWS.to_owned()
+            };
             assert_eq!(rows, expected, "{format:?}");
             assert_eq!(spooled.rest, json!({"title": "T"}));
             assert_eq!((spooled.rows, spooled.bytes), (3, rows.len() as u64));
@@ -173,7 +178,7 @@ fn a_fault_has_the_line_and_column_of_the_value() {
     assert_eq!(found[2], "5:1 /rows/3 a row is a JSON object");
 
     let csv = "name,count\r\n\r\n\"a\r\nb\",1\r\n\r\nc,many\r\nd\r\n";
-    let found = faults(read(csv, Format::Csv));
+    let found = faults(read(csv, Format::Csv(Dialect::default())));
     assert!(found[0].starts_with("6:- /rows/1/count \"many\" is not of type"), "{found:?}");
     assert_eq!(found[1], "7:- /rows/2 the row has 1 fields, and the first line names 2");
 }
@@ -187,16 +192,27 @@ fn what_is_not_the_format_is_said_to_be_so() {
         ("{\"rows\": [],\n\"rows\": []}", Format::Json, "2:"),
         ("{\"title\": \"T\", \"rows\": []} x", Format::Json, "1:"),
         ("{\"rows\": [{\"name\": \"a\"},\n{\"name\" 1}]}", Format::Json, "2:"),
-        ("", Format::Csv, "1:- /rows the first line"),
-        ("a,a\n", Format::Csv, "1:- /rows the first line names `a` twice"),
-        ("a,\n", Format::Csv, "1:- /rows the first line names the fields, and has no name for field 2"),
-        ("name\na\n\"b\nc\n", Format::Csv, "3:- /rows/1 a quotation mark"),
+        ("", Format::Csv(Dialect::default()), "1:- /rows the first line"),
+        ("a,a\n", Format::Csv(Dialect::default()), "1:- /rows the first line names `a` twice"),
+        (
+            "a,\n",
+            Format::Csv(Dialect::default()),
+            "1:- /rows the first line names the fields, and has no name for field 2",
+        ),
+        ("name\na\n\"b\nc\n", Format::Csv(Dialect::default()), "3:- /rows/1 a quotation mark"),
     ] {
         let found = faults(read(text, format));
         assert!(found[0].starts_with(expected), "{text}: {found:?}");
     }
     let bytes = b"name\n\xff\n".as_slice();
-    let read = spool(Cursor::new(bytes), Format::Csv, head(), &template(), &Limits::default(), &mut Vec::new());
+    let read = spool(
+        Cursor::new(bytes),
+        Format::Csv(Dialect::default()),
+        head(),
+        &template(),
+        &Limits::default(),
+        &mut Vec::new(),
+    );
     assert_eq!(faults(read), ["2:- /rows/0/name it is not UTF-8"]);
 }
 
@@ -226,7 +242,11 @@ fn a_row_that_is_too_long_and_a_rest_that_is_too_large_are_refused_before_they_a
             Format::Ndjson,
             "2:- /rows/1 the row has more than 100 bytes",
         ),
-        (format!("name\na\n\"{long}\"\n"), Format::Csv, "3:- /rows/1 the row has more than 100 bytes"),
+        (
+            format!("name\na\n\"{long}\"\n"),
+            Format::Csv(Dialect::default()),
+            "3:- /rows/1 the row has more than 100 bytes",
+        ),
         ("{\"name\":\"a\"}\n".repeat(6), Format::Ndjson, "6:1 /rows/5 there may be 5 rows"),
     ];
     for (text, format, expected) in texts {

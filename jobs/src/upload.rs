@@ -59,17 +59,111 @@ impl PartialSchema for UploadFormat {
     }
 }
 
-/// An upload's identity, `{UUIDv7}.{extension}`: all that there is to know of it before it is there.
+/// What separates the fields of a CSV upload.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Separator {
+    /// `,`
+    #[default]
+    Comma,
+    /// `;`
+    Semicolon,
+    /// TAB
+    Tab,
+    /// `|`
+    Pipe,
+}
+
+impl Separator {
+    /// All there are.
+    pub const ALL: [Self; 4] = [Self::Comma, Self::Semicolon, Self::Tab, Self::Pipe];
+
+    /// The character.
+    pub fn character(self) -> char {
+        match self {
+            Self::Comma => ',',
+            Self::Semicolon => ';',
+            Self::Tab => '\t',
+            Self::Pipe => '|',
+        }
+    }
+
+    /// What an upload's id says of it.
+    fn tag(self) -> &'static str {
+        match self {
+            Self::Comma => "",
+            Self::Semicolon => "semicolon.",
+            Self::Tab => "tab.",
+            Self::Pipe => "pipe.",
+        }
+    }
+}
+
+/// The text is none of the separators.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a separator is `,`, `;`, `|` or TAB")]
+pub struct NoSeparator;
+
+impl FromStr for Separator {
+    type Err = NoSeparator;
+
+    /// Reads the character, or what a command line has for a TAB.
+    fn from_str(text: &str) -> Result<Self, NoSeparator> {
+        let is = |it: &Self| text.chars().eq([it.character()]);
+        let tab = ["tab", "TAB", "\\t"].contains(&text).then_some(Self::Tab);
+        Self::ALL.into_iter().find(is).or(tab).ok_or(NoSeparator)
+    }
+}
+
+/// How a CSV upload is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Dialect {
+    /// What separates fields.
+    pub separator: Separator,
+    /// Whether numbers are written as `1.234,50`.
+    pub decimal_comma: bool,
+}
+
+impl Dialect {
+    const DECIMAL_COMMA: &str = "decimal-comma.";
+
+    /// Reads what an upload's id says before `csv`.
+    fn of_tags(tags: &str) -> Option<Self> {
+        let all = Separator::ALL
+            .into_iter()
+            .flat_map(|separator| [false, true].map(|decimal_comma| Self { separator, decimal_comma }));
+        all.into_iter().find(|dialect| dialect.to_string() == tags)
+    }
+}
+
+impl fmt::Display for Dialect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.separator.tag(), if self.decimal_comma { Self::DECIMAL_COMMA } else { "" })
+    }
+}
+
+/// An upload's identity, `{UUIDv7}.{extension}`: all that there is to know of it before it is there. Before `csv` stands what
+/// is not usual of it, as in `{UUIDv7}.semicolon.decimal-comma.csv`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct UploadId {
     id: JobId,
     format: UploadFormat,
+    dialect: Dialect,
 }
 
 impl UploadId {
     /// A new id.
     pub fn new(format: UploadFormat) -> Self {
-        Self { id: JobId::new(), format }
+        Self { id: JobId::new(), format, dialect: Dialect::default() }
+    }
+
+    /// A new id of CSV that is written in this way.
+    pub fn of_csv(dialect: Dialect) -> Self {
+        Self { dialect, ..Self::new(UploadFormat::Csv) }
+    }
+
+    /// How the upload is written, if it is CSV.
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
     }
 
     /// What the upload is written in.
@@ -93,7 +187,7 @@ pub const UPLOADS: &str = "uploads";
 
 impl fmt::Display for UploadId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.id, self.format.extension())
+        write!(f, "{}.{}{}", self.id, self.dialect, self.format.extension())
     }
 }
 
@@ -107,8 +201,12 @@ impl FromStr for UploadId {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (id, extension) = text.split_once('.').ok_or(NoUploadId)?;
+        let tags = extension.len() - extension.rsplit('.').next().unwrap_or_default().len();
+        let (tags, extension) = extension.split_at(tags);
         let format = UploadFormat::ALL.into_iter().find(|format| format.extension() == extension).ok_or(NoUploadId)?;
-        Ok(Self { id: id.parse().map_err(|_: uuid::Error| NoUploadId)?, format })
+        let dialect = Dialect::of_tags(tags).filter(|_| tags.is_empty() || format == UploadFormat::Csv);
+        let id = id.parse().map_err(|_: uuid::Error| NoUploadId)?;
+        Ok(Self { id, format, dialect: dialect.ok_or(NoUploadId)? })
     }
 }
 
@@ -116,7 +214,13 @@ impl ToSchema for UploadId {}
 
 impl PartialSchema for UploadId {
     fn schema() -> RefOr<Schema> {
-        let extensions = UploadFormat::ALL.map(UploadFormat::extension).join("|");
+        let separators = Separator::ALL.map(Separator::tag).map(|tag| tag.trim_end_matches('.'));
+        let separators = separators.into_iter().filter(|tag| !tag.is_empty()).collect::<Vec<_>>().join("|");
+        let extensions = UploadFormat::ALL.map(|format| match format {
+            UploadFormat::Csv => format!("(({separators})\\.)?(decimal-comma\\.)?csv"),
+            _ => format.extension().to_owned(),
+        });
+        let extensions = extensions.join("|");
         let hex = "[0-9a-f]";
         let object = ObjectBuilder::new().schema_type(Type::String).description(Some("An upload's identity."));
         let object = object.pattern(Some(format!("^{hex}{{8}}(-{hex}{{4}}){{3}}-{hex}{{12}}\\.({extensions})$")));
@@ -146,6 +250,12 @@ mod tests {
             let id = UploadId::new(format);
             assert_eq!(id.to_string().parse(), Ok(id));
             assert!(id.to_string().to_uppercase().parse::<UploadId>().is_err());
+        }
+        for separator in Separator::ALL {
+            assert_eq!(separator.character().to_string().parse(), Ok(separator));
+            let id = UploadId::of_csv(Dialect { separator, decimal_comma: true });
+            assert_eq!(id.to_string().parse(), Ok(id));
+            assert!(id.to_string().replace(".csv", ".json").parse::<UploadId>().is_err());
         }
         let id = UploadId::new(UploadFormat::Csv).to_string();
         for bad in

@@ -405,14 +405,14 @@ async fn a_job_that_has_not_failed_is_not_queued_again(bench: &Bench) {
 
 async fn a_job_that_was_set_aside_runs_again_when_its_message_comes_back(bench: &Bench) {
     let job = job();
-    fail(bench, &job, &json!(1), true).await;
+    fail(bench, &job, &json!(1).into(), true).await;
     assert_eq!(bench.jobs.claim(&job, &settling(0)).await.expect("answers"), Claimed::Settled, "a sweep ends it once");
     assert_eq!(run(bench, &job, &claim(0)).await, 1, "attempts are counted anew");
     let recorded = get(bench, job.id).await;
     assert_eq!((recorded.status, recorded.error, recorded.notified_at), (Status::Running, None, None));
 
     let other = Job { id: JobId::new(), ..job };
-    fail(bench, &other, &json!(1), false).await;
+    fail(bench, &other, &json!(1).into(), false).await;
     assert_eq!(bench.jobs.claim(&other, &claim(0)).await.expect("answers"), Claimed::Settled, "a repeated message");
 }
 
@@ -718,7 +718,7 @@ async fn jobs_are_in_flight_until_they_end(bench: &Bench) {
     _ = bench.jobs.complete(first.id, claim.owner, 1, 1, now()).await.expect("the store answers");
     assert!(take_off(bench, "crm", third.id, 2).await, "one has ended");
     assert!(!take_off(bench, "crm", job().id, 2).await, "and that one's place is taken");
-    fail(bench, &second, &json!({}), false).await;
+    fail(bench, &second, &json!({}).into(), false).await;
     assert!(take_off(bench, "crm", job().id, 2).await, "a failure is an end");
 }
 
@@ -732,7 +732,7 @@ async fn a_job_that_is_queued_again_is_in_flight_again(bench: &Bench) {
     let job = job();
     assert!(take_off(bench, "crm", job.id, 1).await);
     bench.jobs.record(&job, terms()).await.expect("the store answers");
-    fail(bench, &job, &json!({}), false).await;
+    fail(bench, &job, &json!({}).into(), false).await;
     tokio::time::sleep(Duration::from_millis(2)).await;
     assert!(take_off(bench, "crm", job.id, 1).await, "it has failed");
     assert!(!take_off(bench, "crm", JobId::new(), 1).await, "it is about to be reopened");

@@ -16,8 +16,8 @@ use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use http_body_util::BodyExt;
 use jobs::job::now;
-use jobs::upload::{MAX_UPLOAD_BYTES, UPLOADS};
-use jobs::{Accepts, Content, Unavailable, UploadFormat, UploadId};
+use jobs::upload::{MAX_UPLOAD_BYTES, NoSeparator, UPLOADS};
+use jobs::{Accepts, Content, Dialect, Separator, Unavailable, UploadFormat, UploadId};
 use mime::Mime;
 use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value};
@@ -48,6 +48,12 @@ struct Wanted {
     /// Its size in bytes.
     #[schema(value_type = u64, minimum = 1, maximum = 5_368_709_120_i64)]
     bytes: Number,
+    /// What separates the fields of `text/csv`: `,` where absent, `;`, TAB or `|`.
+    #[schema(nullable = false)]
+    separator: Option<String>,
+    /// Whether numbers of `text/csv` are written as `1.234,50`.
+    #[serde(default)]
+    decimal_comma: bool,
 }
 
 /// Where to put an upload, and how.
@@ -143,8 +149,8 @@ pub(crate) async fn begin(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let (format, bytes) = wanted(read_json(&headers, body).await?.plain)?;
-    let (id, content_type) = (UploadId::new(format), format.content_type());
+    let (id, bytes) = wanted(read_json(&headers, body).await?.plain)?;
+    let content_type = id.format().content_type();
     let expires_at = now() + LIFE;
     let url = match listener.objects.accept(&id.key(), content_type, bytes, LIFE).await? {
         Accepts::Url(url) => url,
@@ -164,7 +170,7 @@ impl IntoResponses for BeginRefusals {
 }
 
 /// Reads the request, or names everything that is wrong with it.
-fn wanted(body: Value) -> Result<(UploadFormat, u64), Problem> {
+fn wanted(body: Value) -> Result<(UploadId, u64), Problem> {
     let wanted: Wanted = serde_json::from_value(body).map_err(|error| {
         let detail = format!("{error}; send {{\"content_type\": \"application/x-ndjson\", \"bytes\": 123}}");
         Invalid::Request.problem(&[violation("", detail)])
@@ -179,10 +185,25 @@ fn wanted(body: Value) -> Result<(UploadFormat, u64), Problem> {
     if bytes.is_none() {
         violations.push(impossible_size());
     }
+    let dialect = dialect(&wanted).map_err(|violation| violations.push(violation)).unwrap_or_default();
     match (format, bytes) {
-        (Some(format), Some(bytes)) => Ok((format, bytes)),
+        (Some(UploadFormat::Csv), Some(bytes)) if violations.is_empty() => Ok((UploadId::of_csv(dialect), bytes)),
+        (Some(format), Some(bytes)) if violations.is_empty() => Ok((UploadId::new(format), bytes)),
         _ => Err(Invalid::Request.problem(&violations)),
     }
+}
+
+/// How the CSV is written that a caller wants to put.
+fn dialect(wanted: &Wanted) -> Result<Dialect, Violation> {
+    let (separator, decimal_comma) = (wanted.separator.as_deref(), wanted.decimal_comma);
+    let is_csv = format_of(&wanted.content_type) == Some(UploadFormat::Csv);
+    let foreign = if separator.is_some() { Some("/separator") } else { decimal_comma.then_some("/decimal_comma") };
+    if let Some(pointer) = foreign.filter(|_| !is_csv) {
+        return Err(violation(pointer, "it is for text/csv: leave it out".into()));
+    }
+    let separator = separator.map_or(Ok(Separator::default()), str::parse);
+    let separator = separator.map_err(|error: NoSeparator| violation("/separator", error.to_string()))?;
+    Ok(Dialect { separator, decimal_comma })
 }
 
 /// A number as an integer; JSON Schema takes 3.0 for one.

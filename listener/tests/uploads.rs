@@ -276,3 +276,33 @@ async fn what_a_template_declares_is_shown_and_read_again_when_it_changes() {
     manifest(&bench, r#"{"rows": {"field": "lines", "totals": ["qty"]}}"#);
     assert_eq!(bench.get("/templates/rows").await.json()["rows"]["totals"], json!(["qty"]));
 }
+
+#[tokio::test]
+async fn how_csv_is_written_is_part_of_its_id() {
+    let bench = bench().await;
+    let begin = async |body: Value| {
+        let mut request = post(body.to_string());
+        *request.uri_mut() = Uri::from_static("/uploads");
+        bench.send(request).await
+    };
+    for (separator, ending) in
+        [(";", ".semicolon.decimal-comma.csv"), ("\t", ".tab.decimal-comma.csv"), (",", ".decimal-comma.csv")]
+    {
+        let body = json!({"content_type": "text/csv", "bytes": 4, "separator": separator, "decimal_comma": true});
+        let answer = begin(body).await;
+        assert_eq!(answer.status, 201, "{}", answer.json());
+        let begun = answer.json();
+        let id = begun["id"].as_str().expect("an id");
+        assert!(id.ends_with(ending), "{id}");
+        let url = begun["url"].as_str().expect("a URL").to_owned();
+        assert_eq!(bench.send(put_to(&url, "text/csv", Some(4), "qty\n")).await.status, 200);
+        let request = json!({"template": "rows", "input": id, "data": {"name": "n"}});
+        assert_eq!(queue(&bench, request).await.status, 202);
+        let dialect = taken(&bench).await.input.expect("an upload").dialect();
+        assert_eq!((dialect.separator.character().to_string().as_str(), dialect.decimal_comma), (separator, true));
+    }
+    let refused = begin(json!({"content_type": "text/csv", "bytes": 4, "separator": ":"})).await;
+    assert_eq!((refused.status.as_u16(), pointers(&refused)), (422, vec!["/separator".to_owned()]));
+    let refused = begin(json!({"content_type": "application/json", "bytes": 4, "decimal_comma": true})).await;
+    assert_eq!((refused.status.as_u16(), pointers(&refused)), (422, vec!["/decimal_comma".to_owned()]));
+}

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use input::{Fault, Format, Head, InputError, Json, NotRead, Spooled, Template, Unusable};
-use jobs::{Failure, UploadFormat, Violation, Warning};
+use jobs::{Dialect, Failure, UploadFormat, Violation, Warning};
 use sha2::Digest;
 
 use crate::digest::{Digest32, Digesting};
@@ -153,12 +153,16 @@ fn to_spool(
     Ok((spooled, digest.into()))
 }
 
-/// What reads an upload of this format.
-pub fn format_of(upload: UploadFormat) -> Format {
+/// What reads an upload of this format; CSV in this dialect.
+pub fn format_of(upload: UploadFormat, Dialect { separator, decimal_comma }: Dialect) -> Format {
     match upload {
         UploadFormat::Json => Format::Json,
         UploadFormat::Ndjson => Format::Ndjson,
-        UploadFormat::Csv => Format::Csv,
+        UploadFormat::Csv => {
+            // All separators are ASCII.
+            let separator = u8::try_from(separator.character()).unwrap_or(b',');
+            Format::Csv(input::Dialect { separator, decimal_comma })
+        }
     }
 }
 

@@ -144,7 +144,7 @@ impl Run<'_> {
         if !self.processor.closing.patience.insist(|| self.processor.objects.fetch(&key, &file)).await? {
             return Err(missing(&key));
         }
-        Ok(Source { format: format_of(id.format()), file, head, origin: Origin::Upload })
+        Ok(Source { format: format_of(id.format(), id.dialect()), file, head, origin: Origin::Upload })
     }
 
     /// The text of the job's data.

@@ -337,6 +337,38 @@ async fn an_announcement_that_fails_is_made_by_the_next_delivery() {
     assert_eq!(bench.job(message.id).await.attempts, 1);
 }
 
+/// Data with numbers that a double does not hold.
+const LONG: &str = r#"{"n": 9007199254740993.010, "lines": [{"qty": 9223372036854775808}]}"#;
+
+#[tokio::test]
+async fn templates_read_numbers_as_they_were_written() {
+    let main = "#let data = json(\"/data.json\")\n#assert.eq(data.n, \"9007199254740993.010\")\n\
+                #assert.eq(data.lines.first().qty, \"9223372036854775808\")\nx";
+    let bench = Bench::new(&[("plain", main), ("rows", main)]).await;
+    std::fs::write(
+        bench.processor.templates.join("rows/template.json"),
+        r#"{"rows": {"field": "lines", "totals": ["qty"]}}"#,
+    )
+    .expect("a manifest");
+    for template in ["plain", "rows"] {
+        let message = Message::new(&Job::queued(JobId::new(), template, now()), serde_json::from_str(LONG).ok());
+        bench.process(&message).await;
+        let job = bench.job(message.id).await;
+        assert_eq!((job.status, &job.error), (Status::Completed, &None), "{template}");
+    }
+}
+
+#[tokio::test]
+async fn a_number_of_too_many_digits_is_the_datas_fault() {
+    let bench = Bench::new(&[("plain", "x")]).await;
+    let data = serde_json::from_str(&LONG.replace(".010", &"1".repeat(20))).expect("JSON");
+    let message = Message::new(&Job::queued(JobId::new(), "plain", now()), Some(data));
+    bench.process(&message).await;
+    let failure = bench.job(message.id).await.error.expect("a failure");
+    assert!(failure.kind.ends_with(":invalid-data") && failure.errors[0].pointer == "/n", "{failure:?}");
+    assert!(failure.detail.ends_with("Mend the data and queue it again."), "{failure:?}");
+}
+
 #[tokio::test]
 async fn a_failed_job_keeps_its_data() {
     let bench = Bench::new(&[("broken", "#nothing")]).await;

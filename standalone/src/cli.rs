@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jobs::job::{MEBIBYTE, is_template_name};
-use jobs::{Hosts, JobId, Status};
+use jobs::{Dialect, Hosts, JobId, Separator, Status};
 use lettre::message::{Mailbox, Mailboxes};
 use listener::access::Origins;
 use processor::{DEFAULT_SECTION_ROWS, Limits};
@@ -263,6 +263,8 @@ pub(crate) struct Render {
     /// JSON file with the data beside the rows, where --data has the rows
     #[arg(long, value_name = "FILE", requires = "data")]
     pub(crate) head: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) csv: Csv,
     /// File to write, `-` for standard output; TEMPLATE.FORMAT unless said otherwise. Several pages of images get
     /// their number before the extension
     #[arg(long, short, value_name = "FILE|-")]
@@ -289,6 +291,24 @@ pub(crate) struct Render {
     pub(crate) limits: LimitOptions,
 }
 
+/// How a .csv file is written.
+#[derive(Args)]
+pub(crate) struct Csv {
+    /// What separates the fields of a .csv file: `,` `;` `|` or tab
+    #[arg(long, value_name = "CHARACTER", default_value = ",", hide_default_value = true)]
+    separator: Separator,
+    /// Read numbers of a .csv file as 1.234,50
+    #[arg(long)]
+    decimal_comma: bool,
+}
+
+impl Csv {
+    /// The same for what reads uploads.
+    pub(crate) fn dialect(&self) -> Dialect {
+        Dialect { separator: self.separator, decimal_comma: self.decimal_comma }
+    }
+}
+
 #[derive(Args)]
 pub(crate) struct SendJob {
     /// A template's name
@@ -301,6 +321,8 @@ pub(crate) struct SendJob {
     /// JSON file with the data beside the rows, where --data has the rows
     #[arg(long, value_name = "FILE", requires = "data")]
     pub(crate) head: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) csv: Csv,
     /// Subject of the mail that announces the report
     #[arg(long, value_name = "TEXT")]
     pub(crate) subject: Option<String>,

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
-use jobs::{Job, JobId, Status, UploadFormat};
+use jobs::{Dialect, Job, JobId, Separator, Status, UploadFormat};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{RequestBuilder, Response, Url};
@@ -161,11 +161,23 @@ impl Client {
     }
 
     /// Uploads a file; answers the upload's id.
-    pub(crate) async fn upload(&self, file: &Path, format: UploadFormat) -> Result<String, CallerError> {
+    pub(crate) async fn upload(
+        &self,
+        file: &Path,
+        format: UploadFormat,
+        dialect: Dialect,
+    ) -> Result<String, CallerError> {
         let failed = || failed_to(format!("read {}", file.display()));
         let bytes = std::fs::metadata(file).map_err(failed())?.len();
         let url = self.url("/uploads");
-        let wanted = json!({ "content_type": format.content_type(), "bytes": bytes }).to_string();
+        let mut wanted = json!({ "content_type": format.content_type(), "bytes": bytes });
+        if dialect.separator != Separator::default() {
+            wanted["separator"] = dialect.separator.character().to_string().into();
+        }
+        if dialect.decimal_comma {
+            wanted["decimal_comma"] = true.into();
+        }
+        let wanted = wanted.to_string();
         let begin = || {
             let request = self.calls.post(&url).header(CONTENT_TYPE, "application/json");
             self.json(request.body(wanted.clone()), &url)

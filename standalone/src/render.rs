@@ -12,7 +12,7 @@ use input::{Json, NotRead};
 use jobs::UploadFormat;
 use jobs::job::is_template_name;
 use listener::catalogue::{Template, Unusable, Violation};
-use processor::{Cutting, Limits, LongError, LongReport, Press, PressError, Rows, failure_of, violation_of};
+use processor::{Cutting, Limits, LongError, LongReport, Press, PressError, Rows, failure_of, format_of, violation_of};
 use serde_json::json;
 use tempfile::TempDir;
 use typesetter::{Format, Options, OutputLimits, PdfStandard, Report, Request};
@@ -155,7 +155,7 @@ async fn read_rows(
         {
             press.rehearse(&rehearsal).await;
         }
-        rows::read(&path, format, head, template, work)
+        rows::read(&path, format_of(format, options.csv.dialect()), head, template, work)
     };
     read.await.map(Some).map_err(explain)
 }

@@ -5,9 +5,9 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use async_trait::async_trait;
-use input::{Decimal, Head, InputError, Json, Limits, Template, Unusable};
-use jobs::{UploadFormat, Violation};
-use processor::{LongError, Rows, Settled, Watch, format_of, violation_of};
+use input::{Decimal, Format, Head, InputError, Json, Limits, Template, Unusable};
+use jobs::Violation;
+use processor::{LongError, Rows, Settled, Watch, violation_of};
 use serde_json::{Map, Value};
 use typesetter::{Request, Section};
 
@@ -48,7 +48,7 @@ pub(crate) fn rehearsal(request: &Request, template: &Template) -> Option<Reques
 /// Checks the rows in `source` and `head`, the data beside them, and spools them in the folder `work`.
 pub(crate) fn read(
     source: &Path,
-    format: UploadFormat,
+    format: Format,
     head: Json,
     template: Template,
     work: &Path,
@@ -57,7 +57,7 @@ pub(crate) fn read(
         Head::try_from(head).map_err(|_| RowsError::Unusable("what --head names is not a JSON object".into()))?;
     let spool = work.join("rows.ndjson");
     let mut rows = BufWriter::new(File::create(&spool)?);
-    let (source, format) = (File::open(source)?, format_of(format));
+    let source = File::open(source)?;
     let spooled = input::spool(source, format, head, &template, &Limits::default(), &mut rows)?;
     rows.flush()?;
     Ok(Rows { template, spooled, spool })

@@ -112,7 +112,7 @@ async fn sent(data: Data, client: &Client, options: &SendJob) -> Result<Request,
     match data {
         Data::Inline(data) => return Ok(Request { data: Some(data), ..Request::default() }),
         Data::File(file, format, head) => {
-            let input = client.upload(&file, format).await?;
+            let input = client.upload(&file, format, options.csv.dialect()).await?;
             return Ok(Request { input: Some(input), data: head, ..Request::default() });
         }
         Data::Sample => {}
