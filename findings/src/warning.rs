@@ -33,13 +33,16 @@ pub struct Warning {
 /// The most warnings of one report.
 const MAX_WARNINGS: usize = 50;
 
+/// The longest text of a warning, in characters: it may quote the data, and all warnings go into one record.
+const MAX_TEXT_CHARS: usize = 400;
+
 impl Warning {
     /// A warning about one place.
     pub fn new(code: &str, message: impl Into<String>, pointer: Option<String>) -> Self {
         Self {
             code: code.to_owned(),
-            message: message.into(),
-            pointer,
+            message: shortened(message.into()),
+            pointer: pointer.map(shortened),
             page: None,
             count: 1,
             character: None,
@@ -59,6 +62,13 @@ impl Warning {
     /// Whether another warning is of the same doubt, wherever it was met.
     fn is_like(&self, other: &Self) -> bool {
         self.code == other.code && self.character == other.character && self.message == other.message
+    }
+}
+
+fn shortened(text: String) -> String {
+    match text.char_indices().nth(MAX_TEXT_CHARS) {
+        Some((end, _)) => format!("{} …", &text[..end]),
+        None => text,
     }
 }
 

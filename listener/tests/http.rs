@@ -7,7 +7,7 @@ use axum::http::{Method, Request, StatusCode};
 use bench::{Bench, SCHEMA, add_template, good, post};
 use chrono::TimeDelta;
 use jobs::job::{PDF_STANDARDS, now};
-use jobs::{Destinations, Failed, Failure, JobId, JobStore, LinkSigner, Message, ObjectStore, Queue};
+use jobs::{Completed, Destinations, Failed, Failure, JobId, JobStore, LinkSigner, Message, ObjectStore, Queue};
 use listener::{Listener, MAX_BODY_BYTES};
 use serde_json::{Value, json};
 
@@ -404,7 +404,12 @@ async fn parts_of_a_report_can_be_asked_for() {
 async fn a_report_that_is_not_kept_any_more_is_gone() {
     let bench = Bench::new().await;
     let (job, owner) = bench.running().await;
-    _ = bench.local.jobs.complete(job.id, owner, 1, 1, now()).await.expect("the store answers");
+    _ = bench
+        .local
+        .jobs
+        .complete(job.id, owner, &Completed { pages: 1, bytes: 1, warnings: &[], at: now() })
+        .await
+        .expect("the store answers");
     let answer = bench.get(&format!("/jobs/{}/report", job.id)).await;
     assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (410, "report-expired"));
 }

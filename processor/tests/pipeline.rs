@@ -9,8 +9,8 @@ use bench::{Bench, mail_count};
 use chrono::{DateTime, TimeDelta, Utc};
 use jobs::job::{MEBIBYTE, PDF_STANDARDS, now};
 use jobs::{
-    Claim, Claimed, Content, Failure, Job, JobId, JobStore, Message, ObjectStore, Options, Purpose, Queue, Status,
-    Terms, UploadFormat, UploadId, WebhookMessage,
+    Claim, Claimed, Completed, Content, Failure, Job, JobId, JobStore, Message, ObjectStore, Options, Purpose, Queue,
+    Status, Terms, UploadFormat, UploadId, WebhookMessage,
 };
 use processor::{Limits, Verdict, title_of};
 use serde_json::{Value, json};
@@ -193,7 +193,12 @@ async fn a_completed_job_that_nobody_heard_of_is_announced_and_not_made_again() 
     let (message, past) = (message("hello"), now() - TimeDelta::minutes(5));
     let claim = claim(past, past);
     assert_eq!(bench.local.jobs.claim(&message.job(), &claim).await.expect("claimed"), Claimed::Run(1));
-    _ = bench.local.jobs.complete(message.id, claim.owner, 1, 1, past).await.expect("completed");
+    _ = bench
+        .local
+        .jobs
+        .complete(message.id, claim.owner, &Completed { pages: 1, bytes: 1, warnings: &[], at: past })
+        .await
+        .expect("completed");
 
     assert_eq!(bench.process(&message).await, Verdict::Acknowledge);
     assert!(bench.job(message.id).await.notified_at.is_some());

@@ -7,9 +7,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use jobs::{
-    Accepts, Announcement, Claim, Claimed, Content, Delivery, Failed, Held, Job, JobId, JobStore, Listed, Listing,
-    Message, Notifier, ObjectStore, Opened, Progress, Queue, Reservation, Reserved, Terms, Ticket, Unavailable,
-    Webhook, WebhookMessage,
+    Accepts, Announcement, Claim, Claimed, Completed, Content, Delivery, Failed, Held, Job, JobId, JobStore, Listed,
+    Listing, Message, Notifier, ObjectStore, Opened, Progress, Queue, Reservation, Reserved, Terms, Ticket,
+    Unavailable, Webhook, WebhookMessage,
 };
 use serde_json::Value;
 use uuid::Uuid;
@@ -62,15 +62,8 @@ impl JobStore for Ports {
         self.faults.call("progress", self.world.local.jobs.progress(id, owner, progress)).await
     }
 
-    async fn complete(
-        &self,
-        id: JobId,
-        owner: Uuid,
-        pages: u64,
-        bytes: u64,
-        at: DateTime<Utc>,
-    ) -> Result<Held, Unavailable> {
-        self.faults.call("complete", self.world.local.jobs.complete(id, owner, pages, bytes, at)).await
+    async fn complete(&self, id: JobId, owner: Uuid, completed: &Completed<'_>) -> Result<Held, Unavailable> {
+        self.faults.call("complete", self.world.local.jobs.complete(id, owner, completed)).await
     }
 
     async fn fail(&self, id: JobId, owner: Uuid, failed: &Failed<'_>) -> Result<Held, Unavailable> {
