@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use bench::{Bench, mail_count};
 use chrono::{DateTime, TimeDelta, Utc};
-use jobs::job::{MEBIBYTE, PDF_STANDARDS, now};
+use jobs::job::{MEBIBYTE, ON_MISSING_GLYPH, PDF_STANDARDS, now};
 use jobs::{
     Claim, Claimed, Completed, Content, Failure, Job, JobId, JobStore, Message, ObjectStore, Options, Purpose, Queue,
     Status, Terms, UploadFormat, UploadId, WebhookMessage,
@@ -433,7 +433,19 @@ async fn every_standard_that_the_listener_takes_is_known_to_the_typesetter() {
     assert_eq!(PDF_STANDARDS, PdfStandard::ALL.map(PdfStandard::as_str));
     let bench = Bench::new(&[("hello", HELLO)]).await;
     for standard in ["a-2b", "ua-1"] {
-        let options = Options { pdf_standard: Some(standard.into()), tagged: None };
+        let options = Options { pdf_standard: Some(standard.into()), ..Options::default() };
+        let message = Message { options, ..message("hello") };
+        bench.process(&message).await;
+        let job = bench.job(message.id).await;
+        assert_eq!(job.status, Status::Completed, "{job:?}");
+    }
+}
+
+#[tokio::test]
+async fn every_way_to_treat_missing_glyphs_is_known_to_the_typesetter() {
+    let bench = Bench::new(&[("hello", HELLO)]).await;
+    for way in ON_MISSING_GLYPH {
+        let options = Options { on_missing_glyph: Some(way.into()), ..Options::default() };
         let message = Message { options, ..message("hello") };
         bench.process(&message).await;
         let job = bench.job(message.id).await;

@@ -116,6 +116,9 @@ fn request(options: &SendJob, mut request: Value) -> Value {
     if let Some(subject) = &options.subject {
         request["notify"] = json!({ "subject": subject });
     }
+    if let Some(wanted) = options.on_missing_glyph {
+        request["options"] = json!({ "on_missing_glyph": wanted });
+    }
     request
 }
 
@@ -127,6 +130,9 @@ async fn finish(client: &Client, progress: &Progress, id: JobId, output: Option<
         return Err(CallerError::Failed(Box::new(record.job.error.unwrap_or_else(unknown))));
     }
     let (pages, bytes) = (record.job.pages.unwrap_or_default(), record.job.bytes.unwrap_or_default());
+    for warning in &record.job.warnings {
+        progress.say(&format!("warning: {warning}"));
+    }
     let pages = if pages == 1 { "1 page".to_owned() } else { format!("{pages} pages") };
     let summary = format!("report     {pages}, {}\n", HumanBytes(bytes));
     let Some(output) = output else {
