@@ -2,7 +2,7 @@
 
 use std::io;
 
-use jsonschema::ValidationError;
+use findings::Violation;
 
 /// After how many faults reading stops: an upload with more has one mistake many times.
 pub const MAX_FAULTS: usize = 100;
@@ -28,11 +28,6 @@ impl Fault {
         Self { line: None, column: None, pointer: shortened(&pointer.into()), detail: shortened(detail.as_ref()) }
     }
 
-    /// A violation of a schema; `prefix` is where the checked part stands in the data.
-    pub(crate) fn of_schema(prefix: &str, error: &ValidationError<'_>) -> Self {
-        Self::new(format!("{prefix}{}", error.instance_path()), error.to_string())
-    }
-
     pub(crate) fn at(mut self, line: u64, column: Option<u64>) -> Self {
         (self.line, self.column) = (Some(line), column);
         self
@@ -50,6 +45,12 @@ impl Fault {
         let detail = detail.rsplit_once(" at line ").map_or(detail.as_str(), |(detail, _)| detail);
         let column = u64::try_from(error.column()).ok().filter(|column| *column > 0);
         Self::new(pointer, detail).at(line + (error.line() as u64).saturating_sub(1), column)
+    }
+}
+
+impl From<Violation> for Fault {
+    fn from(Violation { line, column, pointer, detail }: Violation) -> Self {
+        Self { line, column, ..Self::new(pointer, detail) }
     }
 }
 

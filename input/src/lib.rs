@@ -6,6 +6,7 @@
 //! `json`, `ndjson` (with `lines`), `csv`.
 
 mod csv;
+mod explain;
 mod fault;
 mod json;
 mod lines;
@@ -20,6 +21,7 @@ mod spool;
 mod template;
 mod totals;
 
+pub use explain::Validator;
 pub use fault::{Fault, InputError, MAX_FAULTS};
 pub use manifest::{Manifest, RowsDeclaration, Totals};
 pub use rust_decimal::Decimal;

@@ -32,6 +32,7 @@ mod kept;
 mod learnt;
 mod options;
 mod parsed;
+mod pictures;
 mod plain;
 mod plan;
 mod request;
