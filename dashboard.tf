@@ -30,7 +30,7 @@ locals {
     ] },
     { heading = "How much?", charts = [
       { title = "Jobs", metrics = [
-        for name in ["accepted", "completed", "failed", "retries"] : ["Pressrun", name, "service", var.name, { stat = "Sum" }]
+        for name in ["accepted", "completed", "warned", "failed", "retries"] : ["Pressrun", name, "service", var.name, { stat = "Sum" }]
       ] },
       { title = "Pages and bytes", metrics = [
         ["Pressrun", "pages", "service", var.name, { stat = "Sum" }],

@@ -2,6 +2,7 @@
 //! accompany a finished report.
 
 mod violation;
+mod visible;
 mod warning;
 
 pub use violation::Violation;

@@ -5,6 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::visible::Visible;
+
 /// One place where data is not as its template wants it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Violation {
@@ -31,6 +33,6 @@ impl fmt::Display for Violation {
             (None, _) => {}
         }
         let pointer = if self.pointer.is_empty() { "/" } else { &self.pointer };
-        write!(f, "at {pointer}: {}", self.detail)
+        write!(f, "at {}: {}", Visible(pointer), Visible(&self.detail))
     }
 }

@@ -1,7 +1,11 @@
 //! Doubts about a finished report.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+use crate::visible::Visible;
 
 /// A doubt about a finished report. The same doubt about several places is one warning that counts them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -33,13 +37,16 @@ pub struct Warning {
 /// The most warnings of one report.
 const MAX_WARNINGS: usize = 50;
 
+/// The longest text of a warning, in characters: it may quote the data, and all warnings go into one record.
+const MAX_TEXT_CHARS: usize = 400;
+
 impl Warning {
     /// A warning about one place.
     pub fn new(code: &str, message: impl Into<String>, pointer: Option<String>) -> Self {
         Self {
             code: code.to_owned(),
-            message: message.into(),
-            pointer,
+            message: shortened(message.into()),
+            pointer: pointer.map(shortened),
             page: None,
             count: 1,
             character: None,
@@ -62,6 +69,28 @@ impl Warning {
     }
 }
 
+impl fmt::Display for Warning {
+    /// `at /to/name, U+1F600, 3 times: No font has this character.`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place =
+            self.pointer.as_ref().map(|pointer| format!("at {}", if pointer.is_empty() { "/" } else { pointer }));
+        let page = self.page.map(|page| format!("page {page}"));
+        let times = (self.count > 1).then(|| format!("{} times", self.count));
+        let known: Vec<String> = [place, page, self.code_point.clone(), times].into_iter().flatten().collect();
+        if !known.is_empty() {
+            write!(f, "{}: ", Visible(&known.join(", ")))?;
+        }
+        Visible(&self.message).fmt(f)
+    }
+}
+
+fn shortened(text: String) -> String {
+    match text.char_indices().nth(MAX_TEXT_CHARS) {
+        Some((end, _)) => format!("{} …", &text[..end]),
+        None => text,
+    }
+}
+
 /// Adds warnings to those before them. Of the same doubt the first pointer stays, and the counts are added up; what is beyond
 /// fifty different ones is left out.
 pub fn merge(warnings: &mut Vec<Warning>, more: impl IntoIterator<Item = Warning>) {
@@ -77,6 +106,15 @@ pub fn merge(warnings: &mut Vec<Warning>, more: impl IntoIterator<Item = Warning
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_warning_reads_as_one_line_that_a_terminal_shows() {
+        let glyph = Warning::of_character("missing-glyph", "No font has it.", Some("/to/na\u{1b}me".into()), '😀');
+        assert_eq!(glyph.to_string(), "at /to/na\u{fffd}me, U+1F600: No font has it.");
+        let outside = Warning { page: Some(3), count: 2, ..Warning::new("x", "A text\n leaves its page.", None) };
+        assert_eq!(outside.to_string(), "page 3, 2 times: A text\u{fffd} leaves its page.");
+        assert_eq!(Warning::new("x", "Look at it.", None).to_string(), "Look at it.");
+    }
 
     #[test]
     fn the_same_doubt_is_counted_and_keeps_its_first_place() {

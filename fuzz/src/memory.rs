@@ -8,8 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use jobs::{
-    Accepts, Claim, Claimed, Content, Data, Delivery, Failed, Held, Job, JobId, JobStore, Listed, Listing, ObjectStore,
-    Opened, Progress, Queue, Reservation, Reserved, Terms, Ticket, Unavailable, Webhook, WebhookMessage,
+    Accepts, Claim, Claimed, Completed, Content, Data, Delivery, Failed, Held, Job, JobId, JobStore, Listed, Listing,
+    ObjectStore, Opened, Progress, Queue, Reservation, Reserved, Terms, Ticket, Unavailable, Webhook, WebhookMessage,
 };
 use uuid::Uuid;
 
@@ -102,7 +102,7 @@ impl JobStore for Memory {
         not_here()
     }
 
-    async fn complete(&self, _: JobId, _: Uuid, _: u64, _: u64, _: DateTime<Utc>) -> Result<Held, Unavailable> {
+    async fn complete(&self, _: JobId, _: Uuid, _: &Completed<'_>) -> Result<Held, Unavailable> {
         not_here()
     }
 

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use jsonschema::ValidationError;
+use findings::Violation;
 
 /// After how many faults reading stops: an upload with more has one mistake many times.
 pub const MAX_FAULTS: usize = 100;
@@ -26,11 +26,6 @@ pub struct Fault {
 impl Fault {
     pub(crate) fn new(pointer: impl Into<String>, detail: impl AsRef<str>) -> Self {
         Self { line: None, column: None, pointer: shortened(&pointer.into()), detail: shortened(detail.as_ref()) }
-    }
-
-    /// A violation of a schema; `prefix` is where the checked part stands in the data.
-    pub(crate) fn of_schema(prefix: &str, error: &ValidationError<'_>) -> Self {
-        Self::new(format!("{prefix}{}", error.instance_path()), error.to_string())
     }
 
     pub(crate) fn at(mut self, line: u64, column: Option<u64>) -> Self {
@@ -64,6 +59,12 @@ impl Fault {
 pub(crate) fn without_place(error: &serde_json::Error) -> String {
     let detail = error.to_string();
     detail.rsplit_once(" at line ").map_or(detail.as_str(), |(detail, _)| detail).to_owned()
+}
+
+impl From<Violation> for Fault {
+    fn from(Violation { line, column, pointer, detail }: Violation) -> Self {
+        Self { line, column, ..Self::new(pointer, detail) }
+    }
 }
 
 /// Why an upload was not spooled.

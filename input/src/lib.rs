@@ -8,6 +8,7 @@
 mod csv;
 mod dates;
 mod encoding;
+mod explain;
 mod fault;
 mod figures;
 mod head;
@@ -30,6 +31,7 @@ mod template;
 mod totals;
 
 pub use encoding::utf8;
+pub use explain::Validator;
 pub use fault::{Fault, InputError, MAX_FAULTS};
 pub use figures::MOST_DIGITS;
 pub use findings::Warning;

@@ -1,7 +1,8 @@
 //! Checkers for the parts of data that are checked apart: the rows, one by one, and the rest.
 
-use jsonschema::{Draft, Validator};
 use serde_json::{Map, Value, json};
+
+use crate::explain::Validator;
 
 /// What the template's schema is called where a part of it stands on its own.
 const WHOLE: &str = "urn:pressrun:schema";
@@ -15,11 +16,7 @@ const MOST_REFERENCES: usize = 32;
 
 /// A checker of this schema, or what is wrong with the schema.
 pub fn validator(schema: &Value) -> Result<Validator, String> {
-    jsonschema::options()
-        .with_draft(Draft::Draft202012)
-        .should_validate_formats(true)
-        .build(schema)
-        .map_err(|error| error.to_string())
+    Validator::new(schema)
 }
 
 /// A checker of the data without its rows: they must be there, as an array, and may be any.

@@ -5,10 +5,10 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use jsonschema::Validator;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use crate::explain::Validator;
 use crate::fault::{Fault, MAX_FAULTS};
 use crate::manifest::{Manifest, RowsDeclaration};
 use crate::numbers::Json;
@@ -194,7 +194,7 @@ impl Rows {
 
 /// What is wrong with `data`, which stands at `prefix`; [`MAX_FAULTS`] at most.
 pub(crate) fn faults(validator: &Validator, data: &Value, prefix: &str) -> Vec<Fault> {
-    validator.iter_errors(data).take(MAX_FAULTS).map(|error| Fault::of_schema(prefix, &error)).collect()
+    validator.violations(data, prefix, MAX_FAULTS).into_iter().map(Fault::from).collect()
 }
 
 fn described(schema: &Value, field: &str) -> Vec<String> {

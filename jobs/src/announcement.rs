@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 
 use crate::job::{Failure, Job, JobId, Status};
 
-/// The longest subject SNS takes, in characters.
-pub const MAX_SUBJECT_CHARS: usize = 100;
+/// The longest subject, in characters: SNS takes less than a hundred.
+pub const MAX_SUBJECT_CHARS: usize = 99;
 
 /// How many violations of an upload are told; the job's record has more.
 const MAX_VIOLATIONS: usize = 10;
@@ -25,8 +25,10 @@ pub struct Announcement {
     pub retries: u32,
     /// The caller's own words.
     pub tags: Vec<String>,
-    /// The subject, printable ASCII.
+    /// The subject, at most [`MAX_SUBJECT_CHARS`], in any script and without control characters.
     pub subject: String,
+    /// What says the same in ASCII, whatever the caller chose.
+    pub plain_subject: String,
     /// The plain text.
     pub text: String,
 }
@@ -44,6 +46,10 @@ impl Announcement {
             line("Size", size(bytes));
         }
         line("Job", job.id.to_string());
+        if let Some(first) = job.warnings.first() {
+            let count = counted(job.warnings.len(), "warning");
+            _ = write!(text, "\n{count}. The first: {}\n", sentence(&first.message));
+        }
         _ = write!(text, "\nDownload:\n{link}\n\nThe link works until {}.\n", link_expires_at.format("%-d %B %Y"));
         Self::new(job, Status::Completed, format!("Report ready: {}", job.template), text)
     }
@@ -67,15 +73,37 @@ impl Announcement {
     }
 
     fn new(job: &Job, status: Status, subject: String, text: String) -> Self {
+        let plain_subject: String = subject.chars().take(MAX_SUBJECT_CHARS).collect();
         let subject = match (&job.notify.subject, status) {
             (Some(wanted), Status::Failed) => format!("Failed: {wanted}"),
             (Some(wanted), _) => wanted.clone(),
             (None, _) => subject,
         };
-        let subject = subject.chars().take(MAX_SUBJECT_CHARS).collect();
+        let subject: String = subject.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         let (template, tags) = (job.template.clone(), job.notify.tags.clone());
-        Self { job_id: job.id, template, status, retries: job.retries, tags, subject, text }
+        let announcement =
+            Self { job_id: job.id, template, status, retries: job.retries, tags, subject, plain_subject, text };
+        match announcement.subject.char_indices().nth(MAX_SUBJECT_CHARS - 1) {
+            Some((end, last)) if end + last.len_utf8() < announcement.subject.len() => {
+                announcement.under(format!("{}…", &announcement.subject[..end]))
+            }
+            _ => announcement,
+        }
     }
+
+    /// The same under another subject; the text begins with the one that it had.
+    pub(crate) fn under(&self, subject: String) -> Self {
+        Self { text: format!("{}\n\n{}", self.subject, self.text), subject, ..self.clone() }
+    }
+}
+
+fn counted(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
+/// Words that end with a full stop, whether they had one or not.
+fn sentence(words: &str) -> String {
+    if words.ends_with(['.', '!', '?', '…']) { words.to_owned() } else { format!("{words}.") }
 }
 
 fn size(bytes: u64) -> String {
@@ -89,6 +117,8 @@ fn size(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use findings::Warning;
+
     use crate::job::Notify;
 
     fn job() -> Job {
@@ -135,9 +165,30 @@ mod tests {
     }
 
     #[test]
-    fn a_subject_never_outgrows_what_sns_takes() {
-        let job = Job { notify: Notify { subject: Some("x".repeat(MAX_SUBJECT_CHARS)), ..Notify::default() }, ..job() };
-        let failure = Failure::new("x", "x", "x");
-        assert_eq!(Announcement::failed(&job, &failure).subject.len(), MAX_SUBJECT_CHARS);
+    fn warnings_are_counted_and_the_first_is_told() {
+        let until = job().enqueued_at + chrono::Duration::days(30);
+        let first = Warning::of_character("missing-glyph", "no font has U+1F600", Some("/to".into()), '😀');
+        let mut job = Job { warnings: vec![first], ..job() };
+        let text = |job: &Job| Announcement::completed(job, "https://example.org/r/1", until).text;
+        assert!(text(&job).contains("\n\n1 warning. The first: no font has U+1F600.\n\nDownload:"), "{}", text(&job));
+        job.warnings.push(Warning::new("text-outside-page", "A text leaves its page.", None));
+        assert!(text(&job).contains("\n2 warnings. The first: no font has U+1F600.\n"), "{}", text(&job));
+        assert!(!text(&job).contains("leaves its page"), "{}", text(&job));
+    }
+
+    #[test]
+    fn a_subject_never_outgrows_what_sns_takes_and_nothing_of_it_is_lost() {
+        for wanted in ["x".repeat(MAX_SUBJECT_CHARS), "é漢".repeat(49)] {
+            let notify = Notify { subject: Some(wanted.clone()), ..Notify::default() };
+            let job = Job { notify, ..job() };
+            let failed = Announcement::failed(&job, &Failure::new("x", "x", "x"));
+            assert_eq!(failed.subject.chars().count(), MAX_SUBJECT_CHARS);
+            assert!(failed.subject.ends_with('…'), "{}", failed.subject);
+            assert!(failed.text.starts_with(&format!("Failed: {wanted}\n\nYour report")), "{}", failed.text);
+            let completed = Announcement::completed(&job, "https://example.org/r/1", job.enqueued_at);
+            assert_eq!(completed.subject, wanted);
+            assert!(completed.text.starts_with("Your report"), "{}", completed.text);
+            assert_eq!(completed.plain_subject, "Report ready: invoice");
+        }
     }
 }

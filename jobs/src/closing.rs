@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use findings::Warning;
 use telemetry::metrics;
 use tracing::Instrument;
 use uuid::Uuid;
@@ -11,7 +12,7 @@ use crate::announcement::Announcement;
 use crate::job::{Job, Status, now};
 use crate::link::LinkSigner;
 use crate::patience::Patience;
-use crate::ports::{Failed, Held, JobStore, Notifier, Queue, Unavailable};
+use crate::ports::{Completed, Failed, Held, JobStore, Notifier, Queue, Unavailable};
 use crate::webhook::WebhookMessage;
 
 /// Ends jobs that a run has claimed. Any step may be the last that a process makes: the next run finds on record how
@@ -35,17 +36,24 @@ pub struct Closing {
 }
 
 impl Closing {
-    /// Records that `job` has a report of so many pages and bytes, then announces it.
-    pub async fn complete(&self, job: &Job, owner: Uuid, pages: u64, bytes: u64) -> Result<Held, Unavailable> {
-        let at = now();
-        let recorded = self.patience.insist(|| self.jobs.complete(job.id, owner, pages, bytes, at)).await?;
+    /// Records that `job` has a report, then announces it.
+    pub async fn complete(&self, job: &Job, owner: Uuid, completed: &Completed<'_>) -> Result<Held, Unavailable> {
+        let recorded = self.patience.insist(|| self.jobs.complete(job.id, owner, completed)).await?;
         if recorded == Held::No {
             return Ok(Held::No);
         }
+        let Completed { pages, bytes, warnings, .. } = *completed;
         tracing::info!(pages, bytes, "completed");
         metrics::completed(pages, bytes);
-        let ended =
-            Job { status: Status::Completed, pages: Some(pages), bytes: Some(bytes), error: None, ..job.clone() };
+        for Warning { code, count, .. } in warnings {
+            // Its message may quote the data.
+            tracing::warn!(code, count, "the report has a warning");
+        }
+        if !warnings.is_empty() {
+            metrics::warned();
+        }
+        let (pages, bytes, warnings) = (Some(pages), Some(bytes), warnings.to_vec());
+        let ended = Job { status: Status::Completed, pages, bytes, warnings, error: None, ..job.clone() };
         self.announce(&ended, owner).await
     }
 

@@ -82,6 +82,7 @@ pub fn events(job: &Job, last: Option<EventId>) -> Vec<Event> {
         pages: None,
         bytes: None,
         progress: None,
+        warnings: Vec::new(),
         error: None,
         webhook: None,
         ..job.clone()

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use chrono::{DateTime, SubsecRound, Utc};
-use findings::Violation;
+use findings::{Violation, Warning};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -144,6 +144,9 @@ pub struct Job {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     #[schema(nullable = false)]
     pub progress: Option<Progress>,
+    /// Doubts about what its report shows.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub warnings: Vec<Warning>,
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     #[schema(nullable = false)]
@@ -190,6 +193,7 @@ impl Job {
             pages: None,
             bytes: None,
             progress: None,
+            warnings: Vec::new(),
             error: None,
             notified_at: None,
             retries: 0,
@@ -318,6 +322,9 @@ pub const PDF_STANDARDS: [&str; 17] = [
     "a-4e", "ua-1",
 ];
 
+/// What may become of a report with a character that no font has: it is made with a warning, or it fails.
+pub const ON_MISSING_GLYPH: [&str; 2] = ["warn", "fail"];
+
 /// How the report is to be made.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -328,13 +335,16 @@ pub struct Options {
     /// Whether the PDF carries tags for assistive technology; true where absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tagged: Option<bool>,
+    /// What becomes of a character that no font has, one of [`ON_MISSING_GLYPH`]; `warn` where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_missing_glyph: Option<String>,
 }
 
 /// How the end of the job is to be announced.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Notify {
-    /// The mail's subject, printable ASCII, at most 100 characters; `Report ready: {template}` where absent.
+    /// The mail's subject, at most 99 characters; `Report ready: {template}` where absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
     /// The caller's own words, by which subscribers choose what they are told of.

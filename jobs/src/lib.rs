@@ -37,8 +37,8 @@ pub use link::LinkSigner;
 pub use message::Message;
 pub use patience::Patience;
 pub use ports::{
-    Accepts, Claim, Claimed, Content, Delivery, Failed, Held, JobStore, Listed, Listing, Notifier, ObjectStore, Opened,
-    Purpose, Queue, Reservation, Reserved, Terms, Ticket, Unavailable,
+    Accepts, Claim, Claimed, Completed, Content, Delivery, Failed, Held, JobStore, Listed, Listing, Notifier,
+    ObjectStore, Opened, Purpose, Queue, Reservation, Reserved, Terms, Ticket, Unavailable,
 };
 pub use upload::{Dialect, Separator, UploadFormat, UploadId};
 pub use usage::Usage;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
+use findings::Warning;
 use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
@@ -118,14 +119,7 @@ pub trait JobStore: Send + Sync {
     async fn progress(&self, id: JobId, owner: Uuid, progress: Progress) -> Result<Held, Unavailable>;
 
     /// Records the report, if the claim still holds. Saying it twice is the same as once.
-    async fn complete(
-        &self,
-        id: JobId,
-        owner: Uuid,
-        pages: u64,
-        bytes: u64,
-        at: DateTime<Utc>,
-    ) -> Result<Held, Unavailable>;
+    async fn complete(&self, id: JobId, owner: Uuid, completed: &Completed<'_>) -> Result<Held, Unavailable>;
 
     /// Records the failure, if the claim still holds. Saying it twice is the same as once.
     async fn fail(&self, id: JobId, owner: Uuid, failed: &Failed<'_>) -> Result<Held, Unavailable>;
@@ -229,6 +223,19 @@ pub enum Purpose {
     Run,
     /// To end it without a report, or to announce its end: no attempt.
     Settle,
+}
+
+/// The report of a completed job.
+#[derive(Debug, Clone, Copy)]
+pub struct Completed<'a> {
+    /// Its pages.
+    pub pages: u64,
+    /// Its size in bytes.
+    pub bytes: u64,
+    /// Doubts about what it shows.
+    pub warnings: &'a [Warning],
+    /// When it was ready.
+    pub at: DateTime<Utc>,
 }
 
 /// How a job failed.

@@ -66,16 +66,15 @@ impl WebhookMessageError {
 impl WebhookMessage {
     /// The event of a job that ended, to be sent to `url`: `{"type", "timestamp", "data"}`, where the data is the job as
     /// `GET /jobs/{id}` shows it, with the mail's `link`, and until when it works, if it has a report. Links start with `public_url`. Errors of a
-    /// template, or of the data, that are too much for a queue are left out.
+    /// template or of the data, and warnings, that are too much for a queue are left out.
     pub fn new(job: &Job, url: &str, public_url: &str, link: Option<(&str, DateTime<Utc>)>) -> Self {
         let message = Self::whole(job, url, public_url, link);
-        match &job.error {
-            Some(failure) if message.encode().len() > MAX_BODY_BYTES => {
-                let error = Some(Failure { diagnostics: Vec::new(), errors: Vec::new(), ..failure.clone() });
-                Self::whole(&Job { error, ..job.clone() }, url, public_url, link)
-            }
-            _ => message,
+        if message.encode().len() <= MAX_BODY_BYTES {
+            return message;
         }
+        let short = |failure: Failure| Failure { diagnostics: Vec::new(), errors: Vec::new(), ..failure };
+        let (error, warnings) = (job.error.clone().map(short), Vec::new());
+        Self::whole(&Job { error, warnings, ..job.clone() }, url, public_url, link)
     }
 
     fn whole(job: &Job, url: &str, public_url: &str, link: Option<(&str, DateTime<Utc>)>) -> Self {
@@ -215,6 +214,8 @@ impl Webhook {
 
 #[cfg(test)]
 mod tests {
+    use findings::Warning;
+
     use super::*;
     use crate::job::Diagnostic;
 
@@ -279,6 +280,18 @@ mod tests {
             assert!(message.encode().len() <= MAX_BODY_BYTES);
             assert_eq!(message.event["data"]["error"]["title"], "why");
             assert_eq!(message.event["data"]["error"]["diagnostics"].as_array().map_or(0, Vec::len), kept);
+        }
+    }
+
+    #[test]
+    fn warnings_that_no_queue_takes_are_left_out() {
+        for (length, kept) in [(1_000, 1), (64 * 1024, 0)] {
+            let warnings = vec![Warning::new("x", "x", None)];
+            let warnings = warnings.into_iter().map(|it| Warning { message: "\u{1}".repeat(length), ..it }).collect();
+            let job = Job { warnings, ..completed() };
+            let message = WebhookMessage::new(&job, "https://example.org", "https://press.test", None);
+            assert!(message.encode().len() <= MAX_BODY_BYTES);
+            assert_eq!(message.event["data"]["warnings"].as_array().map_or(0, Vec::len), kept);
         }
     }
 

@@ -10,9 +10,9 @@ use bench::{Bench, MAX_RECEIVES};
 use chrono::{DateTime, Utc};
 use jobs::job::now;
 use jobs::{
-    Accepts, Announcement, Claim, Claimed, Content, Data, Delivery, Diagnostic, Failed, Failure, Held, Job, JobId,
-    Listing, Notify, Opened, Options, Progress, Purpose, Reservation, Reserved, Status, Terms, UploadFormat, UploadId,
-    Violation, Webhook, WebhookAttempt, WebhookMessage, WebhookStatus,
+    Accepts, Announcement, Claim, Claimed, Completed, Content, Data, Delivery, Diagnostic, Failed, Failure, Held, Job,
+    JobId, Listing, Notify, Opened, Options, Progress, Purpose, Reservation, Reserved, Status, Terms, UploadFormat,
+    UploadId, Violation, Warning, Webhook, WebhookAttempt, WebhookMessage, WebhookStatus,
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -50,6 +50,7 @@ contract! {
     a_released_job_is_claimed_again,
     a_forgiven_attempt_does_not_count,
     a_failure_is_kept_whole,
+    warnings_are_on_record_with_the_report,
     an_unannounced_end_is_announced_by_the_next_run,
     a_run_that_gives_up_announcing_leaves_it_to_the_next,
     a_lease_is_renewed_by_its_owner_alone,
@@ -161,6 +162,11 @@ fn settling(at: i64) -> Claim {
     Claim { purpose: Purpose::Settle, ..claim(at) }
 }
 
+/// A report of one page and one byte, without warnings.
+fn completed(at: DateTime<Utc>) -> Completed<'static> {
+    Completed { pages: 1, bytes: 1, warnings: &[], at }
+}
+
 fn failed(failure: &Failure) -> Failed<'_> {
     Failed { failure, input: None, set_aside: false, at: now() }
 }
@@ -177,7 +183,8 @@ async fn run(bench: &Bench, job: &Job, claim: &Claim) -> u32 {
 }
 
 async fn a_job_is_read_as_it_was_recorded(bench: &Bench) {
-    let options = Options { pdf_standard: Some("a-2b".into()), tagged: Some(false) };
+    let options =
+        Options { pdf_standard: Some("a-2b".into()), tagged: Some(false), on_missing_glyph: Some("fail".into()) };
     let job = Job {
         options,
         notify: Notify {
@@ -224,19 +231,20 @@ async fn an_expired_lease_is_taken_over_and_its_owner_fenced_off(bench: &Bench) 
 
     let failure = Failure::new("x", "x", "x");
     let at = fresh.now;
-    assert_eq!(bench.jobs.complete(job.id, stale.owner, 1, 1, at).await.expect("answers"), Held::No);
+    assert_eq!(bench.jobs.complete(job.id, stale.owner, &completed(at)).await.expect("answers"), Held::No);
     assert_eq!(bench.jobs.fail(job.id, stale.owner, &failed(&failure)).await.expect("answers"), Held::No);
     assert_eq!(bench.jobs.renew(job.id, stale.owner, in_a_month()).await.expect("answers"), Held::No);
     assert_eq!(bench.jobs.release(job.id, stale.owner, false).await.expect("answers"), Held::No);
     assert_eq!(get(bench, job.id).await.status, Status::Running);
 
+    let report = Completed { pages: 2, bytes: 345, ..completed(at) };
     for _ in ["once", "again, as after a lost answer"] {
-        assert_eq!(bench.jobs.complete(job.id, fresh.owner, 2, 345, at).await.expect("answers"), Held::Yes);
+        assert_eq!(bench.jobs.complete(job.id, fresh.owner, &report).await.expect("answers"), Held::Yes);
     }
     assert_eq!(bench.jobs.mark_notified(job.id, stale.owner, at).await.expect("answers"), Held::No);
-    let completed = get(bench, job.id).await;
-    assert_eq!((completed.status, completed.pages, completed.bytes), (Status::Completed, Some(2), Some(345)));
-    assert_eq!((completed.finished_at, completed.notified_at), (Some(at), None));
+    let ended = get(bench, job.id).await;
+    assert_eq!((ended.status, ended.pages, ended.bytes), (Status::Completed, Some(2), Some(345)));
+    assert_eq!((ended.finished_at, ended.notified_at, ended.warnings), (Some(at), None, vec![]));
 }
 
 async fn of_many_claims_at_once_one_wins(bench: &Bench) {
@@ -259,7 +267,7 @@ async fn a_released_job_is_claimed_again(bench: &Bench) {
     assert_eq!(bench.jobs.release(job.id, first.owner, false).await.expect("answers"), Held::Yes);
     assert_eq!(get(bench, job.id).await.status, Status::Queued);
     assert_eq!(run(bench, &job, &claim(1)).await, 2);
-    assert_eq!(bench.jobs.complete(job.id, first.owner, 1, 1, now()).await.expect("answers"), Held::No);
+    assert_eq!(bench.jobs.complete(job.id, first.owner, &completed(now())).await.expect("answers"), Held::No);
 }
 
 async fn a_forgiven_attempt_does_not_count(bench: &Bench) {
@@ -295,11 +303,32 @@ async fn a_failure_is_kept_whole(bench: &Bench) {
     assert_eq!((ended.status, ended.error), (Status::Failed, Some(failure)));
 }
 
+async fn warnings_are_on_record_with_the_report(bench: &Bench) {
+    let (job, first, second) = (job(), claim(0), claim(10));
+    let warnings = [
+        Warning::of_character("missing-glyph", "no font has it", Some("/to/näme".into()), '😀'),
+        Warning { page: Some(3), count: 2, ..Warning::new("text-outside-page", "a text leaves its page", None) },
+    ];
+    let report = Completed { warnings: &warnings, ..completed(now()) };
+    run(bench, &job, &first).await;
+    for _ in ["once", "again, as after a lost answer"] {
+        assert_eq!(bench.jobs.complete(job.id, first.owner, &report).await.expect("answers"), Held::Yes);
+        assert_eq!(get(bench, job.id).await.warnings, warnings);
+    }
+    match bench.jobs.claim(&job, &second).await.expect("answers") {
+        Claimed::Announce(ended) => assert_eq!(ended.warnings, warnings, "the next run tells of them"),
+        other => panic!("expected an announcement to make, got {other:?}"),
+    }
+    let listing = Listing { status: None, template: None, before: None, since: now() - LONG, limit: 10 };
+    let listed = bench.jobs.list(&listing).await.expect("answers").jobs;
+    assert_eq!(listed.into_iter().find(|it| it.id == job.id).expect("it is listed").warnings, warnings);
+}
+
 async fn an_unannounced_end_is_announced_by_the_next_run(bench: &Bench) {
     let (job, first, second) = (job(), claim(0), claim(10));
     run(bench, &job, &first).await;
-    let completed = bench.jobs.complete(job.id, first.owner, 1, 1, first.now).await.expect("answers");
-    assert_eq!(completed, Held::Yes);
+    let held = bench.jobs.complete(job.id, first.owner, &completed(first.now)).await.expect("answers");
+    assert_eq!(held, Held::Yes);
 
     let early = bench.jobs.claim(&job, &claim(5)).await.expect("answers");
     assert_eq!(early, Claimed::Busy(first.lease_until), "the first run may be announcing still");
@@ -315,8 +344,8 @@ async fn an_unannounced_end_is_announced_by_the_next_run(bench: &Bench) {
 async fn a_run_that_gives_up_announcing_leaves_it_to_the_next(bench: &Bench) {
     let (job, first) = (job(), claim(0));
     run(bench, &job, &first).await;
-    let completed = bench.jobs.complete(job.id, first.owner, 1, 1, first.now).await.expect("answers");
-    assert_eq!(completed, Held::Yes);
+    let held = bench.jobs.complete(job.id, first.owner, &completed(first.now)).await.expect("answers");
+    assert_eq!(held, Held::Yes);
     assert_eq!(bench.jobs.release(job.id, first.owner, false).await.expect("answers"), Held::Yes);
     assert_eq!(get(bench, job.id).await.status, Status::Completed);
     assert!(matches!(bench.jobs.claim(&job, &claim(1)).await.expect("answers"), Claimed::Announce(_)));
@@ -342,7 +371,7 @@ async fn a_run_tells_how_far_it_is_until_it_ends(bench: &Bench) {
     assert_eq!(get(bench, job.id).await.progress, None, "a run begins anew");
     assert_eq!(bench.jobs.progress(job.id, first.owner, progress).await.expect("answers"), Held::No);
     assert_eq!(bench.jobs.progress(job.id, second.owner, progress).await.expect("answers"), Held::Yes);
-    assert_eq!(bench.jobs.complete(job.id, second.owner, 1, 1, now()).await.expect("answers"), Held::Yes);
+    assert_eq!(bench.jobs.complete(job.id, second.owner, &completed(now())).await.expect("answers"), Held::Yes);
     assert_eq!(get(bench, job.id).await.progress, None);
     assert_eq!(bench.jobs.progress(job.id, second.owner, progress).await.expect("answers"), Held::No);
 }
@@ -398,7 +427,7 @@ async fn a_job_that_has_not_failed_is_not_queued_again(bench: &Bench) {
     bench.jobs.record(&job, terms()).await.expect("record");
     assert_eq!(bench.jobs.reopen(job.id, in_a_month()).await.expect("answers"), None, "it is queued");
     run(bench, &job, &claim).await;
-    assert_eq!(bench.jobs.complete(job.id, claim.owner, 1, 1, now()).await.expect("answers"), Held::Yes);
+    assert_eq!(bench.jobs.complete(job.id, claim.owner, &completed(now())).await.expect("answers"), Held::Yes);
     assert_eq!(bench.jobs.reopen(job.id, in_a_month()).await.expect("answers"), None, "it completed");
     assert_eq!(get(bench, job.id).await.status, Status::Completed);
 }
@@ -715,7 +744,7 @@ async fn jobs_are_in_flight_until_they_end(bench: &Bench) {
     let claim = claim(0);
     run(bench, &first, &claim).await;
     assert!(!take_off(bench, "crm", third.id, 2).await, "one is queued and one runs");
-    _ = bench.jobs.complete(first.id, claim.owner, 1, 1, now()).await.expect("the store answers");
+    _ = bench.jobs.complete(first.id, claim.owner, &completed(now())).await.expect("the store answers");
     assert!(take_off(bench, "crm", third.id, 2).await, "one has ended");
     assert!(!take_off(bench, "crm", job().id, 2).await, "and that one's place is taken");
     fail(bench, &second, &json!({}).into(), false).await;

@@ -7,9 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::SystemTime;
 
-use input::{Fault, Json, Manifest, Rows};
+use input::{Fault, Json, Manifest, Rows, Validator};
 use jobs::job::{is_template_name, shortened};
-use jsonschema::Validator;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -174,13 +173,8 @@ pub(crate) fn violations(validator: &Validator, data: &Value, prefix: &str) -> V
     if validator.is_valid(data) {
         return Vec::new();
     }
-    let errors = validator.iter_errors(data).take(MAX_VIOLATIONS);
-    errors
-        .map(|error| Violation {
-            pointer: format!("{prefix}{}", error.instance_path()),
-            detail: shortened(&error.to_string(), MAX_DETAIL_CHARS),
-        })
-        .collect()
+    let found = validator.violations(data, prefix, MAX_VIOLATIONS).into_iter();
+    found.map(|it| Violation { pointer: it.pointer, detail: shortened(&it.detail, MAX_DETAIL_CHARS) }).collect()
 }
 
 fn modified(folder: &Path) -> [Option<SystemTime>; 3] {

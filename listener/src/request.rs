@@ -3,11 +3,11 @@
 use std::sync::LazyLock;
 
 use axum::http::StatusCode;
+use input::Validator;
 use jobs::announcement::MAX_SUBJECT_CHARS;
 use jobs::destination::MAX_URL_CHARS;
-use jobs::job::PDF_STANDARDS;
+use jobs::job::{ON_MISSING_GLYPH, PDF_STANDARDS};
 use jobs::{Destinations, Notify, Options, UploadId};
-use jsonschema::Validator;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 use utoipa::openapi::{RefOr, Schema};
@@ -44,6 +44,10 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, 
 static SHAPE: LazyLock<Validator> = LazyLock::new(|| {
     input::validator(&shape()).unwrap_or_else(|error| unreachable!("the request's own schema: {error}"))
 });
+
+/// A line of text: neither control characters nor what ends a line, and no space at its ends.
+const SUBJECT_PATTERN: &str = "^[^\\s\\u0000-\\u001f\\u007f-\\u009f]\
+    ([^\\u0000-\\u001f\\u007f-\\u009f\\u2028\\u2029]*[^\\s\\u0000-\\u001f\\u007f-\\u009f])?$";
 
 /// What a request must look like, as JSON Schema 2020-12: it is checked against this, and the OpenAPI document has it.
 pub(crate) fn schema() -> Value {
@@ -83,6 +87,11 @@ fn shape() -> Value {
                                         `a-3a` and `ua-1` need tags.",
                         "type": "boolean",
                     },
+                    "on_missing_glyph": {
+                        "description": "What becomes of a character that no font has: with `warn`, as where absent, the \
+                                        report shows a stand-in and the job has a warning; with `fail`, the job fails.",
+                        "enum": ON_MISSING_GLYPH,
+                    },
                 },
             },
             "notify": {
@@ -91,9 +100,10 @@ fn shape() -> Value {
                 "additionalProperties": false,
                 "properties": {
                     "subject": {
-                        "description": "The mail's subject, in printable ASCII.",
+                        "description": "The mail's subject, in one line without control characters, with no space at \
+                                        either end.",
                         "type": "string",
-                        "pattern": "^[!-~]([ -~]*[!-~])?$",
+                        "pattern": SUBJECT_PATTERN,
                         "maxLength": MAX_SUBJECT_CHARS,
                     },
                     "tags": {
@@ -101,7 +111,11 @@ fn shape() -> Value {
                         "type": "array",
                         "maxItems": 10,
                         "uniqueItems": true,
-                        "items": {"type": "string", "pattern": "^[!-+\\--~]{1,64}$"},
+                        "items": {
+                            "description": "1 to 64 printable ASCII characters, without spaces and commas.",
+                            "type": "string",
+                            "pattern": "^[!-+\\--~]{1,64}$",
+                        },
                     },
                     "webhook": {
                         "description": "An https URL of yours that is told of the end, as Standard Webhooks has it. \
@@ -186,7 +200,7 @@ impl Invalid {
     pub(crate) fn problem(self, violations: &[Violation]) -> Problem {
         let (name, title) = match self {
             Self::Request => ("invalid-request", "The request does not have the right shape."),
-            Self::Data => ("invalid-data", "The data does not fit the template's schema."),
+            Self::Data => ("invalid-data", "The data does not fit the template."),
         };
         let first = violations
             .first()

@@ -7,7 +7,9 @@ use axum::http::{Method, Request, StatusCode};
 use bench::{Bench, SCHEMA, add_template, good, post};
 use chrono::TimeDelta;
 use jobs::job::{PDF_STANDARDS, now};
-use jobs::{Data, Destinations, Failed, Failure, JobId, JobStore, LinkSigner, Message, ObjectStore, Queue};
+use jobs::{
+    Completed, Data, Destinations, Failed, Failure, JobId, JobStore, LinkSigner, Message, ObjectStore, Queue, Warning,
+};
 use listener::{Listener, MAX_BODY_BYTES};
 use serde_json::{Value, json};
 
@@ -126,15 +128,62 @@ async fn a_request_of_the_wrong_shape_is_refused_whole() {
             json!({"template": "list", "data": {}, "options": {"pdf_standard": "ua-1", "tagged": false}}),
             vec!["/options/tagged"],
         ),
+        (
+            json!({"template": "list", "data": {}, "options": {"on_missing_glyph": "box"}}),
+            vec!["/options/on_missing_glyph"],
+        ),
         (json!({"template": "list", "data": {}, "notify": {"subject": "line\nbreak"}}), vec!["/notify/subject"]),
+        (json!({"template": "list", "data": {}, "notify": {"subject": "x\u{7}y"}}), vec!["/notify/subject"]),
+        (json!({"template": "list", "data": {}, "notify": {"subject": " x"}}), vec!["/notify/subject"]),
+        (json!({"template": "list", "data": {}, "notify": {"subject": ""}}), vec!["/notify/subject"]),
+        (json!({"template": "list", "data": {}, "notify": {"subject": "x\u{2028}y"}}), vec!["/notify/subject"]),
+        (json!({"template": "list", "data": {}, "notify": {"subject": "é".repeat(100)}}), vec!["/notify/subject"]),
+        (json!({"template": "list", "data": {}, "notify": {"tags": ["a b"]}}), vec!["/notify/tags/0"]),
     ] {
         let answer = bench.post(body.to_string()).await;
         assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (422, "invalid-request"), "{body}");
         let problem = answer.json();
         let found: Vec<_> = problem["errors"].as_array().expect("errors").iter().map(|it| &it["pointer"]).collect();
         assert_eq!(found, pointers, "{body}: {problem}");
+        let detail = problem["detail"].as_str().expect("words");
+        assert!(!detail.contains("match") && !detail.contains(".."), "it says what fits: {detail}");
     }
     assert_eq!(bench.queued().await, None);
+}
+
+#[tokio::test]
+async fn a_subject_may_be_in_any_script() {
+    let bench = Bench::new().await;
+    for subject in ["Rechnung für Müller & Söhne", "請求書 42", "فاتورة ٤٢", "x", &"😀é漢".repeat(33)]
+    {
+        let mut body = good();
+        body["notify"] = json!({"subject": subject});
+        body["options"] = json!({"on_missing_glyph": "fail"});
+        let answer = bench.post(body.to_string()).await;
+        assert_eq!(answer.status, StatusCode::ACCEPTED, "{subject}: {}", answer.json());
+        let wait = std::time::Duration::from_secs(60);
+        let delivery = bench.local.queue.receive(wait, wait).await.expect("the queue answers").expect("a message");
+        let message = Message::decode(&delivery.body).expect("one of ours");
+        assert_eq!(message.notify.subject.as_deref(), Some(subject));
+        assert_eq!(message.options.on_missing_glyph.as_deref(), Some("fail"));
+    }
+}
+
+#[tokio::test]
+async fn warnings_are_told_with_the_job() {
+    let bench = Bench::new().await;
+    let (job, owner) = bench.running().await;
+    let warnings = [Warning::of_character("missing-glyph", "No font has it.", Some("/name".into()), '😀')];
+    let report = Completed { pages: 1, bytes: 1, warnings: &warnings, at: now() };
+    _ = bench.local.jobs.complete(job.id, owner, &report).await.expect("the store answers");
+    let told = json!([{
+        "code": "missing-glyph", "message": "No font has it.", "pointer": "/name", "count": 1, "character": "😀",
+        "code_point": "U+1F600",
+    }]);
+    assert_eq!(bench.get(&format!("/jobs/{}", job.id)).await.json()["warnings"], told);
+    assert_eq!(bench.get("/jobs").await.json()["jobs"][0]["warnings"], told);
+    let completed = bench.completed(b"%PDF").await;
+    assert_eq!(bench.get(&format!("/jobs/{}", completed.id)).await.json().get("warnings"), None);
 }
 
 #[tokio::test]
@@ -404,7 +453,12 @@ async fn parts_of_a_report_can_be_asked_for() {
 async fn a_report_that_is_not_kept_any_more_is_gone() {
     let bench = Bench::new().await;
     let (job, owner) = bench.running().await;
-    _ = bench.local.jobs.complete(job.id, owner, 1, 1, now()).await.expect("the store answers");
+    _ = bench
+        .local
+        .jobs
+        .complete(job.id, owner, &Completed { pages: 1, bytes: 1, warnings: &[], at: now() })
+        .await
+        .expect("the store answers");
     let answer = bench.get(&format!("/jobs/{}/report", job.id)).await;
     assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (410, "report-expired"));
 }

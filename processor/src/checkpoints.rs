@@ -8,7 +8,7 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use jobs::{Content, Held, Progress};
+use jobs::{Content, Held, Progress, Warning};
 use sha2::{Digest, Sha256};
 use tokio::task::spawn_blocking;
 use typesetter::Request;
@@ -58,6 +58,10 @@ impl<'a> Checkpoints<'a> {
         format!("{}{section}.pdf", self.prefix)
     }
 
+    fn warnings_key(&self, section: usize) -> String {
+        format!("{}{section}.json", self.prefix)
+    }
+
     fn plan_key(&self) -> String {
         format!("{}plan.json", self.prefix)
     }
@@ -96,15 +100,26 @@ impl Watch for Checkpoints<'_> {
         self.put(&self.plan_key(), "application/json", Content::Bytes(&plan)).await
     }
 
-    async fn recall(&self, section: usize, file: &Path) -> Result<bool, LongError> {
+    async fn recall(&self, section: usize, file: &Path) -> Result<Option<Vec<Warning>>, LongError> {
         if !self.resumed.load(Ordering::Relaxed) {
-            return Ok(false);
+            return Ok(None);
         }
-        let (objects, key) = (&self.run.processor.objects, self.key(section));
-        Ok(self.run.processor.closing.patience.insist(|| objects.fetch(&key, file)).await?)
+        let (objects, patience) = (&self.run.processor.objects, &self.run.processor.closing.patience);
+        let (key, warnings_key) = (self.key(section), self.warnings_key(section));
+        if !patience.insist(|| objects.fetch(&key, file)).await? {
+            return Ok(None);
+        }
+        let warnings = patience.insist(|| objects.get(&warnings_key)).await?;
+        // A section whose warnings cannot be read is made again.
+        Ok(warnings.map_or(Some(Vec::new()), |warnings| serde_json::from_slice(&warnings).ok()))
     }
 
-    async fn keep(&self, section: usize, file: &Path) -> Result<(), LongError> {
+    async fn keep(&self, section: usize, file: &Path, warnings: &[Warning]) -> Result<(), LongError> {
+        // Before the section: one that is found has all its warnings.
+        if !warnings.is_empty() {
+            let warnings = serde_json::to_vec(warnings).map_err(io::Error::from)?;
+            self.put(&self.warnings_key(section), "application/json", Content::Bytes(&warnings)).await?;
+        }
         self.put(&self.key(section), "application/pdf", Content::File(file)).await
     }
 

@@ -27,7 +27,7 @@ pub fn title_of(name: &str) -> Option<&'static str> {
         "section-refused" => "The template cannot be typeset in sections.",
         "data-limit-exceeded" => "The data is too large.",
         "page-limit-exceeded" => "The report has too many pages.",
-        "invalid-data" => "The data does not fit the template's schema.",
+        "invalid-data" => "The data does not fit the template.",
         "options-refused" => "The options do not go together.",
         "input-missing" => "The data is gone.",
         "time-limit-exceeded" => "The report took too long.",

@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::FutureExt;
 use jobs::job::{now, shortened};
-use jobs::{Claim, Claimed, Closing, Failed, Failure, Held, Job, Message, ObjectStore, Purpose, Terms, Unavailable};
+use jobs::{
+    Claim, Claimed, Closing, Completed, Failed, Failure, Held, Job, Message, ObjectStore, Purpose, Terms, Unavailable,
+};
 use telemetry::{metrics, trace};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
@@ -309,7 +311,9 @@ impl Run<'_> {
     }
 
     async fn complete(&self, report: &Report) -> Result<Verdict, Interrupted> {
-        let held = self.processor.closing.complete(&self.job, self.owner, report.pages as u64, report.bytes).await;
+        let (pages, bytes, warnings) = (report.pages as u64, report.bytes, report.warnings.as_slice());
+        let completed = Completed { pages, bytes, warnings, at: now() };
+        let held = self.processor.closing.complete(&self.job, self.owner, &completed).await;
         self.clear(held.as_ref().ok()).await;
         held.map(|held| self.verdict(held)).map_err(self.trouble())
     }

@@ -92,6 +92,8 @@ impl Run<'_> {
         let mut options = Options::new(self.message.enqueued_at, self.message.id.to_string());
         options.pdf_standard = asked.pdf_standard.as_deref().map(str::parse).transpose().map_err(refused)?;
         options.tagged = asked.tagged.unwrap_or(true);
+        let on_missing_glyph = asked.on_missing_glyph.as_deref().map(str::parse).transpose().map_err(refused)?;
+        options.on_missing_glyph = on_missing_glyph.unwrap_or_default();
         Ok(Request {
             template: self.processor.templates.join(&self.message.template),
             kit: self.processor.templates.join("kit"),

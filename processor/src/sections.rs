@@ -77,11 +77,11 @@ pub trait Watch: Send + Sync {
     /// Keeps what was settled, for a later attempt.
     async fn settle(&self, settled: &Settled) -> Result<(), LongError>;
 
-    /// Writes a section that an earlier attempt made to `file`; answers whether there is one.
-    async fn recall(&self, section: usize, file: &Path) -> Result<bool, LongError>;
+    /// Writes a section that an earlier attempt made to `file`, and returns its warnings; nothing if there is none.
+    async fn recall(&self, section: usize, file: &Path) -> Result<Option<Vec<Warning>>, LongError>;
 
-    /// Keeps a section that was just made, for a later attempt.
-    async fn keep(&self, section: usize, file: &Path) -> Result<(), LongError>;
+    /// Keeps a section that was just made, with its warnings, for a later attempt.
+    async fn keep(&self, section: usize, file: &Path, warnings: &[Warning]) -> Result<(), LongError>;
 
     /// Hears how far the report is.
     async fn hear(&self, progress: Progress) -> Result<(), LongError>;
@@ -206,10 +206,10 @@ impl LongReport<'_> {
             let last = self.section(&settled, index, watch).await?;
             return Ok(Begun { settled, first: None, last });
         }
-        watch.keep(index, &last.file).await?;
+        watch.keep(index, &last.file, &last.warnings).await?;
         if let Some(first) = &first {
             settled.check(0, first)?;
-            watch.keep(0, &first.file).await?;
+            watch.keep(0, &first.file, &first.warnings).await?;
         }
         Ok(Begun { settled, first, last })
     }
@@ -257,12 +257,12 @@ impl LongReport<'_> {
     /// Makes a section, or finds it made.
     async fn section(&self, settled: &Settled, index: usize, watch: &dyn Watch) -> Result<Made, LongError> {
         let file = self.file_of(index);
-        if watch.recall(index, &file).await? {
-            return Ok(Made { file, pages: settled.pages_of(index)?, warnings: Vec::new(), diagnostics: Vec::new() });
+        if let Some(warnings) = watch.recall(index, &file).await? {
+            return Ok(Made { file, pages: settled.pages_of(index)?, warnings, diagnostics: Vec::new() });
         }
         let made = self.typeset(&settled.plan, index, settled.pages).await?;
         settled.check(index, &made)?;
-        watch.keep(index, &made.file).await?;
+        watch.keep(index, &made.file, &made.warnings).await?;
         Ok(made)
     }
 

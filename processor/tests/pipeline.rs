@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use bench::{Bench, mail_count};
 use chrono::{DateTime, TimeDelta, Utc};
-use jobs::job::{MEBIBYTE, PDF_STANDARDS, now};
+use jobs::job::{MEBIBYTE, ON_MISSING_GLYPH, PDF_STANDARDS, now};
 use jobs::{
-    Claim, Claimed, Content, Data, Failure, Job, JobId, JobStore, Message, ObjectStore, Options, Purpose, Queue,
-    Status, Terms, UploadFormat, UploadId, WebhookMessage,
+    Claim, Claimed, Completed, Content, Data, Failure, Job, JobId, JobStore, Message, ObjectStore, Options, Purpose,
+    Queue, Status, Terms, UploadFormat, UploadId, WebhookMessage,
 };
 use processor::{Limits, Verdict, title_of};
 use serde_json::{Value, json};
@@ -193,7 +193,12 @@ async fn a_completed_job_that_nobody_heard_of_is_announced_and_not_made_again() 
     let (message, past) = (message("hello"), now() - TimeDelta::minutes(5));
     let claim = claim(past, past);
     assert_eq!(bench.local.jobs.claim(&message.job(), &claim).await.expect("claimed"), Claimed::Run(1));
-    _ = bench.local.jobs.complete(message.id, claim.owner, 1, 1, past).await.expect("completed");
+    _ = bench
+        .local
+        .jobs
+        .complete(message.id, claim.owner, &Completed { pages: 1, bytes: 1, warnings: &[], at: past })
+        .await
+        .expect("completed");
 
     assert_eq!(bench.process(&message).await, Verdict::Acknowledge);
     assert!(bench.job(message.id).await.notified_at.is_some());
@@ -460,7 +465,19 @@ async fn every_standard_that_the_listener_takes_is_known_to_the_typesetter() {
     assert_eq!(PDF_STANDARDS, PdfStandard::ALL.map(PdfStandard::as_str));
     let bench = Bench::new(&[("hello", HELLO)]).await;
     for standard in ["a-2b", "ua-1"] {
-        let options = Options { pdf_standard: Some(standard.into()), tagged: None };
+        let options = Options { pdf_standard: Some(standard.into()), ..Options::default() };
+        let message = Message { options, ..message("hello") };
+        bench.process(&message).await;
+        let job = bench.job(message.id).await;
+        assert_eq!(job.status, Status::Completed, "{job:?}");
+    }
+}
+
+#[tokio::test]
+async fn every_way_to_treat_missing_glyphs_is_known_to_the_typesetter() {
+    let bench = Bench::new(&[("hello", HELLO)]).await;
+    for way in ON_MISSING_GLYPH {
+        let options = Options { on_missing_glyph: Some(way.into()), ..Options::default() };
         let message = Message { options, ..message("hello") };
         bench.process(&message).await;
         let job = bench.job(message.id).await;

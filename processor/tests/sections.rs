@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use bench::Bench;
 use jobs::job::now;
-use jobs::{Content, Job, JobId, Message, ObjectStore, Options, Status, UploadFormat, UploadId};
+use jobs::{Content, Job, JobId, Message, ObjectStore, Options, Status, UploadFormat, UploadId, Warning};
 use processor::Verdict;
 use serde_json::{Value, json};
 
@@ -94,6 +94,9 @@ async fn a_run_goes_on_from_the_sections_of_the_one_before() {
     assert_eq!(verdict, Verdict::Release(Duration::ZERO));
     let before = kept(&folder);
     assert!(before.len() >= 5);
+    let warning = Warning::new("missing-glyph", "No font has it.", Some("/entries/7/text".into()));
+    let section = before.keys().next().expect("a section");
+    fs::write(section.with_extension("json"), json!([warning]).to_string()).expect("its warnings are kept");
 
     let bench = bench.resumed();
     let second = async {
@@ -107,7 +110,8 @@ async fn a_run_goes_on_from_the_sections_of_the_one_before() {
     };
     let (verdict, after) = tokio::join!(bench.process_delivery(&message, 2), second);
     assert_eq!(verdict, Verdict::Acknowledge);
-    assert_eq!(bench.job(message.id).await.status, Status::Completed);
+    let job = bench.job(message.id).await;
+    assert_eq!((job.status, job.warnings), (Status::Completed, vec![warning]));
     for (section, at) in &before {
         assert_eq!(after.get(section), Some(at), "{} was made twice", section.display());
     }

@@ -15,7 +15,7 @@ use lettre::message::{Mailbox, Mailboxes};
 use listener::access::Origins;
 use processor::{DEFAULT_SECTION_ROWS, Limits};
 use telemetry::logs;
-use typesetter::{Format, PdfStandard};
+use typesetter::{Format, OnMissingGlyph, PdfStandard};
 
 use crate::access::AccessMode;
 
@@ -68,11 +68,12 @@ Exit status:
   0  the report is written
   1  the template has an error (printed as main.typ:LINE:COLUMN)
   2  the command line makes no sense
-  3  the data does not fit the template's schema, or is not JSON
+  3  the data does not fit the template or its schema, or is not JSON
   4  a limit was exceeded
   5  a file could not be read or written
 
-No file is written unless the report could be made.";
+Warnings about a report that was made are printed, and the exit status is 0. No file is written
+unless the report could be made.";
 
 const SEND_EXAMPLES: &str = "\
 Examples:
@@ -278,6 +279,9 @@ pub(crate) struct Render {
     /// Leave out the tags that assistive technology reads; the file is smaller
     #[arg(long)]
     pub(crate) no_tags: bool,
+    /// What becomes of a character that no font has: a stand-in is shown, with a warning, or there is no report
+    #[arg(long, value_name = "warn|fail", default_value = "warn")]
+    pub(crate) on_missing_glyph: OnMissingGlyph,
     /// Resolution of png, in pixels an inch
     #[arg(long, default_value_t = typesetter::Options::DEFAULT_PPI)]
     pub(crate) ppi: f32,
@@ -326,6 +330,9 @@ pub(crate) struct SendJob {
     /// Subject of the mail that announces the report
     #[arg(long, value_name = "TEXT")]
     pub(crate) subject: Option<String>,
+    /// What becomes of a character that no font has: a stand-in is shown, with a warning, or the job fails
+    #[arg(long, value_name = "warn|fail")]
+    pub(crate) on_missing_glyph: Option<OnMissingGlyph>,
     /// Wait until the job has ended, and print a link to its report
     #[arg(long, short)]
     pub(crate) wait: bool,

@@ -96,6 +96,9 @@ async fn run(options: &Render) -> Result<(), RenderError> {
     for diagnostic in &report.diagnostics {
         eprintln!("{diagnostic}\n");
     }
+    for warning in &report.warnings {
+        eprintln!("warning: {warning}");
+    }
     write(options, &folder, &report)
 }
 
@@ -289,6 +292,7 @@ fn request(options: &Render, template: &Path, work: &Path) -> Result<Request, Re
     chosen.format = options.format;
     chosen.pdf_standard = options.pdf_standard;
     chosen.tagged = !options.no_tags;
+    chosen.on_missing_glyph = options.on_missing_glyph;
     chosen.ppi = options.ppi;
     let limits = Limits::from(&options.limits);
     let templates = std::path::absolute(&options.templates).map_err(failed_to("find the folder of templates"))?;
@@ -376,6 +380,12 @@ fn print(error: &RenderError) {
                 eprintln!("  {violation}");
             }
         }
+        RenderError::Press(PressError::Typesetter(typesetter::Error::InvalidData { violations })) => {
+            eprintln!("error: the data does not fit the template:");
+            for violation in violations {
+                eprintln!("  {violation}");
+            }
+        }
         RenderError::Press(PressError::Typesetter(error)) if !error.diagnostics().is_empty() => {
             for diagnostic in error.diagnostics() {
                 eprintln!("{diagnostic}\n");
@@ -400,7 +410,8 @@ fn status_of(error: &RenderError) -> u8 {
         RenderError::Data { .. }
         | RenderError::Rows { .. }
         | RenderError::Numbers { .. }
-        | RenderError::NotJson { .. } => 3,
+        | RenderError::NotJson { .. }
+        | RenderError::Press(PressError::Typesetter(Typesetter::InvalidData { .. })) => 3,
         RenderError::Io { .. }
         | RenderError::Template(Unusable::Io { .. })
         | RenderError::Press(PressError::Unusable(_) | PressError::Typesetter(Typesetter::Io { .. })) => 5,

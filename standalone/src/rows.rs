@@ -6,7 +6,7 @@ use std::path::Path;
 
 use async_trait::async_trait;
 use input::{Decimal, Format, Head, InputError, Json, Limits, Template, Unusable};
-use jobs::Violation;
+use jobs::{Violation, Warning};
 use processor::{LongError, Rows, Settled, Watch, violation_of};
 use serde_json::{Map, Value};
 use typesetter::{Request, Section};
@@ -83,11 +83,11 @@ impl Watch for Shown {
         Ok(())
     }
 
-    async fn recall(&self, _: usize, _: &Path) -> Result<bool, LongError> {
-        Ok(false)
+    async fn recall(&self, _: usize, _: &Path) -> Result<Option<Vec<Warning>>, LongError> {
+        Ok(None)
     }
 
-    async fn keep(&self, _: usize, _: &Path) -> Result<(), LongError> {
+    async fn keep(&self, _: usize, _: &Path, _: &[Warning]) -> Result<(), LongError> {
         Ok(())
     }
 

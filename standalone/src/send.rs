@@ -69,6 +69,8 @@ pub(crate) struct Request {
     #[serde(skip_serializing_if = "Option::is_none")]
     input: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    options: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     notify: Option<Value>,
 }
 
@@ -125,6 +127,7 @@ async fn sent(data: Data, client: &Client, options: &SendJob) -> Result<Request,
 fn request(options: &SendJob, mut request: Request) -> Request {
     request.template.clone_from(&options.template);
     request.notify = options.subject.as_ref().map(|subject| json!({ "subject": subject }));
+    request.options = options.on_missing_glyph.map(|wanted| json!({ "on_missing_glyph": wanted }));
     request
 }
 
@@ -136,6 +139,9 @@ async fn finish(client: &Client, progress: &Progress, id: JobId, output: Option<
         return Err(CallerError::Failed(Box::new(record.job.error.unwrap_or_else(unknown))));
     }
     let (pages, bytes) = (record.job.pages.unwrap_or_default(), record.job.bytes.unwrap_or_default());
+    for warning in &record.job.warnings {
+        progress.say(&format!("warning: {warning}"));
+    }
     let pages = if pages == 1 { "1 page".to_owned() } else { format!("{pages} pages") };
     let summary = format!("report     {pages}, {}\n", HumanBytes(bytes));
     let Some(output) = output else {

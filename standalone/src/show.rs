@@ -67,6 +67,7 @@ fn described(record: &Record) -> String {
         ("retries", Some(job.retries).filter(|retries| *retries > 0).map(|retries| retries.to_string())),
         ("pages", job.pages.map(|pages| pages.to_string())),
         ("size", job.bytes.map(|bytes| HumanBytes(bytes).to_string())),
+        ("warnings", Some(job.warnings.len()).filter(|warnings| *warnings > 0).map(|warnings| warnings.to_string())),
         ("report", record.report_url.clone()),
         ("link", record.link.clone()),
         ("webhook", job.webhook.as_ref().map(told)),
@@ -74,6 +75,9 @@ fn described(record: &Record) -> String {
     ];
     let known = lines.into_iter().filter_map(|(name, value)| Some((name, value?)));
     let mut text: String = known.map(|(name, value)| format!("{name:<10} {value}\n")).collect();
+    for warning in &job.warnings {
+        _ = writeln!(text, "  {warning}");
+    }
     for violation in job.error.iter().flat_map(|error| &error.errors) {
         _ = writeln!(text, "  {violation}");
     }
@@ -99,7 +103,7 @@ fn reason(error: &Failure) -> String {
     if error.diagnostics.is_empty() { format!("{} {}", error.title, error.detail) } else { error.title.clone() }
 }
 
-const COLUMNS: [&str; 7] = ["JOB", "STATUS", "TEMPLATE", "QUEUED", "PAGES", "SIZE", "ERROR"];
+const COLUMNS: [&str; 7] = ["JOB", "STATUS", "TEMPLATE", "QUEUED", "PAGES", "SIZE", "ERROR OR WARNINGS"];
 
 fn row(job: &Job) -> [String; 7] {
     [
@@ -109,8 +113,18 @@ fn row(job: &Job) -> [String; 7] {
         job.enqueued_at.to_rfc3339_opts(SecondsFormat::Secs, true),
         job.pages.map(|pages| pages.to_string()).unwrap_or_default(),
         job.bytes.map(|bytes| HumanBytes(bytes).to_string()).unwrap_or_default(),
-        job.error.as_ref().map(|error| error.title.clone()).unwrap_or_default(),
+        remark(job),
     ]
+}
+
+/// Why it failed, or how much is in doubt about its report.
+fn remark(job: &Job) -> String {
+    match (&job.error, job.warnings.len()) {
+        (Some(error), _) => error.title.clone(),
+        (None, 0) => String::new(),
+        (None, 1) => "1 warning".to_owned(),
+        (None, warnings) => format!("{warnings} warnings"),
+    }
 }
 
 fn table(jobs: Vec<[String; 7]>) -> String {

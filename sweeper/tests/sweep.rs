@@ -8,7 +8,8 @@ use chrono::TimeDelta;
 use jobs::job::now;
 use jobs::local::Local;
 use jobs::{
-    Claim, Claimed, Closing, Held, Job, JobId, JobStore, LinkSigner, Message, Patience, Purpose, Queue, Status, Terms,
+    Claim, Claimed, Closing, Completed, Held, Job, JobId, JobStore, LinkSigner, Message, Patience, Purpose, Queue,
+    Status, Terms,
 };
 use serde_json::json;
 use sweeper::Sweeper;
@@ -149,7 +150,15 @@ async fn an_end_that_nobody_was_told_is_announced() {
     let bench = Bench::new().await;
     let job = bench.record(-1).await;
     let owner = bench.claim(&job, TimeDelta::zero()).await;
-    assert_eq!(bench.local.jobs.complete(job.id, owner, 1, 1, now()).await.expect("answers"), Held::Yes);
+    assert_eq!(
+        bench
+            .local
+            .jobs
+            .complete(job.id, owner, &Completed { pages: 1, bytes: 1, warnings: &[], at: now() })
+            .await
+            .expect("answers"),
+        Held::Yes
+    );
     assert_eq!(bench.sweep().await, 1);
     let job = bench.job(job.id).await;
     assert_eq!((job.status, job.notified_at.is_some()), (Status::Completed, true));

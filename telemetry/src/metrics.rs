@@ -47,7 +47,7 @@ const fn metric(name: &'static str, unit: Unit, label: Option<&'static str>, mea
 }
 
 /// Every metric, in the order of a job's life.
-pub static METRICS: [Metric; 11] = [
+pub static METRICS: [Metric; 12] = [
     metric("accepted", Unit::Count, None, "Requests that were answered with 202 and a new job."),
     metric("rejected", Unit::Count, Some("reason"), "Calls that were refused, by the last word of the problem's type."),
     metric("queue_wait", Unit::Milliseconds, None, "Time from a job's enqueueing to its first claim by a run."),
@@ -55,6 +55,7 @@ pub static METRICS: [Metric; 11] = [
     metric("pages", Unit::Count, None, "Pages of completed reports."),
     metric("bytes", Unit::Bytes, None, "Size of completed reports."),
     metric("completed", Unit::Count, None, "Jobs that ended with a report."),
+    metric("warned", Unit::Count, None, "Completed reports that have warnings."),
     metric("failed", Unit::Count, Some("type"), "Jobs that ended without one, by the last word of the error's type."),
     metric("retries", Unit::Count, None, "Attempts at jobs beyond the first."),
     metric("cold_starts", Unit::Count, Some("function"), "Starts of a process that serves a function."),
@@ -135,6 +136,11 @@ pub fn completed(pages: u64, bytes: u64) {
     record("bytes", None, bytes);
 }
 
+/// A completed report has warnings.
+pub fn warned() {
+    record("warned", None, 1);
+}
+
 /// A job ended without a report, for the error of this name.
 pub fn failed(kind: &str) {
     record("failed", Some(kind), 1);
@@ -190,6 +196,7 @@ mod tests {
         queue_wait(Duration::from_millis(1500));
         typeset_time(Duration::MAX);
         completed(3, 4096);
+        warned();
         failed("template-error");
         retried();
         cold_start("listener");

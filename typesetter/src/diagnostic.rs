@@ -205,7 +205,7 @@ fn lines(world: &dyn World, id: FileId) -> Option<Lines<String>> {
 }
 
 /// The path as the template's author knows it.
-fn name(id: FileId) -> String {
+pub(crate) fn name(id: FileId) -> String {
     let path = id.vpath().get_without_slash();
     match id.root() {
         VirtualRoot::Project => path.to_owned(),

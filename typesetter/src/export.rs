@@ -16,6 +16,7 @@ use typst_svg::SvgOptions;
 
 use crate::error::Error;
 use crate::options::{Format, Options, PdfStandard};
+use crate::pictures::name_pictures;
 use crate::plain;
 
 /// Typst's points in an inch.
@@ -89,7 +90,7 @@ fn pdf(document: &PagedDocument, options: &Options) -> Result<Vec<u8>, Refusal> 
         tagged: options.tagged,
         ..PdfOptions::default()
     };
-    typst_pdf::pdf(document, &options).map_err(Refusal::Document)
+    typst_pdf::pdf(document, &options).map_err(|errors| Refusal::Document(name_pictures(document, errors)))
 }
 
 fn png(page: &Page, number: usize, ppi: f32) -> Result<Vec<u8>, Error> {

@@ -40,6 +40,7 @@ mod kept;
 mod learnt;
 mod options;
 mod parsed;
+mod pictures;
 mod pieces;
 mod plain;
 mod plan;

@@ -18,8 +18,8 @@ use courier::{Courier, Lookup, Poster};
 use jobs::job::now;
 use jobs::local::Local;
 use jobs::{
-    Claim, Destinations, Failed, Failure, Held, Job, JobId, JobStore, Notify, Patience, Purpose, Terms, Webhook,
-    WebhookMessage,
+    Claim, Completed, Destinations, Failed, Failure, Held, Job, JobId, JobStore, Notify, Patience, Purpose, Terms,
+    Webhook, WebhookMessage,
 };
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -74,7 +74,14 @@ impl Bench {
     /// The message about a job that completed.
     pub(crate) async fn completed(&self, url: &str) -> WebhookMessage {
         let (job, owner) = self.running(url).await;
-        assert_eq!(self.local.jobs.complete(job.id, owner, 1, 1, now()).await.expect("answers"), Held::Yes);
+        assert_eq!(
+            self.local
+                .jobs
+                .complete(job.id, owner, &Completed { pages: 1, bytes: 1, warnings: &[], at: now() })
+                .await
+                .expect("answers"),
+            Held::Yes
+        );
         self.message(job.id).await
     }
 

@@ -19,7 +19,8 @@ use super::refused;
 use crate::data::Data;
 use crate::job::{Job, JobId, Progress, Status};
 use crate::ports::{
-    Claim, Claimed, Failed, Held, JobStore, Listed, Listing, Purpose, Reservation, Reserved, Terms, Unavailable,
+    Claim, Claimed, Completed, Failed, Held, JobStore, Listed, Listing, Purpose, Reservation, Reserved, Terms,
+    Unavailable,
 };
 use crate::upload::UploadId;
 use crate::webhook::{Webhook, WebhookMessage, WebhookStatus};
@@ -40,7 +41,7 @@ const MOST_LOOKED_AT: usize = 1_000;
 const MOST_ROUNDS: u32 = 5;
 
 /// What a job is read from: all but its data, which may be large.
-const COLUMNS: [&str; 17] = [
+const COLUMNS: [&str; 18] = [
     "id",
     "template",
     "status",
@@ -51,6 +52,7 @@ const COLUMNS: [&str; 17] = [
     "pages",
     "bytes",
     "progress",
+    "warnings",
     "error",
     "notified_at",
     "retries",
@@ -84,7 +86,7 @@ const CLAIM: &str = "#status = :running, #owner = :owner, lease_until = :lease, 
     notify = if_not_exists(notify, :notify), \
     #open = :open, #month = :month, \
     expires_at = if_not_exists(expires_at, :expires) \
-    REMOVE #error, finished_at, notified_at, set_aside, reopened, progress, webhook, webhook_status";
+    REMOVE #error, finished_at, notified_at, set_aside, reopened, progress, warnings, webhook, webhook_status";
 
 const REOPEN: &str = "SET #status = :queued, attempts = :zero, retries = if_not_exists(retries, :zero) + :counted, reopened = :true, \
     overdue_at = :overdue, #open = :open \
@@ -363,20 +365,17 @@ impl JobStore for DynamoStore {
         self.fenced("record how far the run is", update, owner).await
     }
 
-    async fn complete(
-        &self,
-        id: JobId,
-        owner: Uuid,
-        pages: u64,
-        bytes: u64,
-        at: DateTime<Utc>,
-    ) -> Result<Held, Unavailable> {
+    async fn complete(&self, id: JobId, owner: Uuid, completed: &Completed<'_>) -> Result<Held, Unavailable> {
+        let Completed { pages, bytes, warnings, at } = *completed;
+        // What has no warnings has no such attribute.
+        let warned = if warnings.is_empty() { "" } else { ", warnings = :warnings" };
         let update = self
             .update(id)
             .condition_expression("#owner = :owner AND #status IN (:running, :completed)")
-            .update_expression(
-                "SET #status = :completed, pages = :pages, #bytes = :bytes, finished_at = :at REMOVE #input, progress",
-            )
+            .update_expression(format!(
+                "SET #status = :completed, pages = :pages, #bytes = :bytes, finished_at = :at{warned} \
+                 REMOVE #input, progress"
+            ))
             .expression_attribute_names("#bytes", "bytes")
             .expression_attribute_names("#input", "input")
             .expression_attribute_values(":running", text(Status::Running))
@@ -384,6 +383,10 @@ impl JobStore for DynamoStore {
             .expression_attribute_values(":pages", number(pages.cast_signed()))
             .expression_attribute_values(":bytes", number(bytes.cast_signed()))
             .expression_attribute_values(":at", json(&at)?);
+        let update = match warnings {
+            [] => update,
+            warnings => update.expression_attribute_values(":warnings", json(&warnings)?),
+        };
         self.fenced("record the report", update, owner).await
     }
 
@@ -606,6 +609,7 @@ fn read_job(item: &Item) -> Result<Job, Unavailable> {
         pages: read_number(item, "pages"),
         bytes: read_number(item, "bytes"),
         progress: read_json(item, "progress")?,
+        warnings: read_json(item, "warnings")?.unwrap_or_default(),
         error: read_json(item, "error")?,
         notified_at: read_time(item, "notified_at")?,
         retries: read_number(item, "retries").unwrap_or(0),

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use aws_config::SdkConfig;
 use aws_sdk_sns::Client;
-use aws_sdk_sns::error::BuildError;
+use aws_sdk_sns::error::{BuildError, ProvideErrorMetadata};
 use aws_sdk_sns::types::MessageAttributeValue;
 
 use telemetry::metrics::{Channel, announced};
@@ -26,6 +26,14 @@ impl Topic {
     }
 }
 
+const ATTEMPTED: &str = "announce the end of the job";
+
+/// Whether SNS took what was published.
+enum Taken {
+    Yes,
+    No(Unavailable),
+}
+
 /// Several values under one name: a filter policy is met if one of them meets it.
 fn list_attribute(values: &[String]) -> Result<MessageAttributeValue, Unavailable> {
     let value = serde_json::to_string(values).map_err(Unavailable::when("write the announcement"))?;
@@ -33,9 +41,11 @@ fn list_attribute(values: &[String]) -> Result<MessageAttributeValue, Unavailabl
     value.map_err(Unavailable::when::<BuildError>("write the announcement"))
 }
 
-#[async_trait]
-impl Notifier for Topic {
-    async fn announce(&self, announcement: &Announcement) -> Result<(), Unavailable> {
+/// What SNS says to a subject, or anything else, that it does not take.
+const REFUSED: [&str; 2] = ["InvalidParameter", "ParameterValueInvalid"];
+
+impl Topic {
+    async fn publish(&self, announcement: &Announcement) -> Result<Taken, Unavailable> {
         let attribute = |value: String| {
             let value = MessageAttributeValue::builder().data_type("String").string_value(value).build();
             value.map_err(Unavailable::when::<BuildError>("write the announcement"))
@@ -54,8 +64,33 @@ impl Notifier for Topic {
             [] => publish,
             tags => publish.message_attributes("tags", list_attribute(tags)?),
         };
-        publish.send().await.map_err(refused("announce the end of the job"))?;
-        announced(Channel::Sns);
+        match publish.send().await {
+            Ok(_) => Ok(Taken::Yes),
+            Err(error) if error.code().is_some_and(|code| REFUSED.contains(&code)) => {
+                Ok(Taken::No(refused(ATTEMPTED)(error)))
+            }
+            Err(error) => Err(refused(ATTEMPTED)(error)),
+        }
+    }
+}
+
+#[async_trait]
+impl Notifier for Topic {
+    /// Subjects are "UTF-8 text with no line breaks or control characters, and less than 100 characters long"
+    /// (<https://docs.aws.amazon.com/sns/latest/api/API_Publish.html>). That was ASCII once, and other services with SNS's
+    /// interface still want it: what is refused is sent again under a subject in ASCII.
+    async fn announce(&self, announcement: &Announcement) -> Result<(), Unavailable> {
+        let taken = match self.publish(announcement).await? {
+            Taken::No(_) if !announcement.subject.is_ascii() => {
+                tracing::warn!("the topic takes no such subject, so the text begins with it");
+                self.publish(&announcement.under(announcement.plain_subject.clone())).await?
+            }
+            taken => taken,
+        };
+        match taken {
+            Taken::Yes => announced(Channel::Sns),
+            Taken::No(error) => return Err(error),
+        }
         Ok(())
     }
 }

@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The schema, in the steps it grew by; `PRAGMA user_version` counts the steps a database has taken. Times are
 /// milliseconds since 1970.
-const STEPS: [&str; 5] = [
+const STEPS: [&str; 6] = [
     "
     CREATE TABLE IF NOT EXISTS messages (
         id          INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -91,6 +91,9 @@ const STEPS: [&str; 5] = [
         taken_off_at  INTEGER NOT NULL,
         PRIMARY KEY (caller, job_id)
     ) STRICT, WITHOUT ROWID;
+    ",
+    "
+    ALTER TABLE jobs ADD COLUMN warnings TEXT;
     ",
 ];
 

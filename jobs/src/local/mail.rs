@@ -76,3 +76,67 @@ fn body(text: &str) -> Body {
     }
     Body::new(text.to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+
+    use super::*;
+    use crate::announcement::MAX_SUBJECT_CHARS;
+    use crate::job::{Job, JobId, Notify};
+
+    fn sent(subject: &str) -> String {
+        let at = DateTime::from_timestamp_millis(1_763_715_600_000).expect("in range");
+        let notify = Notify { subject: Some(subject.to_owned()), ..Notify::default() };
+        let job = Job { notify, ..Job::queued(JobId::new(), "invoice", at) };
+        let announcement = Announcement::completed(&job, "https://example.org/r/1", at);
+        let (from, to) = ("Pressrun <pressrun@localhost>".parse(), "you@localhost".parse());
+        let mail = mail(&announcement, &from.expect("an address"), &to.expect("addresses")).expect("a mail");
+        String::from_utf8(mail.formatted()).expect("ASCII")
+    }
+
+    /// The lines of the subject's header, unfolded.
+    fn lines(mail: &str) -> Vec<&str> {
+        let from = mail.split("\r\n").skip_while(|line| !line.starts_with("Subject: "));
+        let folded = from.enumerate().take_while(|(index, line)| *index == 0 || line.starts_with(' '));
+        folded.map(|(_, line)| line).collect()
+    }
+
+    #[test]
+    fn a_subject_in_any_script_is_folded_into_encoded_words() {
+        let longest = "é漢😀".repeat(MAX_SUBJECT_CHARS / 3);
+        for subject in ["Rechnung für Müller & Söhne, fällig", "عربي: فاتورة رقم ٤٢", "請求書 42 – 株式会社", &longest]
+        {
+            let mail = sent(subject);
+            assert!(mail.is_ascii(), "{mail}");
+            let lines = lines(&mail);
+            assert!(lines.iter().all(|line| line.len() <= 78), "{lines:#?}");
+            assert_eq!(decoded(&lines), subject, "{lines:#?}");
+        }
+        assert_eq!(lines(&sent("Invoice 42")), ["Subject: Invoice 42"]);
+    }
+
+    /// What a mail program shows of encoded words in base64 (RFC 2047) and of what stands between them.
+    fn decoded(lines: &[&str]) -> String {
+        use base64::Engine;
+
+        let unfolded = lines.concat();
+        let header = unfolded.strip_prefix("Subject: ").expect("the header");
+        let (mut shown, mut was_encoded) = (String::new(), false);
+        for word in header.split(' ') {
+            let encoded = word.strip_prefix("=?utf-8?b?").and_then(|word| word.strip_suffix("?="));
+            if !shown.is_empty() && !(was_encoded && encoded.is_some()) {
+                shown.push(' ');
+            }
+            was_encoded = encoded.is_some();
+            match encoded {
+                Some(encoded) => {
+                    let bytes = base64::engine::general_purpose::STANDARD.decode(encoded).expect("base64");
+                    shown.push_str(&String::from_utf8(bytes).expect("no character is cut"));
+                }
+                None => shown.push_str(word),
+            }
+        }
+        shown
+    }
+}

@@ -18,7 +18,8 @@ use crate::data::Data;
 use crate::event::is_news;
 use crate::job::{Job, JobId, Progress, Status};
 use crate::ports::{
-    Claim, Claimed, Failed, Held, JobStore, Listed, Listing, Purpose, Reservation, Reserved, Terms, Unavailable,
+    Claim, Claimed, Completed, Failed, Held, JobStore, Listed, Listing, Purpose, Reservation, Reserved, Terms,
+    Unavailable,
 };
 use crate::upload::{NoUploadId, UploadId};
 use crate::webhook::{Webhook, WebhookMessage};
@@ -35,8 +36,8 @@ type Query = sqlx::query::Query<'static, Sqlite, SqliteArguments>;
 /// What a job is read from: all but its data, which may be large.
 macro_rules! columns {
     () => {
-        "id, template, status, attempts, enqueued_at, started_at, finished_at, pages, bytes, progress, error, notified_at, \
-         retries, options, notify, webhook, upload, lease_until"
+        "id, template, status, attempts, enqueued_at, started_at, finished_at, pages, bytes, progress, warnings, error, \
+         notified_at, retries, options, notify, webhook, upload, lease_until"
     };
 }
 
@@ -60,6 +61,7 @@ const CLAIM: &str = concat!(
         overdue_at  = excluded.overdue_at,
         finished_at = NULL,
         progress    = NULL,
+        warnings    = NULL,
         error       = NULL,
         notified_at = NULL,
         webhook     = NULL,
@@ -232,21 +234,23 @@ impl JobStore for SqliteStore {
         self.write(id, attempted, query.bind(id.to_string()).bind(owner.to_string()).bind(progress)).await
     }
 
-    async fn complete(
-        &self,
-        id: JobId,
-        owner: Uuid,
-        pages: u64,
-        bytes: u64,
-        at: DateTime<Utc>,
-    ) -> Result<Held, Unavailable> {
+    async fn complete(&self, id: JobId, owner: Uuid, completed: &Completed<'_>) -> Result<Held, Unavailable> {
+        let attempted = "record the report";
+        let Completed { pages, bytes, warnings, at } = *completed;
         let query = sqlx::query(
-            "UPDATE jobs SET status = 'completed', pages = ?3, bytes = ?4, finished_at = ?5, progress = NULL, input = NULL
+            "UPDATE jobs SET status = 'completed', pages = ?3, bytes = ?4, finished_at = ?5, warnings = ?6,
+                 progress = NULL, input = NULL
              WHERE id = ?1 AND owner = ?2 AND status IN ('running', 'completed')",
         );
-        let query = query.bind(id.to_string()).bind(owner.to_string());
-        let query = query.bind(pages.cast_signed()).bind(bytes.cast_signed()).bind(at.timestamp_millis());
-        self.write(id, "record the report", query).await
+        let warnings = Some(warnings).filter(|warnings| !warnings.is_empty()).map(|warnings| to_json(&warnings));
+        let query = query
+            .bind(id.to_string())
+            .bind(owner.to_string())
+            .bind(pages.cast_signed())
+            .bind(bytes.cast_signed())
+            .bind(at.timestamp_millis())
+            .bind(warnings.transpose().map_err(Unavailable::when(attempted))?);
+        self.write(id, attempted, query).await
     }
 
     async fn fail(&self, id: JobId, owner: Uuid, failed: &Failed<'_>) -> Result<Held, Unavailable> {
@@ -369,6 +373,7 @@ fn read_job(row: &SqliteRow) -> Result<Job, sqlx::Error> {
         pages: row.try_get::<Option<i64>, _>("pages")?.map(i64::cast_unsigned),
         bytes: row.try_get::<Option<i64>, _>("bytes")?.map(i64::cast_unsigned),
         progress: from_json(row, "progress")?,
+        warnings: from_json(row, "warnings")?.unwrap_or_default(),
         error: from_json(row, "error")?,
         notified_at: read_time(row, "notified_at")?,
         retries: row.try_get("retries")?,

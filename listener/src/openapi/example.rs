@@ -69,9 +69,9 @@ pub(crate) fn misfit() -> Answer {
         line: Some(2),
         column: Some(17),
         pointer: "/transactions/0/amount".into(),
-        detail: "\"-325,00\" does not match \"^-?[0-9]+(\\.[0-9]+)?$\"".into(),
+        detail: "\"-325,00\" does not fit: An amount, a decimal string such as \"-1234.50\"".into(),
     }];
-    let title = "The data does not fit the template's schema.";
+    let title = "The data does not fit the template.";
     let detail = format!("1 violation. The first, {}. Mend the data, upload it and queue it again.", errors[0]);
     let failure = Failure { errors, ..Failure::new("invalid-data", title, detail) };
     told(Job { template: "statement".into(), input: Some(upload_id()), error: Some(failure), ..job(Status::Failed) })

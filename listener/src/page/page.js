@@ -542,6 +542,7 @@ function clearReport() {
   $("actions").replaceChildren();
   $("state").textContent = "";
   $("steps").hidden = true;
+  showWarnings([]);
   document.title = "Pressrun";
 }
 
@@ -552,6 +553,7 @@ function show(job) {
   document.title = `${job.template} ${job.status} – Pressrun`;
   $("steps").hidden = false;
   $("steps").replaceChildren(...STEPS.map(([status, time], index) => step(job, status, time(job), index)));
+  showWarnings(job.warnings ?? []);
   if (job.status === "failed") showFailure(job);
   else if (!$("sheet").querySelector(".rollers")) $("sheet").replaceChildren(element("div", { className: "rollers" }));
   $("sheet").querySelector(".far")?.remove();
@@ -589,6 +591,24 @@ function showFailure(job) {
   again.addEventListener("click", () => retry(job, again));
   $("actions").replaceChildren(again);
 }
+
+/** What is in doubt about a finished report. */
+function showWarnings(warnings) {
+  const box = $("warnings");
+  box.hidden = !warnings.length;
+  box.firstElementChild.textContent = counted(warnings.length, "warning");
+  box.lastElementChild.replaceChildren(...warnings.map(warningItem));
+}
+
+function warningItem({ pointer, page, character, code_point: codePoint, count, message }) {
+  const place = [pointer !== undefined && element("code", {}, pointer || "/"), page && `page ${page.toLocaleString("en")}`];
+  const what = character && element("span", {}, element("bdi", {}, `“${character}”`), ` ${codePoint}`);
+  const known = [...place, what, count > 1 && `${count.toLocaleString("en")} times`].filter(Boolean);
+  const parts = known.flatMap((part, index) => (index ? [", ", part] : [part]));
+  return element("li", {}, ...parts, ...(known.length ? [": "] : []), message);
+}
+
+const counted = (count, what) => `${count.toLocaleString("en")} ${what}${count === 1 ? "" : "s"}`;
 
 /** One place where an upload does not fit, in words. */
 function violation({ line, column, pointer, detail }) {
@@ -702,12 +722,13 @@ function stateOf({ status, attempts }) {
   return status === "running" && attempts > 1 ? `running, attempt ${attempts}` : status;
 }
 
-/** What there is to know of a finished job: pages, size, time it took. */
+/** What there is to know of a finished job: pages, size, time it took, warnings. */
 function facts(job) {
   const list = [];
-  if (job.pages !== undefined) list.push(job.pages === 1 ? "1 page" : `${job.pages.toLocaleString("en")} pages`);
+  if (job.pages !== undefined) list.push(counted(job.pages, "page"));
   if (job.bytes !== undefined) list.push(size(job.bytes));
   if (job.started_at && job.finished_at) list.push(span(new Date(job.finished_at) - new Date(job.started_at)));
+  if (job.warnings?.length) list.push(counted(job.warnings.length, "warning"));
   return list;
 }
 

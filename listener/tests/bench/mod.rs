@@ -13,7 +13,9 @@ use chrono::TimeDelta;
 use http_body_util::BodyExt;
 use jobs::job::now;
 use jobs::local::Local;
-use jobs::{Claim, Claimed, Content, Failure, Job, JobId, JobStore, LinkSigner, ObjectStore, Purpose, Queue, Terms};
+use jobs::{
+    Claim, Claimed, Completed, Content, Failure, Job, JobId, JobStore, LinkSigner, ObjectStore, Purpose, Queue, Terms,
+};
 use listener::{Catalogue, Listener};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -125,7 +127,12 @@ impl Bench {
         let (job, owner) = self.running().await;
         let key = job.id.report_key();
         self.local.objects.put(&key, "application/pdf", Content::Bytes(report)).await.expect("the store answers");
-        _ = self.local.jobs.complete(job.id, owner, 3, report.len() as u64, now()).await.expect("the store answers");
+        _ = self
+            .local
+            .jobs
+            .complete(job.id, owner, &Completed { pages: 3, bytes: report.len() as u64, warnings: &[], at: now() })
+            .await
+            .expect("the store answers");
         job
     }
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use jobs::{
-    Accepts, Announcement, Claim, Claimed, Content, Data, Delivery, Failed, Held, Job, JobId, JobStore, Listed,
-    Listing, Message, Notifier, ObjectStore, Opened, Progress, Queue, Reservation, Reserved, Terms, Ticket,
+    Accepts, Announcement, Claim, Claimed, Completed, Content, Data, Delivery, Failed, Held, Job, JobId, JobStore,
+    Listed, Listing, Message, Notifier, ObjectStore, Opened, Progress, Queue, Reservation, Reserved, Terms, Ticket,
     Unavailable, Webhook, WebhookMessage,
 };
 use uuid::Uuid;
@@ -61,15 +61,8 @@ impl JobStore for Ports {
         self.faults.call("progress", self.world.local.jobs.progress(id, owner, progress)).await
     }
 
-    async fn complete(
-        &self,
-        id: JobId,
-        owner: Uuid,
-        pages: u64,
-        bytes: u64,
-        at: DateTime<Utc>,
-    ) -> Result<Held, Unavailable> {
-        self.faults.call("complete", self.world.local.jobs.complete(id, owner, pages, bytes, at)).await
+    async fn complete(&self, id: JobId, owner: Uuid, completed: &Completed<'_>) -> Result<Held, Unavailable> {
+        self.faults.call("complete", self.world.local.jobs.complete(id, owner, completed)).await
     }
 
     async fn fail(&self, id: JobId, owner: Uuid, failed: &Failed<'_>) -> Result<Held, Unavailable> {

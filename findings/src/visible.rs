@@ -1,0 +1,16 @@
+//! Text that a terminal shows as it is.
+
+use std::fmt;
+
+/// A text in which controls, and what reverses the direction of writing, are shown as U+FFFD.
+pub(crate) struct Visible<'a>(pub(crate) &'a str);
+
+impl fmt::Display for Visible<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_hidden = |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        if !self.0.contains(is_hidden) {
+            return f.write_str(self.0);
+        }
+        self.0.chars().try_for_each(|c| fmt::Write::write_char(f, if is_hidden(c) { '\u{fffd}' } else { c }))
+    }
+}
