@@ -8,6 +8,7 @@ import re
 from bisect import bisect_left
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import hypot
 
 import pikepdf
 
@@ -39,11 +40,11 @@ class Font:
         self.default = float(descendant.get("/DW", 1000))
         self.widths = widths(descendant.get("/W", []))
 
-    def glyphs(self, codes: bytes):
+    def glyphs(self, codes: bytes) -> list[tuple[str, float]]:
         """Text and width of each code."""
-        for at in range(0, len(codes), 2):
-            code = codes[at] << 8 | codes[at + 1]
-            yield self.texts.get(code, ""), self.widths.get(code, self.default) / 1000
+        texts, widths, default = self.texts, self.widths, self.default
+        codes = [codes[at] << 8 | codes[at + 1] for at in range(0, len(codes), 2)]
+        return [(texts.get(code, ""), widths.get(code, default) / 1000) for code in codes]
 
 
 def widths(array) -> dict[int, float]:
@@ -311,19 +312,18 @@ class Stack:
     def show(self, font: Font, size: float, matrix: tuple, parts) -> None:
         """Draws text."""
         self.run += 1
-        scale = (matrix[0] ** 2 + matrix[1] ** 2) ** 0.5
-        height = (matrix[2] ** 2 + matrix[3] ** 2) ** 0.5 * abs(size)
-        x = 0.0
+        a, b, c, d, e, f = matrix
+        scale, height = hypot(a, b), hypot(c, d) * abs(size)
+        means = self.actual if any(actual is not None for actual in self.open) else str
+        glyphs, x = self.page.glyphs, 0.0
         for part in parts:
             if not isinstance(part, (pikepdf.String, bytes)):
                 x -= float(part) / 1000 * size
                 continue
             for text, width in font.glyphs(bytes(part)):
-                left = matrix[4] + x * matrix[0]
-                x += width * size
-                edges = sorted((left, left + width * size * scale))
-                baseline = matrix[5] + x * matrix[1]
-                self.page.glyphs.append(Glyph(self.actual(text), *edges, baseline, height, self.run))
+                left, width = e + x * a, width * size
+                x += width
+                glyphs.append(Glyph(means(text), left, left + width * scale, f + x * b, height, self.run))
 
     def actual(self, text: str) -> str:
         """What a glyph means here: the outermost ActualText, once."""
