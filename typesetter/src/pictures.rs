@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use typst::diag::SourceDiagnostic;
 use typst::ecow::{EcoVec, eco_format};
-use typst::foundations::{Element, NativeElement, Selector};
+use typst::foundations::{Element, Selector};
 use typst::introspection::Introspector;
 use typst::loading::LoadSource;
 use typst::syntax::DiagSpan;
