@@ -6,6 +6,9 @@ use findings::Violation;
 use jsonschema::{Draft, ValidationError, error::ValidationErrorKind};
 use serde_json::Value;
 
+/// Where the checker of rows has the schema that they are a part of.
+const WHOLE: &str = "/$defs/whole";
+
 /// How much of a value is quoted, in characters.
 const MAX_QUOTED_CHARS: usize = 60;
 
@@ -80,7 +83,9 @@ impl Validator {
     /// What the schema says where it has the keyword that data breaks.
     fn description(&self, error: &ValidationError<'_>) -> Option<&str> {
         let (at, _) = error.schema_path().as_str().rsplit_once('/')?;
-        self.schema.pointer(at)?.get("description")?.as_str()
+        // The path is of the schema that a part of it may be checked by itself within.
+        let part = self.schema.pointer(WHOLE).and_then(|whole| whole.pointer(at));
+        part.or_else(|| self.schema.pointer(at))?.get("description")?.as_str()
     }
 }
 

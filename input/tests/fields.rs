@@ -169,7 +169,7 @@ fn dates_outside_the_period_are_one_warning_and_a_reversed_period_is_refused() {
     let wanted = ["- /period/to the period ends on 2025-12-31, before it begins, on 2026-01-01"];
     assert_eq!(faults(read("ledger", head.clone(), &rows, Format::Ndjson)), wanted);
     head["period"]["to"] = "0217-01-01".into();
-    assert!(faults(read("ledger", head, &rows, Format::Ndjson))[0].contains("does not match"));
+    assert!(faults(read("ledger", head, &rows, Format::Ndjson))[0].contains("does not fit: "));
 }
 
 #[test]
