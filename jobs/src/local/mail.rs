@@ -125,7 +125,7 @@ mod tests {
         let (mut shown, mut was_encoded) = (String::new(), false);
         for word in header.split(' ') {
             let encoded = word.strip_prefix("=?utf-8?b?").and_then(|word| word.strip_suffix("?="));
-            if !shown.is_empty() && !(was_encoded && encoded.is_some()) {
+            if !(shown.is_empty() || was_encoded && encoded.is_some()) {
                 shown.push(' ');
             }
             was_encoded = encoded.is_some();
