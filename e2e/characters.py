@@ -80,6 +80,19 @@ def replaced(value: str, found: str) -> list[str]:
     return gone
 
 
+def without_break(value: str, found: str) -> str:
+    """A text that goes on to the next page, without what of other columns stands between its two parts."""
+    length = len(shown(value))
+    for first in range(length, -1, -1):
+        joined = found[:first] + found[len(found) - (length - first) :]
+        try:
+            replaced(value, joined)
+        except Differs:
+            continue
+        return joined
+    return found
+
+
 def gaps(value: str) -> list[int]:
     """After how many characters of what is shown there is something blank."""
     found, length = [], 0

@@ -49,13 +49,16 @@ def look(pages: list[Page], values: dict[tuple, str], warnings: list[dict] | Non
             continue
         text, (start, end) = places[0]
         inner = value.removeprefix(f"A{number}A").removesuffix(f"Z{number}Z")
+        printed = text.bare[start:end]
+        if len(places) == 1 and text is texts[0]:
+            printed = characters.without_break(inner, printed)
         try:
-            gone.update(characters.replaced(inner, text.bare[start:end]))
+            gone.update(characters.replaced(inner, printed))
         except characters.Differs as differs:
             found.append(f"{pointer}: {differs}")
             continue
         joined = [gap for gap in characters.gaps(inner) if not text.has_gap(start + gap)]
-        if joined and end - start == len(characters.shown(inner)):
+        if joined and len(printed) == end - start == len(characters.shown(inner)):
             found.append(f"{pointer}: the blanks of {ascii(inner)} are not all there: {ascii(text.part(start, end))}")
     if warnings is not None and not found:
         by_pointer = {"/" + "/".join(map(str, path)): value for path, value in values.items()}
