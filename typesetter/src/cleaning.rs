@@ -180,9 +180,7 @@ impl Cleaner<'_> {
         for c in cluster.chars().filter(|&c| alone || !is_default_ignorable(c)) {
             // A mark that is shown elsewhere is not shown on what it stands on here.
             let is_mark = c.general_category_group() == GeneralCategoryGroup::Mark;
-            if c.general_category() == GeneralCategory::SpaceSeparator {
-                to.push(' ');
-            } else if !is_mark && !alone && self.is_shown(c.encode_utf8(&mut [0; 4])) {
+            if !is_mark && !alone && self.is_shown(c.encode_utf8(&mut [0; 4])) {
                 to.push(c);
             } else {
                 to.push(STAND_IN);
