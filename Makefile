@@ -6,7 +6,7 @@ CACHE    := $(or $(PRESSRUN_CACHE),$(HOME)/.cache/pressrun)
 PYTHON   := $(CACHE)/venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help run test e2e chaos fuzz bench openapi terraform-docs lint audit build tf deploy destroy send redrive rollback cost tools
+.PHONY: help run test e2e chaos proof fuzz bench openapi terraform-docs lint audit build tf deploy destroy send redrive rollback cost tools
 
 help: ## list these tasks
 	@echo "make TASK"
@@ -27,6 +27,10 @@ e2e: tools build ## deploy the zips to an emulated AWS with Terraform and use th
 chaos: tools build ## stop the work at every step, kill servers and functions at random, and see that no job is lost
 	e2e/with-emulator cargo test --workspace --test chaos -- --include-ignored
 	e2e/with-emulator $(PYTHON) -m pytest e2e -m chaos -s $(PYTEST_ARGS)
+
+proof: tools ## hold the figures, pages and characters of thousands of documents to what they should be
+	cargo build --workspace --bin pressrun
+	$(PYTHON) -m pytest e2e -m many $(PYTEST_ARGS)
 
 fuzz: ## feed the parsers what nobody would send
 	scripts/fuzz

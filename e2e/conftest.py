@@ -13,6 +13,15 @@ from emulated_aws import DIST, FUNCTIONS, ROOT, Deployment, Inbox, emulator
 from typist import Typist
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves out what makes thousands of documents, unless it is asked for."""
+    if "many" in (config.option.markexpr or ""):
+        return
+    many = [item for item in items if item.get_closest_marker("many")]
+    config.hook.pytest_deselected(items=many)
+    items[:] = [item for item in items if item not in many]
+
+
 @pytest.fixture(scope="session")
 def zips() -> dict[str, Path]:
     """The Lambda zips that `make build` made."""

@@ -101,7 +101,7 @@ def test_every_character_comes_out_under_every_standard(typist, template, standa
     check_all(typist, template, range(6), tagged=True, pdf_standard=standard)
 
 
-@pytest.mark.chaos
+@pytest.mark.many
 @pytest.mark.parametrize("template", layouts.NAMES)
 def test_every_character_of_very_many_documents_comes_out_again(typist, template):
     check_all(typist, template, range(SEEDS, SEEDS + MANY_SEEDS))
@@ -269,7 +269,7 @@ def test_characters_of_fallback_fonts_come_out_alone(typist):
     assert not found, f"{len(found)} are wrong:\n" + "\n".join(found)
 
 
-@pytest.mark.chaos
+@pytest.mark.many
 def test_every_symbol_comes_out_alone(typist):
     blocks = [(0xA0, 0x3200), (0xA640, 0xAC00), (0xE000, 0x10000), (0x1D000, 0x1D800), (0x1F000, 0x1FB00)]
     cells = [one for block in blocks for one in characters.assigned(*block) if not characters.is_mark(one)]

@@ -39,7 +39,7 @@ def test_figures_of_random_documents_are_right(typist, template):
     check_all(typist, template, range(SEEDS))
 
 
-@pytest.mark.chaos
+@pytest.mark.many
 @pytest.mark.parametrize("template", figures.CHECKS)
 def test_figures_of_very_many_random_documents_are_right(typist, template):
     check_all(typist, template, range(SEEDS, SEEDS + MANY_SEEDS))

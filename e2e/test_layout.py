@@ -70,7 +70,7 @@ def test_pages_of_reports_of_any_length_are_whole(typist, template):
     look_at_all(typist, template, covering())
 
 
-@pytest.mark.chaos
+@pytest.mark.many
 @pytest.mark.parametrize("template", layouts.NAMES)
 def test_pages_of_reports_of_all_lengths_and_locales_are_whole(typist, template):
     look_at_all(typist, template, everything())
