@@ -136,6 +136,7 @@ fn a_document_that_breaks_its_standard_is_an_error_with_a_position() {
     3 | #image("dot.svg")
       |  ^^^^^^^^^^^^^^^^
       = hint: make sure your images and equations have alt text
+      = hint: the picture is `dot.svg`: describe it, as in image("dot.svg", alt: "…")
     "#);
     assert_eq!(place.written(), [""; 0]);
 }
