@@ -35,12 +35,19 @@ impl Validator {
     /// What is wrong with data that stands at `prefix`, `most` violations at most.
     pub fn violations(&self, data: &Value, prefix: &str, most: usize) -> Vec<Violation> {
         let errors: Vec<_> = self.compiled.iter_errors(data).take(most).collect();
-        // A value without the form of a day is no day either, which goes without saying.
-        let formless = errors.iter().filter(|error| matches!(error.kind(), ValidationErrorKind::Pattern { .. }));
-        let formless: HashSet<&str> = formless.map(|error| error.instance_path().as_str()).collect();
+        let places = |is: fn(&ValidationErrorKind) -> bool| -> HashSet<&str> {
+            errors.iter().filter(|error| is(error.kind())).map(|error| error.instance_path().as_str()).collect()
+        };
+        let short = places(|kind| matches!(kind, ValidationErrorKind::MinLength { .. }));
+        let formless = places(|kind| matches!(kind, ValidationErrorKind::Pattern { .. }));
         let told = errors.iter().filter(|error| {
-            !matches!(error.kind(), ValidationErrorKind::Format { .. })
-                || !formless.contains(error.instance_path().as_str())
+            let place = error.instance_path().as_str();
+            match error.kind() {
+                // A value without the form of a day is no day either, and one that is too short has no form.
+                ValidationErrorKind::Format { .. } => !formless.contains(place),
+                ValidationErrorKind::Pattern { .. } => !short.contains(place),
+                _ => true,
+            }
         });
         let violation = |error: &ValidationError<'_>| Violation {
             line: None,

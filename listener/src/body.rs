@@ -58,6 +58,14 @@ pub(crate) async fn read_json(headers: &HeaderMap, body: Body) -> Result<Asked, 
     Asked::read(&read(body).await?)
 }
 
+/// The body as JSON in which no number is a figure of a report.
+pub(crate) async fn read_plain(headers: &HeaderMap, body: Body) -> Result<Value, Problem> {
+    check_type(headers)?;
+    let text = read(body).await?;
+    let text = input::utf8(&text).map_err(|detail| not_utf8(&detail))?;
+    serde_json::from_slice(text).map_err(|error| malformed(&error))
+}
+
 /// How a body may be refused.
 pub(crate) fn refusals() -> [Problem; 4] {
     let malformed = serde_json::from_str::<Value>("{\n  \"template\": letter\n}").map_err(|error| malformed(&error));

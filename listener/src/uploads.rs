@@ -19,7 +19,7 @@ use jobs::job::now;
 use jobs::upload::{MAX_UPLOAD_BYTES, NoSeparator, UPLOADS};
 use jobs::{Accepts, Content, Dialect, Separator, Unavailable, UploadFormat, UploadId};
 use mime::Mime;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Number, Value};
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt;
@@ -27,7 +27,7 @@ use utoipa::{IntoParams, IntoResponses, ToSchema};
 
 use crate::access::quota_refusals;
 use crate::base_url::base_url;
-use crate::body::{self, discard, incomplete, read_json};
+use crate::body::{self, discard, incomplete, read_plain};
 use crate::catalogue::Violation;
 use crate::openapi::{Responses, example, guarded_refusals, refusals};
 use crate::problem::unavailable;
@@ -48,12 +48,18 @@ struct Wanted {
     /// Its size in bytes.
     #[schema(value_type = u64, minimum = 1, maximum = 5_368_709_120_i64)]
     bytes: Number,
-    /// What separates the fields of `text/csv`: `,` where absent, `;`, TAB or `|`.
-    #[schema(nullable = false)]
+    /// What separates the fields of `text/csv`: `,` where absent, `;`, TAB or `|`. Of no effect for other types.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(nullable = false, pattern = r"^[,;\t|]$")]
     separator: Option<String>,
-    /// Whether numbers of `text/csv` are written as `1.234,50`.
+    /// Whether numbers of `text/csv` are written as `1.234,50`. Of no effect for other types.
     #[serde(default)]
     decimal_comma: bool,
+}
+
+/// JSON's `null` is no separator.
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    String::deserialize(deserializer).map(Some)
 }
 
 /// Where to put an upload, and how.
@@ -149,7 +155,7 @@ pub(crate) async fn begin(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let (id, bytes) = wanted(read_json(&headers, body).await?.plain)?;
+    let (id, bytes) = wanted(read_plain(&headers, body).await?)?;
     let content_type = id.format().content_type();
     let expires_at = now() + LIFE;
     let url = match listener.objects.accept(&id.key(), content_type, bytes, LIFE).await? {
@@ -196,11 +202,6 @@ fn wanted(body: Value) -> Result<(UploadId, u64), Problem> {
 /// How the CSV is written that a caller wants to put.
 fn dialect(wanted: &Wanted) -> Result<Dialect, Violation> {
     let (separator, decimal_comma) = (wanted.separator.as_deref(), wanted.decimal_comma);
-    let is_csv = format_of(&wanted.content_type) == Some(UploadFormat::Csv);
-    let foreign = if separator.is_some() { Some("/separator") } else { decimal_comma.then_some("/decimal_comma") };
-    if let Some(pointer) = foreign.filter(|_| !is_csv) {
-        return Err(violation(pointer, "it is for text/csv: leave it out".into()));
-    }
     let separator = separator.map_or(Ok(Separator::default()), str::parse);
     let separator = separator.map_err(|error: NoSeparator| violation("/separator", error.to_string()))?;
     Ok(Dialect { separator, decimal_comma })
