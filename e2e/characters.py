@@ -57,9 +57,14 @@ def text(dice: random.Random, most: int, directed: bool = False) -> str:
     return written[:most]
 
 
+def is_blank(character: str) -> bool:
+    """Whether a character is shown by room alone; the space of Ogham is a stroke."""
+    return character.isspace() and character != "\u1680"
+
+
 def shown(value: str) -> str:
     """What of a value can be seen: no blanks, no controls, nothing that Unicode lets one ignore."""
-    kept = [character for character in IGNORABLE.sub("", value) if not character.isspace()]
+    kept = [character for character in IGNORABLE.sub("", value) if not is_blank(character)]
     return "".join(character for character in kept if unicodedata.category(character) != "Cc")
 
 
@@ -97,7 +102,7 @@ def gaps(value: str) -> list[int]:
     """After how many characters of what is shown there is something blank."""
     found, length = [], 0
     for character in IGNORABLE.sub("", value):
-        if character.isspace():
+        if is_blank(character):
             found.append(length)
         elif unicodedata.category(character) != "Cc":
             length += 1

@@ -8,7 +8,7 @@ import pytest
 
 import characters
 import layouts
-from printed import Page, body
+from printed import IGNORABLE, Page, body
 from typist import Refused, Typist, render
 
 SEEDS = 40
@@ -125,8 +125,9 @@ def words_around(typist: Typist, data: dict, template: str, tagged: bool) -> lis
     """The words of a report as they are drawn, but for those of the value. Of further pages, those beyond the margins."""
     words = []
     for page in typist.make(template, data, tagged=tagged).pages:
-        words += [word for word in page.words() if page.number == 1 or not page.is_body(word)]
-    return [word.text for word in words if not set(characters.shown(word.text)) <= OF_VALUES]
+        drawn = [word.text for word in page.words() if page.number == 1 or not page.is_body(word)]
+        words += IGNORABLE.sub("", " ".join(drawn)).split()
+    return [word for word in words if not set(word) <= OF_VALUES]
 
 
 @pytest.mark.parametrize("direction", DIRECTIONS)
