@@ -125,9 +125,9 @@ def ledger(seed: int) -> dict:
     choose = dice.random.choice
     whole, places = choose([(4, 2), (7, 4), (16, 8)])
     formats = ["number", "money", "percent", "date", "text"]
-    columns = [{"field": "text", "label": "Text", "width": "40mm"}]
+    columns = [{"field": "text", "label": "Text", "width": "34mm"}]
     for index in range(choose([1, 2, 2, 3])):
-        column = {"field": f"f{index}", "label": f"F{index}", "width": "44mm"}
+        column = {"field": f"f{index}", "label": f"F{index}", "width": "45mm"}
         column["format"] = choose(formats[:3] if index == 0 else formats)
         if column["format"] in formats[:3] and dice.random.random() < 0.4:
             column["digits"] = dice.random.randint(0, 8)
