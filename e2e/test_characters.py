@@ -27,7 +27,7 @@ def filled(template: str, dice: random.Random) -> tuple[dict, dict[tuple, str]]:
     if template == "ledger":
         places = [*places, *(((("entries", row, key), 2000)) for row in range(3) for key in ("text", "account"))]
     for number, (path, most) in enumerate(places):
-        start, end = f"A{number}A", f"Z{number}Z"
+        start, end = f"§{number}§", f"¶{number}¶"
         room = most - len(start) - len(end)
         value = start + (characters.text(dice, min(room, 120)) if room > 0 else "") + end
         data = layouts.with_text(data, path, value)
@@ -43,12 +43,12 @@ def look(pages: list[Page], values: dict[tuple, str], warnings: list[dict] | Non
     found, gone = [], Counter()
     for number, (path, value) in enumerate(values.items()):
         pointer = "/" + "/".join(map(str, path))
-        places = [(text, place) for text in texts if (place := characters.between(text, f"A{number}A", f"Z{number}Z"))]
+        places = [(text, place) for text in texts if (place := characters.between(text, f"§{number}§", f"¶{number}¶"))]
         if not places:
             found.append(f"{pointer}: {ascii(value)} is nowhere")
             continue
         text, (start, end) = places[0]
-        inner = value.removeprefix(f"A{number}A").removesuffix(f"Z{number}Z")
+        inner = value.removeprefix(f"§{number}§").removesuffix(f"¶{number}¶")
         printed = text.bare[start:end]
         if len(places) == 1 and text is texts[0]:
             printed = characters.without_break(inner, printed)
