@@ -1,11 +1,11 @@
-//! Names as they are told to the one who mistook them.
+//! Field names in messages, and the name that was probably meant.
 
 use strsim::damerau_levenshtein;
 
 /// How many names are listed.
 const MOST_LISTED: usize = 12;
 
-/// How much of a name is told, in characters.
+/// The most of a name that a message quotes, in characters.
 const MOST_SHOWN: usize = 40;
 
 /// Names in backticks, as many as can be read.

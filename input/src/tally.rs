@@ -10,11 +10,11 @@ use crate::fault::Fault;
 use crate::figures::{Inexact, too_long};
 use crate::names::{listed, question};
 use crate::plan::{Kind, Plan, field_of};
-use crate::schema::escaped;
 use crate::template::Rows;
 use crate::totals::{Sums, decimal};
+use findings::escaped;
 
-/// From how many rows the names of their fields are told.
+/// From how many rows a message lists the names of the fields.
 const NAMED_ROWS: u64 = 100;
 
 /// How many names of fields are remembered.

@@ -16,7 +16,7 @@ const MAX_CHARS: usize = 4_000;
 /// How much of all errors is told, in bytes: beside the job's data in a record of 400 KB, and in a mail of 256 KB.
 const MAX_DIAGNOSTICS_BYTES: usize = 64 * 1024;
 
-/// How much of all violations is told, in bytes: beside the job's data in a record of 400 KB.
+/// The most that all violations take, in bytes: they stand beside the job's data in a record of 400 KB.
 const MAX_VIOLATIONS_BYTES: usize = 64 * 1024;
 
 /// The title of a failure by its name, or `None` where the name is of no failure.

@@ -16,7 +16,7 @@ pub(crate) struct Coverage {
 }
 
 impl Coverage {
-    /// What fonts show, of which the first so many are the template's and the kit's.
+    /// What fonts show, of which the first `own` are the template's and the kit's.
     pub(crate) fn new(book: &FontBook, fonts: &[Font], own: usize) -> Self {
         let mut families = HashSet::new();
         let is_new = |index: &usize| book.info(*index).is_some_and(|info| families.insert(info.family.as_str()));

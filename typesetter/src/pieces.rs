@@ -5,9 +5,9 @@ use unicode_segmentation::UnicodeSegmentation;
 
 use crate::direction::isolated;
 
-/// A word of so many letters may be wider than its column.
+/// A word of at least this many letters may be wider than its column.
 const LONG: usize = 29;
-/// A long word may break after so many letters.
+/// A long word may break after each run of this many letters.
 const PIECE: usize = 4;
 
 /// A text in pieces between which a line may end, isolated from the directions of what stands around it. Nothing is put into

@@ -44,7 +44,7 @@ fn number_and_places(written: &str) -> Option<(BigInt, usize)> {
     Some((format!("{whole}{fraction}").parse().ok()?, fraction.len()))
 }
 
-/// A number without so many of its last digits, rounded half away from zero.
+/// A number without its last `digits` digits, rounded half away from zero.
 fn rounded(number: BigInt, digits: usize) -> BigInt {
     let unit = BigInt::from(10).pow(digits as u32);
     let half = &unit / 2;

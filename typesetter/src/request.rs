@@ -24,7 +24,7 @@ pub struct Request {
     pub options: Options,
     /// How large the output may become.
     pub limits: OutputLimits,
-    /// The top-level property of the data that is its rows, if the template declares any. Places in rows are told by it.
+    /// The top-level property of the data that is its rows, if the template declares any. Pointers into rows begin with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows: Option<String>,
     /// Which part of the report to make, told to the template as `/section.json`. The whole report when absent.
