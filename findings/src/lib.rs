@@ -1,9 +1,11 @@
 //! What is found in data and in reports: [violations](Violation), for which it is refused, and [warnings](Warning), which
 //! accompany a finished report.
 
+mod pointer;
 mod violation;
 mod visible;
 mod warning;
 
+pub use pointer::escaped;
 pub use violation::Violation;
 pub use warning::{Warning, merge};

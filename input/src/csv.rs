@@ -14,10 +14,10 @@ use crate::figures::too_long;
 use crate::header;
 use crate::names::quoted;
 use crate::numbers::{Json, NotRead};
-use crate::schema::escaped;
 use crate::sink::{At, Row, Sink, Stop};
 use crate::spool::Dialect;
 use crate::template::Kind;
+use findings::escaped;
 
 /// A column: its name, and what its text is read as.
 struct Column {

@@ -8,7 +8,7 @@ use rust_decimal::Decimal;
 /// The most digits of a number.
 pub const MOST_DIGITS: u32 = 28;
 
-/// How much of a number is told, in characters.
+/// The most of a number that a message quotes, in characters.
 const MOST_SHOWN: usize = 40;
 
 /// Why a text is no exact number.

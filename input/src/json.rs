@@ -15,11 +15,11 @@ use crate::manifest::{Columns, Totals};
 use crate::meter::{Meter, Metered, Part};
 use crate::numbers::{Json, NotRead};
 use crate::plan::Plan;
-use crate::schema::escaped;
 use crate::sink::{At, Sink, Stop};
 use crate::spool::{CHUNK_BYTES, Limits, Spooled};
 use crate::tally::Tally;
 use crate::template::Rows;
+use findings::escaped;
 
 /// Reads a text that is all in all one value without rows.
 pub(crate) fn read_whole(source: impl Read, most: u64) -> Result<Json, InputError> {

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::fault::{Fault, MAX_FAULTS};
 use crate::figures::{decimal_text, is_held, too_long};
-use crate::schema::escaped;
+use findings::escaped;
 
 /// A run of digits and points that is shorter is a number which a double holds.
 const LONG: usize = 16;

@@ -46,7 +46,7 @@ pub(crate) struct Span {
 }
 
 impl Plan {
-    /// What `rows` declares, given the data beside the rows; or why nobody can tell.
+    /// What `rows` declares, given the data beside the rows; or why it cannot be resolved.
     pub(crate) fn new(rows: &Rows, rest: &Map<String, Value>) -> Result<Self, Fault> {
         let declaration = rows.declaration();
         let totals = totals(&declaration.totals, rest)?;
@@ -94,30 +94,37 @@ pub(crate) fn field_of(name: &str) -> &str {
 
 /// The names of the totals, and what names each.
 fn totals(totals: &Totals, rest: &Map<String, Value>) -> Result<Vec<(String, String)>, Fault> {
-    let (pointer, named) = match totals {
+    let pointer = match totals {
         Totals::Names(names) => return Ok(names.iter().map(|name| (name.clone(), String::new())).collect()),
-        Totals::Pointer(pointer) => (pointer, find(rest, pointer)),
+        Totals::Pointer(pointer) => pointer,
     };
-    let Some(named) = named else { return Ok(Vec::new()) };
-    let each = named.as_array().into_iter().flatten().enumerate();
-    let name = |(index, name): (usize, &Value)| Some((name.as_str()?.to_owned(), format!("{pointer}/{index}")));
-    let names = named.is_array().then(|| each.map(name).collect()).flatten();
-    names.ok_or_else(|| Fault::new(pointer, "these are the fields to sum: an array of their names"))
+    let name = |name: &Value, place: String| Some((name.as_str()?.to_owned(), place));
+    elements(rest, pointer, name, "these are the fields to sum: an array of their names")
 }
 
 /// The columns, and what names the field of each.
 fn columns(columns: &Columns, rest: &Map<String, Value>) -> Result<Vec<(Column, String)>, Fault> {
-    let (pointer, named) = match columns {
+    let pointer = match columns {
         Columns::List(columns) => return Ok(columns.iter().map(|column| (column.clone(), String::new())).collect()),
-        Columns::Pointer(pointer) => (pointer, find(rest, pointer)),
+        Columns::Pointer(pointer) => pointer,
     };
-    let Some(named) = named else { return Ok(Vec::new()) };
-    let each = named.as_array().into_iter().flatten().enumerate();
-    let column = |(index, column): (usize, &Value)| Some((column_of(column)?, format!("{pointer}/{index}/field")));
-    let columns = named.is_array().then(|| each.map(column).collect()).flatten();
     let detail = "these are the columns: an array of objects, each with a `field` and perhaps a `format`, which is text, \
                   number, money, percent or date";
-    columns.ok_or_else(|| Fault::new(pointer, detail))
+    elements(rest, pointer, |column, place| Some((column_of(column)?, format!("{place}/field"))), detail)
+}
+
+/// The elements of the array that a pointer leads to, each read with its own pointer; none where it leads nowhere. `detail` says
+/// what they should be.
+fn elements<T>(
+    rest: &Map<String, Value>,
+    pointer: &str,
+    read: impl Fn(&Value, String) -> Option<T>,
+    detail: &str,
+) -> Result<Vec<T>, Fault> {
+    let Some(found) = find(rest, pointer) else { return Ok(Vec::new()) };
+    let read = |(index, element): (usize, &Value)| read(element, format!("{pointer}/{index}"));
+    let elements = found.as_array().and_then(|elements| elements.iter().enumerate().map(read).collect());
+    elements.ok_or_else(|| Fault::new(pointer, detail))
 }
 
 /// A column as the data has it, with members of the template's own.

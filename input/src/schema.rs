@@ -1,5 +1,6 @@
 //! Checkers for the parts of data that are checked apart: the rows, one by one, and the rest.
 
+use findings::escaped;
 use serde_json::{Map, Value, json};
 
 use crate::explain::Validator;
@@ -96,11 +97,6 @@ fn follow<'a>(schema: &'a Value, pointer: String, from: &'a Value) -> Option<(St
         at = schema.pointer(&pointer)?;
     }
     None
-}
-
-/// A name as a token of a JSON Pointer.
-pub(crate) fn escaped(name: &str) -> String {
-    name.replace('~', "~0").replace('/', "~1")
 }
 
 /// A JSON Pointer as a fragment of a URI (RFC 6901, section 6).

@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use findings::escaped;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -127,7 +128,7 @@ impl Rows {
         &self.declaration.field
     }
 
-    /// The fields that are summed, given the data beside the rows; or why nobody can tell.
+    /// The fields that are summed, given the data beside the rows; or why they cannot be resolved.
     pub fn summed(&self, rest: &Map<String, Value>) -> Result<Vec<String>, Fault> {
         Ok(Plan::new(self, rest)?.totals)
     }
@@ -168,7 +169,7 @@ impl Rows {
 
     /// A value of the row of this number that its field cannot have.
     pub(crate) fn fault(&self, row: u64, (field, detail): &Unfit) -> Fault {
-        Fault::new(format!("{}/{row}/{}", self.pointer(), schema::escaped(field)), detail)
+        Fault::new(format!("{}/{row}/{}", self.pointer(), escaped(field)), detail)
     }
 
     fn faults_of_period(&self, rest: &Map<String, Value>) -> Vec<Fault> {
@@ -177,7 +178,7 @@ impl Rows {
 
     /// Where the rows are in the data, as a JSON Pointer.
     pub fn pointer(&self) -> String {
-        format!("/{}", schema::escaped(self.field()))
+        format!("/{}", escaped(self.field()))
     }
 
     /// What is wrong with the data beside the rows, which are there or not; [`MAX_FAULTS`] at most.

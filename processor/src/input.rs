@@ -101,12 +101,12 @@ pub(crate) async fn unpack(
     let unpacked = tokio::task::spawn_blocking(move || {
         let template = Template::read(&template).map_err(unusable)?;
         let (spooled, digest) = to_spool(source, &template, &spool, cutting.most_bytes, stopped)?;
-        if cutting.cuts(spooled.rows).map_err(Trouble::Permanent)? {
-            return Ok(Data::Rows(Box::new(Rows { template, spooled, spool }), digest));
+        let rows = Rows { template, spooled, spool };
+        if cutting.cuts(rows.spooled.rows).map_err(Trouble::Permanent)? {
+            return Ok(Data::Rows(Box::new(rows), digest));
         }
-        to_data(&spooled, &template, &spool, &data, cutting.most_bytes)?;
-        let rows = template.rows().map(|rows| rows.field().to_owned());
-        Ok(Data::Whole { rows, warnings: spooled.warnings })
+        to_data(&rows, &data, cutting.most_bytes)?;
+        Ok(Data::Whole { rows: rows.field(), warnings: rows.spooled.warnings })
     });
     unpacked.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }
@@ -171,15 +171,13 @@ pub fn violation_of(Fault { line, column, pointer, detail }: Fault) -> Violation
     Violation { line, column, pointer, detail }
 }
 
-/// Puts the data together from the rows in `spool` and what there is beside them.
-fn to_data(spooled: &Spooled, template: &Template, spool: &Path, data: &Path, most_bytes: u64) -> Result<(), Trouble> {
-    let bytes = spooled.whole_bytes(template.rows());
+/// Puts the data together, if that is within the data limit.
+fn to_data(rows: &Rows, data: &Path, most_bytes: u64) -> Result<(), Trouble> {
+    let bytes = rows.spooled.whole_bytes(rows.template.rows());
     if bytes > most_bytes {
         return Err(too_large(bytes, most_bytes));
     }
-    let mut file = BufWriter::new(File::create(data)?);
-    spooled.write_whole(template.rows(), File::open(spool)?, &mut file)?;
-    Ok(file.flush()?)
+    Ok(rows.write_whole(data)?)
 }
 
 fn too_large(bytes: u64, most_bytes: u64) -> Trouble {

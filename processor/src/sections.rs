@@ -57,6 +57,13 @@ impl Rows {
     pub fn field(&self) -> Option<String> {
         self.template.rows().map(|rows| rows.field().to_owned())
     }
+
+    /// Writes the rows and what there is beside them to a file, as one JSON text.
+    pub fn write_whole(&self, data: &Path) -> io::Result<()> {
+        let mut file = BufWriter::new(File::create(data)?);
+        self.spooled.write_whole(self.template.rows(), File::open(&self.spool)?, &mut file)?;
+        file.flush()
+    }
 }
 
 /// What must be known before sections can be made that will not change any more.
@@ -143,7 +150,7 @@ const FEWEST_ROWS: u64 = 500;
 /// How many sections' rows a child measures at a time.
 const MEASURED_TOGETHER: u64 = 2;
 
-/// The most diagnostics that are told of a report; every section may have the same.
+/// The most diagnostics of one report; every section may have the same.
 const MAX_DIAGNOSTICS: usize = 20;
 
 impl LongReport<'_> {

@@ -190,7 +190,7 @@ async fn typeset_rows(
     if cutting.cuts(rows.spooled.rows).map_err(|failure| RenderError::Usage(failure.detail))? {
         return typeset_long(options, press, request, rows).await;
     }
-    rows::put_together(&rows, &request.data).map_err(failed_to("write to the temporary folder"))?;
+    rows.write_whole(&request.data).map_err(failed_to("write to the temporary folder"))?;
     request.rows = rows.field();
     let mut report = typeset(press, &request).await?;
     findings::merge(&mut report.warnings, rows.spooled.warnings);

@@ -63,13 +63,6 @@ pub(crate) fn read(
     Ok(Rows { template, spooled, spool })
 }
 
-/// Writes all the data to one file.
-pub(crate) fn put_together(rows: &Rows, data: &Path) -> io::Result<()> {
-    let mut file = BufWriter::new(File::create(data)?);
-    rows.spooled.write_whole(rows.template.rows(), File::open(&rows.spool)?, &mut file)?;
-    file.flush()
-}
-
 /// Shows how far a report is that is typeset in sections.
 pub(crate) struct Shown(pub(crate) Progress);
 

@@ -8,6 +8,7 @@
 
 use std::collections::HashMap;
 
+use findings::escaped;
 use serde_json::Value;
 use typst::text::is_default_ignorable;
 use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory};
@@ -16,7 +17,6 @@ use unicode_segmentation::UnicodeSegmentation;
 use crate::coverage::Coverage;
 use crate::direction::{balanced, is_formatting};
 use crate::fonts::FontSet;
-use crate::pointer::escaped;
 
 /// What is shown in place of a character that no font has.
 pub(crate) const STAND_IN: char = '\u{fffd}';

@@ -1,13 +1,11 @@
 //! How a template says that its data is wrong: the report ends as invalid data rather than as a mistake of the template.
 
-use findings::Violation;
+use findings::{Violation, escaped};
 use typst::diag::{HintedStrResult, HintedString, SourceDiagnostic};
 use typst::ecow::{EcoString, eco_format};
 use typst::foundations::{Str, func};
 
-use crate::pointer::escaped;
-
-/// What begins the hint by which a refusal is told from every other error. A template's own hints cannot begin like that.
+/// The beginning of the hint that only refusals have. A template's own hints cannot begin like that.
 const MARK: &str = "\u{0}pressrun-refused:";
 /// Stands for the rows in a pointer: which property of the data they are, only the request says.
 const ROWS: &str = "\u{0}rows";
