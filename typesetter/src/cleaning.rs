@@ -173,14 +173,17 @@ impl Cleaner<'_> {
     }
 
     fn push(&mut self, cluster: &str, to: &mut String, place: &Place) {
-        if cluster.is_ascii() || self.is_shown(cluster) {
+        let is_shown = match cluster.chars().next() {
+            Some(first) if is_mark(first) && to.ends_with('\n') => self.is_shown(&format!("\n{cluster}")),
+            _ => cluster.is_ascii() || self.is_shown(cluster),
+        };
+        if is_shown {
             return to.push_str(cluster);
         }
         let alone = cluster.chars().count() == 1;
         for c in cluster.chars().filter(|&c| alone || !is_default_ignorable(c)) {
             // A mark that is shown elsewhere is not shown on what it stands on here.
-            let is_mark = c.general_category_group() == GeneralCategoryGroup::Mark;
-            if !is_mark && !alone && self.is_shown(c.encode_utf8(&mut [0; 4])) {
+            if !is_mark(c) && !alone && self.is_shown(c.encode_utf8(&mut [0; 4])) {
                 to.push(c);
             } else {
                 to.push(STAND_IN);
@@ -213,6 +216,10 @@ impl Cleaner<'_> {
             None => self.missing.push(Missing { character, pointer: place.pointer(rows), count: 1 }),
         }
     }
+}
+
+fn is_mark(c: char) -> bool {
+    c.general_category_group() == GeneralCategoryGroup::Mark
 }
 
 /// Whether a text has something that [`without_controls`] changes.

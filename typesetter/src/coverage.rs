@@ -7,6 +7,8 @@ use typst::text::{Font, FontBook, FontVariant, is_default_ignorable};
 use unicode_normalization::UnicodeNormalization;
 use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory};
 
+use crate::direction::is_right_to_left;
+
 /// What Typst can show with a set of fonts.
 pub(crate) struct Coverage {
     /// A font of each family that a template may take for its text, by its index among the fonts.
@@ -39,28 +41,53 @@ impl Coverage {
     }
 
     /// Whether Typst shows all of a grapheme cluster. It sets one in a single font: that of the text, or else the one that is
-    /// most like it among those that have its first character.
+    /// most like it among those that have its first character. A mark after the end of a line is sought together with that
+    /// (`\n` before it), and no other font has it.
     pub(crate) fn shows(&self, book: &FontBook, fonts: &[Font], cluster: &str) -> bool {
-        let visible: String = cluster.chars().filter(|&c| !is_default_ignorable(c) && !is_space(c)).collect();
+        let begins_line = cluster.starts_with('\n');
+        let visible = visible(cluster);
         visible.is_empty()
             || self.main.iter().all(|&main| {
                 let fallback = || book.select_fallback(book.info(main), FontVariant::default(), &visible);
-                let has_it = |index: usize| fonts.get(index).is_some_and(|font| has_all(font, &visible));
-                has_it(main) || fallback().is_some_and(has_it)
+                let face = |index: usize| face(fonts.get(index)?);
+                let has_it = |index: usize| face(index).is_some_and(|face| missing(&face, &visible).is_none());
+                let gives_way = || face(main).is_none_or(|face| gives_way(&face, cluster));
+                has_it(main) || (!begins_line && gives_way() && fallback().is_some_and(has_it))
             })
     }
 }
 
-/// Whether a font has a text as it is, composed or decomposed, which a shaper tries in turn.
-fn has_all(font: &Font, text: &str) -> bool {
-    let Some(face) = face(font) else { return false };
-    let has = |c| has(&face, c);
-    text.chars().all(has) || text.nfc().all(has) || text.nfd().all(has)
+/// The characters of a text that are shown by a glyph.
+pub(crate) fn visible(text: &str) -> String {
+    text.chars().filter(|&c| c != '\n' && !is_default_ignorable(c) && !is_space(c)).collect()
 }
 
-/// Whether a font has a glyph for a character; what it says it covers may have none.
+/// The first character of a text that a font has neither as it is nor composed or decomposed, which a shaper tries in turn.
+pub(crate) fn missing(face: &Face, text: &str) -> Option<char> {
+    let lacks = |&c: &char| !has(face, c);
+    let found = text.chars().find(lacks)?;
+    (text.nfc().any(|c| lacks(&c)) && text.nfd().any(|c| lacks(&c))).then_some(found)
+}
+
+/// Whether Typst takes another font for a cluster that this one has not all of. It does so for the end of a cluster and all
+/// before it; of one that begins with what the font has not, the rest would be shown without it. From right to left, where the
+/// end comes first, the beginning would be shown twice.
+fn gives_way(face: &Face, cluster: &str) -> bool {
+    let known: Vec<bool> = cluster.nfd().filter(|&c| !is_default_ignorable(c)).map(|c| has(face, c)).collect();
+    let first = known.iter().take_while(|&&known| known).count();
+    (first == 0 || runs_left_to_right(cluster)) && !known[first..].contains(&true)
+}
+
+/// Whether a cluster is written from left to right, whatever stands beside it; signs and digits are if nothing in it says otherwise.
+fn runs_left_to_right(cluster: &str) -> bool {
+    let directs = |c: char| c.is_alphanumeric() || c.is_ascii_punctuation();
+    cluster.starts_with(directs) && !cluster.contains(is_right_to_left)
+}
+
+/// Whether a font has a glyph for a character; what it says it covers may have none. Any hyphen does for one that does not break.
 fn has(face: &Face, c: char) -> bool {
-    face.glyph_index(c).is_some_and(|glyph| glyph.0 != 0)
+    let glyph = |c| face.glyph_index(c).is_some_and(|glyph| glyph.0 != 0);
+    glyph(c) || (c == '\u{2011}' && glyph('\u{2010}'))
 }
 
 fn face(font: &Font) -> Option<Face<'_>> {

@@ -44,7 +44,7 @@ pub(crate) fn isolated(text: &str) -> Option<String> {
 }
 
 /// Whether a character is of a block of scripts that are written from right to left, or a mark of that direction.
-fn is_right_to_left(c: char) -> bool {
+pub(crate) fn is_right_to_left(c: char) -> bool {
     matches!(c, '\u{590}'..='\u{8ff}' | '\u{200f}' | '\u{fb1d}'..='\u{fdff}' | '\u{fe70}'..='\u{feff}'
         | '\u{10800}'..='\u{10fff}' | '\u{1e800}'..='\u{1efff}')
 }

@@ -6,6 +6,7 @@ use typst::text::TextItem;
 use typst_layout::PagedDocument;
 
 use crate::cleaning::STAND_IN;
+use crate::coverage::{missing, visible};
 
 /// How far text may reach out of its page: what a font's own measures are off by.
 const SLACK: Abs = Abs::raw(1.0);
@@ -72,13 +73,23 @@ impl Look<'_> {
 
     fn glyphs(&mut self, text: &TextItem) {
         self.inspection.stand_ins += text.text.matches(STAND_IN).count();
-        for glyph in text.glyphs.iter().filter(|glyph| glyph.id == 0) {
-            for c in text.text[glyph.range()].chars() {
-                let message = "No font has a character of the template. Put a font that has it into its fonts folder.";
-                let warning = Warning::of_character("missing-glyph", message, None, c);
-                merge(&mut self.inspection.warnings, [Warning { page: Some(self.page), ..warning }]);
+        let mut seen = None;
+        for glyph in &text.glyphs {
+            let cluster = text.text.get(glyph.range()).unwrap_or_default();
+            if glyph.id == 0 {
+                visible(cluster).chars().for_each(|c| self.missing(c));
+            } else if !cluster.is_ascii() && seen.replace(glyph.range()) != Some(glyph.range()) {
+                // A part of the cluster may have been left out.
+                missing(text.font.rusty(), &visible(cluster)).into_iter().for_each(|c| self.missing(c));
             }
         }
+    }
+
+    fn missing(&mut self, c: char) {
+        let message =
+            "No font has a character where it stands. Put a font that has it into the template's fonts folder.";
+        let warning = Warning::of_character("missing-glyph", message, None, c);
+        merge(&mut self.inspection.warnings, [Warning { page: Some(self.page), ..warning }]);
     }
 
     fn warn(&mut self, code: &str, message: &str) {

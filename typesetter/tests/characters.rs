@@ -46,6 +46,8 @@ fn what_no_font_has_takes_no_other_character_along() {
     seen("begin✧end x\u{1680}y", "begin\u{fffd}end x\u{fffd}y");
     seen("Zoë 漢字 Cafe\u{301}", "Zoë \u{fffd}\u{fffd} Cafe\u{301}");
     seen("👩\u{200d}👩\u{200d}👧 family", "\u{fffd}\u{fffd}\u{fffd} family");
+    seen("न\u{304} ა\u{304} ش\u{304} ب\u{651}", "न\u{fffd} ა\u{fffd} ش\u{fffd} ب\u{651}");
+    seen("a\n\u{64b}b, a\n\u{301}b, a \u{64b}b", "a\n\u{fffd}b, a\n\u{301}b, a \u{64b}b");
     seen("Привет, Ελλάδα, שלום, 5\u{a0}000 €", "Привет, Ελλάδα, שלום, 5\u{a0}000 €");
 }
 
