@@ -14,6 +14,7 @@ use typst_pdf::{PdfOptions, PdfStandards, Timestamp};
 use typst_render::RenderOptions;
 use typst_svg::SvgOptions;
 
+use crate::clusters::with_whole_clusters;
 use crate::error::Error;
 use crate::options::{Format, Options, PdfStandard};
 use crate::pictures::name_pictures;
@@ -57,6 +58,8 @@ pub(crate) fn encode(
         if total > limit { Err(Error::OutputTooLarge { bytes: total, limit }) } else { Ok(()) }
     };
     if options.format == Format::Pdf {
+        let whole = with_whole_clusters(document);
+        let document = whole.as_ref().unwrap_or(document);
         let plain = if continues && options.pdf_standard.is_none() { plain::pdf(document) } else { None };
         let bytes = plain.map_or_else(|| pdf(document, options), Ok)?;
         within(&bytes)?;

@@ -23,6 +23,7 @@
 
 mod cells;
 mod cleaning;
+mod clusters;
 mod coverage;
 mod currency;
 mod diagnostic;
