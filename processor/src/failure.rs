@@ -93,9 +93,6 @@ pub(crate) fn sentence(error: &impl std::fmt::Display) -> String {
 }
 
 fn from_typesetter(error: &typesetter::Error) -> Failure {
-    if let typesetter::Error::InvalidData { violations } = error {
-        return invalid_data(violations.clone(), "Mend the data and queue it again.");
-    }
     let detail = match error {
         // It begins with a file's name.
         typesetter::Error::Template { .. } => format!("{error}."),

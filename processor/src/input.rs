@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use input::{Fault, Format, Head, InputError, Json, NotRead, Spooled, Template, Unusable};
-use jobs::{Dialect, Failure, UploadFormat, Violation, Warning};
+use jobs::{Dialect, Failure, Message, UploadFormat, Violation, Warning};
 use sha2::Digest;
 
 use crate::digest::{Digest32, Digesting};
@@ -37,9 +37,18 @@ pub(crate) enum Origin {
 }
 
 impl Origin {
+    /// How data comes for this job.
+    pub(crate) fn of(message: &Message) -> Self {
+        if message.input.is_some() { Self::Upload } else { Self::Request }
+    }
+
     /// The failure of data with these faults.
     pub(crate) fn invalid(self, faults: Vec<Fault>) -> Trouble {
-        let mut violations: Vec<_> = faults.into_iter().map(violation_of).collect();
+        self.refused(faults.into_iter().map(violation_of).collect())
+    }
+
+    /// The failure of data with these violations.
+    pub(crate) fn refused(self, mut violations: Vec<Violation>) -> Trouble {
         if self == Self::Upload {
             return Trouble::Permanent(invalid_data(violations, "Mend the data, upload it again and queue it again."));
         }

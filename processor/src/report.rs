@@ -9,7 +9,7 @@ use input::Format;
 use jobs::{Content, Held, UploadFormat, UploadId};
 use telemetry::metrics;
 use tracing::{Instrument, info_span};
-use typesetter::{Options, OutputLimits, PdfStandard, Report, Request, UnknownName};
+use typesetter::{Error, Options, OutputLimits, PdfStandard, Report, Request, UnknownName};
 
 use crate::checkpoints::Checkpoints;
 use crate::digest::Digest32;
@@ -17,7 +17,7 @@ use crate::failure::failure;
 use crate::input::{Cutting, Data, Origin, Source, format_of, read_json, unpack};
 use crate::pipeline::{RECORDING_MARGIN, Run};
 use crate::press::PressError;
-use crate::sections::{LongReport, Rows};
+use crate::sections::{LongError, LongReport, Rows};
 use crate::trouble::Trouble;
 
 impl Run<'_> {
@@ -66,9 +66,17 @@ impl Run<'_> {
             Err(PressError::TimeLimit(_)) if time + RECORDING_MARGIN < self.time => {
                 return Err(Trouble::Transient(format!("only {} s were left for typesetting", time.as_secs())));
             }
-            report => report?,
+            report => report.map_err(|error| self.ended_by(error))?,
         };
         Ok(report)
+    }
+
+    /// What an error of the press means for this job.
+    fn ended_by(&self, error: PressError) -> Trouble {
+        match error {
+            PressError::Typesetter(Error::InvalidData { violations }) => Origin::of(&self.message).refused(violations),
+            error => error.into(),
+        }
     }
 
     async fn typeset_long(&self, mut request: Request, rows: Rows, digest: Digest32) -> Result<Report, Trouble> {
@@ -83,7 +91,10 @@ impl Run<'_> {
             // A section that takes longer may never fit into what is left of a run.
             time: self.processor.press.limits().time.min(self.time / 2),
         };
-        Ok(long.make(&checkpoints, &output).await?)
+        long.make(&checkpoints, &output).await.map_err(|error| match error {
+            LongError::Press(error) => self.ended_by(error),
+            error => error.into(),
+        })
     }
 
     fn request(&self, folder: &Path) -> Result<Request, Trouble> {
