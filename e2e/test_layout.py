@@ -193,6 +193,34 @@ def test_what_needs_much_room_stays_readable(typist, name, tagged):
     assert not faults, show(f"{name}, {'tagged' if tagged else 'untagged'}", faults)
 
 
+def tall_row(at: int, lines: int) -> dict:
+    """A ledger of twelve rows, of which one has so many lines."""
+    data = layouts.document("ledger", "en-GB", 12)
+    data["columns"] = [{"field": "number", "label": "No.", "width": "20mm"}, {"field": "text", "label": "Text", "wrap": True}]
+    data["entries"] = [{"number": f"R{row}Q", "text": "short"} for row in range(12)]
+    data["entries"][at]["text"] = "\n".join(f"L{line}Z" for line in range(lines))
+    return {key: value for key, value in data.items() if key != "totals"}
+
+
+@pytest.mark.parametrize("way", ["drawn", "tagged", "sections"])
+def test_a_row_about_as_high_as_a_page_takes_nothing_along(typist, program, tmp_path, way):
+    faults = []
+    for at, lines in itertools.product([0, 4, 11], range(56, 72, 1 if way != "sections" else 3)):
+        data = tall_row(at, lines)
+        if way == "sections":
+            file = tmp_path / "data.json"
+            file.write_text(json.dumps(data), encoding="utf-8")
+            pages = render(program, "ledger", tmp_path, "--data", file, "--section-rows", 5, "--no-tags").pages()
+        else:
+            pages = typist.make("ledger", data, tagged=way == "tagged").pages
+        words = [word.text for page in pages for word in page.words()]
+        wanted = [f"R{row}Q" for row in range(12)] + [f"L{line}Z" for line in range(lines)]
+        wrong = [word for word in wanted if words.count(word) != 1]
+        faults += [f"{lines} lines in row {at}: {wrong[:5]} are not printed once"] if wrong else []
+        faults += layout.faults(pages)
+    assert not faults, show(way, faults)
+
+
 @pytest.mark.parametrize("tall", [False, True], ids=["of a line", "of several lines"])
 @pytest.mark.parametrize("template", ["statement", "ledger"])
 def test_pages_of_sections_are_those_of_the_whole(program, tmp_path, template, tall):

@@ -104,7 +104,7 @@ pub fn plan(geometry: &Geometry, heights: impl IntoIterator<Item = f64>, section
         let none_left = heights.peek().is_none();
         let fitting = match geometry.row {
             RowHeight::Fixed(height) => take_fixed(&mut heights, space, height),
-            RowHeight::Each(_) => take_each(&mut heights, space),
+            RowHeight::Each(_) => take_each(&mut heights, space, |height| geometry.further_pages(height) == 0),
         };
         // A page of its own must take a row, however high; a first page may be left to what stands above.
         let tall = if fitting == 0 && !may_wait { heights.next() } else { None };
@@ -126,9 +126,14 @@ fn take_fixed(heights: &mut impl Iterator<Item = f64>, space: f64, height: f64) 
     heights.take(most).count() as u32
 }
 
-fn take_each(heights: &mut std::iter::Peekable<impl Iterator<Item = f64>>, space: f64) -> u32 {
+/// As many rows as fit, up to one that has pages to itself.
+fn take_each(
+    heights: &mut std::iter::Peekable<impl Iterator<Item = f64>>,
+    space: f64,
+    fits_a_page: impl Fn(f64) -> bool,
+) -> u32 {
     let (mut filled, mut count) = (0.0, 0);
-    while let Some(height) = heights.next_if(|height| filled + height <= space) {
+    while let Some(height) = heights.next_if(|&height| filled + height <= space && fits_a_page(height)) {
         filled += height;
         count += 1;
     }

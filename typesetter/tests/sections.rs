@@ -249,6 +249,26 @@ fn a_million_rows_are_planned_in_a_moment() {
     assert!(cuts.last().is_some_and(|cut| cut.last));
 }
 
+#[test]
+fn a_row_that_goes_on_shares_no_page() {
+    // It would fit on a page of its own, were it taken whole.
+    let heights = [14.0, 14.0, 650.0, 14.0, 14.0, 14.0];
+    let geometry = Geometry {
+        start_page: 1,
+        first_room: 700.0,
+        room: 700.0,
+        header: 20.0,
+        opening: 0.0,
+        brought: 0.0,
+        carried: 0.0,
+        most: 640.0,
+        step: 630.0,
+        row: RowHeight::Each(heights.to_vec()),
+    };
+    let plan = plan(&geometry, heights, u64::MAX);
+    assert_eq!(cuts(&plan)[0].page_rows, [2, 1, 0, 3]);
+}
+
 fn cuts(plan: &Plan) -> Vec<Cut<'_>> {
     (0..plan.len()).map(|index| plan.section(index).expect("a section")).collect()
 }
