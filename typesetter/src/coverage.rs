@@ -9,10 +9,14 @@ use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCa
 
 use crate::direction::is_right_to_left;
 
+/// The family that Typst tries before it looks through all fonts.
+const SECOND_BEST: &str = "libertinus serif";
+
 /// What Typst can show with a set of fonts.
 pub(crate) struct Coverage {
     /// A font of each family that a template may take for its text, by its index among the fonts.
     main: Vec<usize>,
+    second_best: Option<usize>,
     /// One bit for each character that every one of these has, whatever stands beside it.
     plain: Vec<u64>,
 }
@@ -23,7 +27,8 @@ impl Coverage {
         let mut families = HashSet::new();
         let is_new = |index: &usize| book.info(*index).is_some_and(|info| families.insert(info.family.as_str()));
         let main: Vec<usize> = (0..own.clamp(1, fonts.len().max(1))).filter(is_new).collect();
-        let mut coverage = Self { plain: vec![0; (char::MAX as usize + 1) / 64], main };
+        let second_best = book.select(SECOND_BEST, FontVariant::default());
+        let mut coverage = Self { plain: vec![0; (char::MAX as usize + 1) / 64], main, second_best };
         let first = coverage.main.first().and_then(|&first| book.info(first));
         let known = first.into_iter().flat_map(|info| info.coverage.iter()).filter_map(char::from_u32);
         let faces: Vec<_> = coverage.main.iter().filter_map(|&font| face(fonts.get(font)?)).collect();
@@ -40,21 +45,33 @@ impl Coverage {
         self.plain[c as usize / 64] & (1 << (c as usize % 64)) != 0
     }
 
-    /// Whether Typst shows all of a grapheme cluster. It sets one in a single font: that of the text, or else the one that is
-    /// most like it among those that have its first character. A mark after the end of a line is sought together with that
-    /// (`\n` before it), and no other font has it.
+    /// Whether Typst shows all of a grapheme cluster, whichever of the main fonts the text has, and whether the template names
+    /// the others after it or not. A mark after the end of a line is sought together with that (`\n` before it).
     pub(crate) fn shows(&self, book: &FontBook, fonts: &[Font], cluster: &str) -> bool {
-        let begins_line = cluster.starts_with('\n');
         let visible = visible(cluster);
+        let finds = |named: &[usize]| {
+            let fallback = book.select_fallback(book.info(named[0]), FontVariant::default(), &visible);
+            let tried = named.iter().copied().chain(self.second_best).chain(fallback);
+            finds(tried.filter_map(|index| face(fonts.get(index)?)), cluster, &visible)
+        };
+        let with_others = |main| [main].into_iter().chain(self.main.iter().copied().filter(move |&it| it != main));
         visible.is_empty()
-            || self.main.iter().all(|&main| {
-                let fallback = || book.select_fallback(book.info(main), FontVariant::default(), &visible);
-                let face = |index: usize| face(fonts.get(index)?);
-                let has_it = |index: usize| face(index).is_some_and(|face| missing(&face, &visible).is_none());
-                let gives_way = || face(main).is_none_or(|face| gives_way(&face, cluster));
-                has_it(main) || (!begins_line && gives_way() && fallback().is_some_and(has_it))
-            })
+            || self.main.iter().all(|&main| finds(&[main]) && finds(&with_others(main).collect::<Vec<_>>()))
     }
+}
+
+/// Whether a cluster is shown with fonts that are tried in turn: one that has all of it is found, unless one before it keeps a
+/// part. No font but the first has a mark together with the end of a line.
+fn finds<'a>(fonts: impl Iterator<Item = Face<'a>>, cluster: &str, visible: &str) -> bool {
+    for face in fonts {
+        if missing(&face, visible).is_none() {
+            return true;
+        }
+        if cluster.starts_with('\n') || !gives_way(&face, cluster) {
+            return false;
+        }
+    }
+    false
 }
 
 /// The characters of a text that are shown by a glyph.
@@ -73,7 +90,8 @@ pub(crate) fn missing(face: &Face, text: &str) -> Option<char> {
 /// before it; of one that begins with what the font has not, the rest would be shown without it. From right to left, where the
 /// end comes first, the beginning would be shown twice.
 fn gives_way(face: &Face, cluster: &str) -> bool {
-    let known: Vec<bool> = cluster.nfd().filter(|&c| !is_default_ignorable(c)).map(|c| has(face, c)).collect();
+    let shaped = cluster.nfd().filter(|&c| !is_default_ignorable(c));
+    let known: Vec<bool> = shaped.map(|c| is_space(c) || has(face, c)).collect();
     let first = known.iter().take_while(|&&known| known).count();
     (first == 0 || runs_left_to_right(cluster)) && !known[first..].contains(&true)
 }
