@@ -224,6 +224,20 @@ def test_every_character_comes_out_of_long_reports(program, tmp_path, template, 
     assert not found, f"{template}, {way}: {len(found)} of 700 texts are wrong, such as\n" + "\n".join(found[:5])
 
 
+@pytest.mark.parametrize("choice", ["warn", "fail"])
+def test_characters_beside_the_rows_are_told_once_in_sections(program, tmp_path, choice):
+    data = layouts.document("ledger", "en-GB", 300)
+    data["organisation"]["name"], data["notes"] = "Ann 字", ["After the rows: 漢"]
+    file = tmp_path / "data.json"
+    file.write_text(json.dumps(data, ensure_ascii=False), encoding="utf-8")
+    made = render(program, "ledger", tmp_path, "--data", file, "--section-rows", 60, "--no-tags", "--on-missing-glyph", choice)
+    if choice == "fail":
+        assert made.status == 3 and "U+6F22" in made.said, made.said
+        return
+    assert made.status == 0 and "at /organisation/name, U+5B57: " in made.said, made.said
+    assert "at /notes/0, U+6F22: " in made.said, made.said
+
+
 def wrong_cells(typist: Typist, cells: list[str], each: int) -> list[str]:
     """Which of these short texts come out otherwise, so many in a letter."""
     found = []

@@ -8,4 +8,4 @@ mod warning;
 
 pub use pointer::escaped;
 pub use violation::Violation;
-pub use warning::{Warning, merge};
+pub use warning::{MAX_WARNINGS, Warning, merge, merge_section};

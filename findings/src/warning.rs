@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::pointer::escaped;
 use crate::visible::Visible;
 
 /// A doubt about a finished report. The same doubt about several places is one warning that counts them.
@@ -35,7 +36,7 @@ pub struct Warning {
 }
 
 /// The most warnings of one report.
-const MAX_WARNINGS: usize = 50;
+pub const MAX_WARNINGS: usize = 50;
 
 /// The longest text of a warning, in characters: it may quote the data, and all warnings go into one record.
 const MAX_TEXT_CHARS: usize = 400;
@@ -103,6 +104,20 @@ pub fn merge(warnings: &mut Vec<Warning>, more: impl IntoIterator<Item = Warning
     }
 }
 
+/// The same for the warnings of a section of a report whose rows are this property of the data. What is neither about a row nor
+/// about a page, every section says again, and it is not counted again.
+pub fn merge_section(warnings: &mut Vec<Warning>, more: impl IntoIterator<Item = Warning>, rows: Option<&str>) {
+    let rows = rows.map(|rows| format!("/{}/", escaped(rows)));
+    let is_of_rows = |pointer: &str| rows.as_ref().is_some_and(|rows| pointer.starts_with(rows));
+    for warning in more {
+        let is_its_own = warning.page.is_some() || warning.pointer.as_deref().is_some_and(is_of_rows);
+        match warnings.iter_mut().find(|known| !is_its_own && known.is_like(&warning)) {
+            Some(known) => known.count = known.count.max(warning.count),
+            None => merge(warnings, [warning]),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -124,5 +139,21 @@ mod tests {
         let seen: Vec<_> =
             warnings.iter().map(|it| (it.pointer.as_deref(), it.count, it.code_point.as_deref())).collect();
         assert_eq!(seen, [(Some("/a"), 2, Some("U+1F600")), (Some("/c"), 1, Some("U+6F22"))]);
+    }
+
+    #[test]
+    fn sections_add_up_what_is_about_their_rows_and_pages() {
+        let warning = |code: &str, pointer: Option<&str>, page| Warning {
+            page,
+            ..Warning::new(code, "It is odd.", pointer.map(str::to_owned))
+        };
+        let mut warnings = Vec::new();
+        for row in ["/rows/1/a", "/rows/9/a"] {
+            let section =
+                [warning("row", Some(row), None), warning("head", Some("/a"), None), warning("page", None, Some(2))];
+            merge_section(&mut warnings, section, Some("rows"));
+        }
+        let counts: Vec<_> = warnings.iter().map(|it| (it.code.as_str(), it.count)).collect();
+        assert_eq!(counts, [("row", 2), ("head", 1), ("page", 2)]);
     }
 }

@@ -161,6 +161,7 @@ impl LongReport<'_> {
         let stitching = Stitching::start(output, &self.request.options.ident, self.request.limits.max_output_bytes);
         let mut progress = Progress { sections_done: 0, sections: sections.try_into().unwrap_or(u32::MAX), pages: 0 };
         let (mut warnings, mut diagnostics) = (self.rows.spooled.warnings.clone(), Vec::new());
+        let rows = self.rows.field();
         let left = usize::from(first.is_some())..sections.saturating_sub(1);
         let others = stream::iter(left).map(|index| self.section(&settled, index, watch));
         // One more than can be typeset at a time, so that a child never waits for its data.
@@ -170,7 +171,7 @@ impl LongReport<'_> {
         while let Some(made) = made.try_next().await? {
             progress.sections_done += 1;
             progress.pages += made.pages;
-            findings::merge(&mut warnings, made.warnings);
+            findings::merge_section(&mut warnings, made.warnings, rows.as_deref());
             let new = made.diagnostics.into_iter().filter(|diagnostic| !diagnostics.contains(diagnostic));
             let new: Vec<_> = new.take(MAX_DIAGNOSTICS - diagnostics.len()).collect();
             diagnostics.extend(new);

@@ -7,6 +7,7 @@
 //! Names of properties stay as they are.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use findings::escaped;
 use serde_json::Value;
@@ -35,11 +36,11 @@ pub(crate) struct Rules<'a> {
     pub(crate) private_use: bool,
     /// The property that is the rows, and the number of the first of them in the report, from 0.
     pub(crate) rows: Option<(&'a str, usize)>,
-    /// Whether the report shows nothing of the data but its rows.
+    /// Whether nothing of the data counts but its rows.
     pub(crate) rows_only: bool,
 }
 
-/// A character that was replaced.
+/// A character that was replaced, in the rows or beside them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Missing {
     pub(crate) character: char,
@@ -57,7 +58,7 @@ pub(crate) fn clean(data: &[u8], rules: &Rules) -> Option<(Vec<u8>, Vec<Missing>
     }
     // What is not JSON is left to the template's reading of it, whose error says where.
     let mut value: Value = serde_json::from_str(text).ok()?;
-    let mut cleaner = Cleaner { rules, missing: Vec::new(), shown: HashMap::new() };
+    let mut cleaner = Cleaner { rules, missing: Vec::new(), known: HashMap::new(), shown: HashMap::new() };
     cleaner.value(&mut value, &Place { parent: None, step: Step::Root });
     Some((serde_json::to_vec(&value).ok()?, cleaner.missing))
 }
@@ -127,6 +128,8 @@ impl Place<'_> {
 struct Cleaner<'a> {
     rules: &'a Rules<'a>,
     missing: Vec<Missing>,
+    /// Where in these a character is, by whether it stands in the rows.
+    known: HashMap<(char, bool), usize>,
     /// Clusters that were looked at, and whether they are shown.
     shown: HashMap<String, bool>,
 }
@@ -208,12 +211,17 @@ impl Cleaner<'_> {
 
     fn note(&mut self, character: char, place: &Place) {
         let Rules { rows, rows_only, .. } = *self.rules;
-        if rows_only && !rows.is_some_and(|(field, _)| place.is_in(field)) {
+        let in_rows = rows.is_some_and(|(field, _)| place.is_in(field));
+        if rows_only && !in_rows {
             return;
         }
-        match self.missing.iter_mut().find(|missing| missing.character == character) {
-            Some(known) => known.count += 1,
-            None => self.missing.push(Missing { character, pointer: place.pointer(rows), count: 1 }),
+        let next = self.missing.len();
+        match self.known.entry((character, in_rows)) {
+            Entry::Occupied(known) => self.missing[*known.get()].count += 1,
+            Entry::Vacant(new) => {
+                new.insert(next);
+                self.missing.push(Missing { character, pointer: place.pointer(rows), count: 1 });
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The warnings of a report: what was replaced in its data, what its pages look like, and what its template says.
 
-use findings::{Violation, Warning, merge};
+use findings::{MAX_WARNINGS, Violation, Warning, merge};
 use serde::Deserialize;
 use typst::foundations::{Label, Selector};
 use typst::introspection::Introspector;
@@ -33,7 +33,13 @@ pub(crate) fn doubts(
     let Inspection { warnings: seen, stand_ins } = inspect(document, first_page);
     // What the report does not show is not missing from it.
     let missing = if stand_ins > 0 { missing } else { Vec::new() };
-    let mut warnings: Vec<Warning> = missing.into_iter().map(replaced).collect();
+    let missing = missing.into_iter().map(replaced);
+    let mut warnings = Vec::new();
+    match &request.section {
+        // What stands beside the rows is in doubt in other sections, too: whoever puts them together counts it once.
+        Some(_) => warnings.extend(missing.take(MAX_WARNINGS)),
+        None => merge(&mut warnings, missing),
+    }
     merge(&mut warnings, seen);
     if request.options.on_missing_glyph == OnMissingGlyph::Fail {
         let violations: Vec<_> = warnings.iter().filter(|warning| warning.code == MISSING_GLYPH).map(refused).collect();

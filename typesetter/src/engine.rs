@@ -231,7 +231,7 @@ fn rules<'a>(request: &'a Request, fonts: &'a FontSet) -> Rules<'a> {
         fonts,
         private_use: !request.options.pdf_standard.is_some_and(PdfStandard::is_for_whole_documents),
         rows: request.rows.as_deref().map(|field| (field, first_row)),
-        rows_only: section.is_some_and(|section| !section.first),
+        rows_only: section.is_some_and(|section| !section.first && !section.last),
     }
 }
 
