@@ -234,8 +234,8 @@ def test_characters_beside_the_rows_are_told_once_in_sections(program, tmp_path,
     if choice == "fail":
         assert made.status == 3 and "U+6F22" in made.said, made.said
         return
-    assert made.status == 0 and "at /organisation/name, U+5B57: " in made.said, made.said
-    assert "at /notes/0, U+6F22: " in made.said, made.said
+    assert made.status == 0 and "at /organisation/name, 字 (U+5B57): " in made.said, made.said
+    assert "at /notes/0, 漢 (U+6F22): " in made.said, made.said
 
 
 def wrong_cells(typist: Typist, cells: list[str], each: int) -> list[str]:

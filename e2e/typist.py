@@ -87,10 +87,15 @@ class Typist:
             raise Refused(answer["error"])
         return answer["report"]
 
-    def rows(self, template: str) -> str | None:
-        """Which property of a template's data is its rows."""
+    def rows(self, template: str) -> dict | None:
+        """Which property of a template's data is its rows, and what names their fields."""
         manifest = self.templates / template / "template.json"
-        return json.loads(manifest.read_text())["rows"]["field"] if manifest.exists() else None
+        if not manifest.exists():
+            return None
+        rows = json.loads(manifest.read_text())["rows"]
+        columns, totals = rows.get("columns"), rows.get("totals")
+        names = [f"{columns}/*/field"] * isinstance(columns, str) + [f"{totals}/*"] * isinstance(totals, str)
+        return {"field": rows["field"], "names": names}
 
     def close(self) -> None:
         """Ends the child."""

@@ -66,7 +66,7 @@ export async function submit(desk, { folder }) {
   await submitAndWait(page, "completed");
   const told = await page.evaluate(() => [...new Set(window.told)]);
   assert.deepEqual(told, ["queued", "running", "completed"]);
-  assert.match(await state(page), /^invoice completed · 1 page · [\d.]+ kB · [\d.]+ m?s$/);
+  assert.match(await state(page), /^invoice completed · 1 page · [\d.]+\u00a0kB · [\d.]+\u00a0m?s$/);
 
   const frame = page.locator("#sheet iframe");
   assert.match(await frame.getAttribute("src"), /^blob:/);

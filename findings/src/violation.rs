@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::pointer::place;
 use crate::visible::Visible;
 
 /// One place where data is not as its template wants it.
@@ -32,7 +33,6 @@ impl fmt::Display for Violation {
             (Some(line), None) => write!(f, "line {line}, ")?,
             (None, _) => {}
         }
-        let pointer = if self.pointer.is_empty() { "/" } else { &self.pointer };
-        write!(f, "at {}: {}", Visible(pointer), Visible(&self.detail))
+        write!(f, "{}: {}", Visible(&place(&self.pointer)), Visible(&self.detail))
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::pointer::escaped;
+use crate::pointer::{escaped, place};
 use crate::visible::Visible;
 
 /// A doubt about a finished report. The same doubt about several places is one warning that counts them.
@@ -45,7 +45,7 @@ impl Warning {
     /// A warning about one place.
     pub fn new(code: &str, message: impl Into<String>, pointer: Option<String>) -> Self {
         Self {
-            code: code.to_owned(),
+            code: shortened(code.to_owned()),
             message: shortened(message.into()),
             pointer: pointer.map(shortened),
             page: None,
@@ -71,17 +71,18 @@ impl Warning {
 }
 
 impl fmt::Display for Warning {
-    /// `at /to/name, U+1F600, 3 times: No font has this character.`
+    /// `at /to/name, 漢 (U+6F22), 3 times: No font has this character. [missing-glyph]`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let place =
-            self.pointer.as_ref().map(|pointer| format!("at {}", if pointer.is_empty() { "/" } else { pointer }));
+        let place = self.pointer.as_deref().map(place);
         let page = self.page.map(|page| format!("page {page}"));
+        let character = self.character.as_ref().zip(self.code_point.as_ref());
+        let character = character.map(|(character, code_point)| format!("{character} ({code_point})"));
         let times = (self.count > 1).then(|| format!("{} times", self.count));
-        let known: Vec<String> = [place, page, self.code_point.clone(), times].into_iter().flatten().collect();
+        let known: Vec<String> = [place, page, character, times].into_iter().flatten().collect();
         if !known.is_empty() {
             write!(f, "{}: ", Visible(&known.join(", ")))?;
         }
-        Visible(&self.message).fmt(f)
+        write!(f, "{} [{}]", Visible(&self.message), Visible(&self.code))
     }
 }
 
@@ -124,11 +125,12 @@ mod tests {
 
     #[test]
     fn a_warning_reads_as_one_line_that_a_terminal_shows() {
-        let glyph = Warning::of_character("missing-glyph", "No font has it.", Some("/to/na\u{1b}me".into()), '😀');
-        assert_eq!(glyph.to_string(), "at /to/na\u{fffd}me, U+1F600: No font has it.");
+        let glyph = Warning::of_character("missing-glyph", "No font has it.", Some("/to/na\u{1b}me".into()), '漢');
+        assert_eq!(glyph.to_string(), "at /to/na\u{fffd}me, 漢 (U+6F22): No font has it. [missing-glyph]");
         let outside = Warning { page: Some(3), count: 2, ..Warning::new("x", "A text\n leaves its page.", None) };
-        assert_eq!(outside.to_string(), "page 3, 2 times: A text\u{fffd} leaves its page.");
-        assert_eq!(Warning::new("x", "Look at it.", None).to_string(), "Look at it.");
+        assert_eq!(outside.to_string(), "page 3, 2 times: A text\u{fffd} leaves its page. [x]");
+        assert_eq!(Warning::new("x", "Look at it.", None).to_string(), "Look at it. [x]");
+        assert_eq!(Warning::new("x", "Look.", Some(String::new())).to_string(), "in the data: Look. [x]");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::explain::Validator;
 use crate::fault::{Fault, MAX_FAULTS};
-use crate::manifest::{Manifest, RowsDeclaration};
+use crate::manifest::{Columns, Manifest, RowsDeclaration, Totals};
 use crate::numbers::Json;
 use crate::plan::{Plan, reversed};
 use crate::schema;
@@ -126,6 +126,19 @@ impl Rows {
     /// The top-level property that is the array of rows.
     pub fn field(&self) -> &str {
         &self.declaration.field
+    }
+
+    /// The places in the data that name fields of rows, as JSON Pointers in which `*` stands for every element.
+    pub fn names(&self) -> Vec<String> {
+        let columns = match &self.declaration.columns {
+            Columns::Pointer(pointer) => Some(format!("{pointer}/*/field")),
+            Columns::List(_) => None,
+        };
+        let totals = match &self.declaration.totals {
+            Totals::Pointer(pointer) => Some(format!("{pointer}/*")),
+            Totals::Names(_) => None,
+        };
+        columns.into_iter().chain(totals).collect()
     }
 
     /// The fields that are summed, given the data beside the rows; or why they cannot be resolved.

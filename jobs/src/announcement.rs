@@ -4,6 +4,8 @@ use std::fmt::Write;
 
 use chrono::{DateTime, Utc};
 
+use findings::Warning;
+
 use crate::job::{Failure, Job, JobId, Status};
 
 /// The longest subject, in characters: SNS takes less than a hundred.
@@ -11,6 +13,8 @@ pub const MAX_SUBJECT_CHARS: usize = 99;
 
 /// How many violations of an upload are told; the job's record has more.
 const MAX_VIOLATIONS: usize = 10;
+/// The most warnings that are told.
+const MAX_WARNINGS: usize = 10;
 
 /// One announcement of a job's end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,10 +50,7 @@ impl Announcement {
             line("Size", size(bytes));
         }
         line("Job", job.id.to_string());
-        if let Some(first) = job.warnings.first() {
-            let count = counted(job.warnings.len(), "warning");
-            _ = write!(text, "\n{count}. The first: {}\n", sentence(&first.message));
-        }
+        write_warnings(&mut text, &job.warnings);
         _ = write!(text, "\nDownload:\n{link}\n\nThe link works until {}.\n", link_expires_at.format("%-d %B %Y"));
         Self::new(job, Status::Completed, format!("Report ready: {}", job.template), text)
     }
@@ -97,13 +98,22 @@ impl Announcement {
     }
 }
 
-fn counted(count: usize, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+/// Tells of the first warnings, and how many there are; of none, nothing.
+fn write_warnings(text: &mut String, warnings: &[Warning]) {
+    if warnings.is_empty() {
+        return;
+    }
+    _ = writeln!(text, "\n{}:", counted(warnings.len(), "warning"));
+    for warning in warnings.iter().take(MAX_WARNINGS) {
+        _ = writeln!(text, "- {warning}");
+    }
+    if warnings.len() > MAX_WARNINGS {
+        _ = writeln!(text, "- and {} more", warnings.len() - MAX_WARNINGS);
+    }
 }
 
-/// Words that end with a full stop, whether they had one or not.
-fn sentence(words: &str) -> String {
-    if words.ends_with(['.', '!', '?', '…']) { words.to_owned() } else { format!("{words}.") }
+fn counted(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
 fn size(bytes: u64) -> String {
@@ -117,7 +127,6 @@ fn size(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use findings::Warning;
 
     use crate::job::Notify;
 
@@ -165,15 +174,17 @@ mod tests {
     }
 
     #[test]
-    fn warnings_are_counted_and_the_first_is_told() {
+    fn the_first_warnings_are_told() {
         let until = job().enqueued_at + chrono::Duration::days(30);
-        let first = Warning::of_character("missing-glyph", "no font has U+1F600", Some("/to".into()), '😀');
+        let first = Warning::of_character("missing-glyph", "No font has it.", Some("/to".into()), '漢');
         let mut job = Job { warnings: vec![first], ..job() };
         let text = |job: &Job| Announcement::completed(job, "https://example.org/r/1", until).text;
-        assert!(text(&job).contains("\n\n1 warning. The first: no font has U+1F600.\n\nDownload:"), "{}", text(&job));
-        job.warnings.push(Warning::new("text-outside-page", "A text leaves its page.", None));
-        assert!(text(&job).contains("\n2 warnings. The first: no font has U+1F600.\n"), "{}", text(&job));
-        assert!(!text(&job).contains("leaves its page"), "{}", text(&job));
+        let told = "\n\n1 warning:\n- at /to, 漢 (U+6F22): No font has it. [missing-glyph]\n\nDownload:";
+        assert!(text(&job).contains(told), "{}", text(&job));
+        job.warnings.extend((0..11).map(|page| Warning::new("odd", format!("Page {page} is odd."), None)));
+        let told = text(&job);
+        assert!(told.contains("\n12 warnings:\n- at /to"), "{told}");
+        assert!(told.contains("- Page 8 is odd. [odd]\n- and 2 more\n\nDownload:"), "{told}");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use input::{Fault, Format, Head, InputError, Json, NotRead, Spooled, Template, Unusable};
 use jobs::{Dialect, Failure, Message, UploadFormat, Violation, Warning};
 use sha2::Digest;
+use typesetter::RowsOf;
 
 use crate::digest::{Digest32, Digesting};
 use crate::failure::{failure, invalid_data};
@@ -81,8 +82,8 @@ pub struct Cutting {
 pub(crate) enum Data {
     /// In a file, for a report that is typeset whole.
     Whole {
-        /// The property of the data that is the rows, if the template declares any.
-        rows: Option<String>,
+        /// The rows, if the template declares any.
+        rows: Option<RowsOf>,
         /// Doubts about the data.
         warnings: Vec<Warning>,
     },
@@ -115,7 +116,7 @@ pub(crate) async fn unpack(
             return Ok(Data::Rows(Box::new(rows), digest));
         }
         to_data(&rows, &data, cutting.most_bytes)?;
-        Ok(Data::Whole { rows: rows.field(), warnings: rows.spooled.warnings })
+        Ok(Data::Whole { rows: rows.known(), warnings: rows.spooled.warnings })
     });
     unpacked.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }

@@ -18,7 +18,7 @@ use input::{Decimal, Spooled, Template};
 use jobs::{Progress, Unavailable};
 use serde::{Deserialize, Serialize};
 use tokio::task::spawn_blocking;
-use typesetter::{Cut, Diagnostic, Geometry, Plan, Report, Request, RowHeight, Section, plan};
+use typesetter::{Cut, Diagnostic, Geometry, Plan, Report, Request, RowHeight, RowsOf, Section, plan};
 
 use crate::press::{Press, PressError};
 use crate::stitching::Stitching;
@@ -54,8 +54,13 @@ pub struct Rows {
 
 impl Rows {
     /// The property of the data that they are.
-    pub fn field(&self) -> Option<String> {
-        self.template.rows().map(|rows| rows.field().to_owned())
+    pub fn field(&self) -> Option<&str> {
+        self.template.rows().map(input::Rows::field)
+    }
+
+    /// What the typesetter has to know of them.
+    pub fn known(&self) -> Option<RowsOf> {
+        self.template.rows().map(|rows| RowsOf { field: rows.field().to_owned(), names: rows.names() })
     }
 
     /// Writes the rows and what there is beside them to a file, as one JSON text.
@@ -171,7 +176,7 @@ impl LongReport<'_> {
         while let Some(made) = made.try_next().await? {
             progress.sections_done += 1;
             progress.pages += made.pages;
-            findings::merge_section(&mut warnings, made.warnings, rows.as_deref());
+            findings::merge_section(&mut warnings, made.warnings, rows);
             let new = made.diagnostics.into_iter().filter(|diagnostic| !diagnostics.contains(diagnostic));
             let new: Vec<_> = new.take(MAX_DIAGNOSTICS - diagnostics.len()).collect();
             diagnostics.extend(new);
@@ -249,7 +254,7 @@ impl LongReport<'_> {
         let (folder, before) = self.write_data(name, first, count).await?;
         let measuring = Section { first: first == 0 && count == 0, first_row: first + 1, ..Section::measuring() };
         let section = self.told(measuring, &before);
-        let (data, rows) = (folder.join("data.json"), self.rows.field());
+        let (data, rows) = (folder.join("data.json"), self.rows.known());
         let request = Request { data, section: Some(section), rows, ..self.request.clone() };
         let geometry = match count {
             0 => {
@@ -288,7 +293,7 @@ impl LongReport<'_> {
             ..self.told(Section::default(), &before)
         };
         let (data, output) = (folder.join("data.json"), folder.clone());
-        let request = Request { data, output, section: Some(section), rows: self.rows.field(), ..self.request.clone() };
+        let request = Request { data, output, section: Some(section), rows: self.rows.known(), ..self.request.clone() };
         let report = match self.press.typeset(&request, self.time).await {
             // A machine that is short of memory kills whom it likes, and so much work is not given up for one child.
             Err(PressError::MemoryLimit(_) | PressError::Crashed { .. }) => {

@@ -191,7 +191,7 @@ async fn typeset_rows(
         return typeset_long(options, press, request, rows).await;
     }
     rows.write_whole(&request.data).map_err(failed_to("write to the temporary folder"))?;
-    request.rows = rows.field();
+    request.rows = rows.known();
     let mut report = typeset(press, &request).await?;
     findings::merge(&mut report.warnings, rows.spooled.warnings);
     Ok(report)

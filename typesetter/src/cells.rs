@@ -17,9 +17,10 @@ use crate::currency::minor_units;
 use crate::kept::{self, Kept};
 use crate::pieces::pieces;
 use crate::plan::page_rows;
-use crate::product::product;
+use crate::product::{allocate, product};
 use crate::refuse::{refuse, refused_cell};
 use crate::sheet::{self, part};
+use crate::sum::{exact_sum, sum};
 
 /// The most decimal places of a number that is written.
 const MAX_DIGITS: usize = 20;
@@ -28,12 +29,14 @@ const MAX_DIGITS: usize = 20;
 pub(crate) fn module() -> Module {
     let mut scope = Scope::new();
     scope.define_func::<write_cells>();
+    scope.define_func::<allocate>();
     scope.define_func::<carry>();
     scope.define_func::<minor_units>();
     scope.define_func::<page_rows>();
     scope.define_func::<pieces>();
     scope.define_func::<product>();
     scope.define_func::<refuse>();
+    scope.define_func::<sum>();
     scope.define_func::<heights>();
     scope.define_func::<most>();
     scope.define_func::<kept::count>();
@@ -175,7 +178,8 @@ impl<'a> Field<'a> {
         let Some(value) = self.value(entry) else { return Ok(sum) };
         match decimal(value)? {
             number if !self.counts(number) => Ok(sum),
-            number => sum.checked_add(number).ok_or_else(|| "makes a sum of too many digits".into()),
+            number => exact_sum(sum, number)
+                .ok_or_else(|| "makes a sum of more than 28 digits, which cannot be reckoned exactly".into()),
         }
     }
 }

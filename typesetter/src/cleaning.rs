@@ -4,7 +4,7 @@
 //! - Directional formatting ends with the line that it stands in.
 //! - A character that no font shows is replaced by a [stand-in](STAND_IN), and takes no other with it.
 //!
-//! Names of properties stay as they are.
+//! Names of properties stay as they are, and so do those that the data gives to the fields of its rows.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -36,6 +36,8 @@ pub(crate) struct Rules<'a> {
     pub(crate) private_use: bool,
     /// The property that is the rows, and the number of the first of them in the report, from 0.
     pub(crate) rows: Option<(&'a str, usize)>,
+    /// The places that name fields of rows; see [`RowsOf`](crate::RowsOf).
+    pub(crate) names: &'a [String],
     /// Whether nothing of the data counts but its rows.
     pub(crate) rows_only: bool,
 }
@@ -115,6 +117,19 @@ impl Place<'_> {
         }
     }
 
+    /// Whether it is at a pointer in which `*` stands for every element.
+    fn is_at(&self, pointer: &str) -> bool {
+        let (Some(parent), Some((above, token))) = (self.parent, pointer.rsplit_once('/')) else {
+            return self.parent.is_none() && pointer.is_empty();
+        };
+        let fits = match self.step {
+            Step::Root => false,
+            Step::Property(name) => escaped(name) == token,
+            Step::Item(index) => token == "*" || token.parse() == Ok(index),
+        };
+        fits && parent.is_at(above)
+    }
+
     /// Whether it is in the property of this name, or is it.
     fn is_in(&self, field: &str) -> bool {
         match (self.step, self.parent) {
@@ -158,7 +173,8 @@ impl Cleaner<'_> {
 
     /// A text as it can be printed; nothing if it is one already.
     fn text(&mut self, text: &str, place: &Place) -> Option<String> {
-        if !has_controls(text) && is_plain(text, &self.rules.fonts.coverage) {
+        let is_clean = !has_controls(text) && is_plain(text, &self.rules.fonts.coverage);
+        if is_clean || self.rules.names.iter().any(|names| place.is_at(names)) {
             return None;
         }
         let mut cleaned = without_controls(text);

@@ -25,6 +25,9 @@ pub(crate) fn with_whole_clusters(document: &PagedDocument) -> Option<PagedDocum
 
 /// The frame with whole clusters; nothing if it has them already.
 fn mended(frame: &Frame) -> Option<Frame> {
+    if !may_be_apart(frame) {
+        return None;
+    }
     let mut items: Vec<(Point, FrameItem)> = Vec::new();
     // Where the last text is, if nothing but shapes came after it.
     let (mut last, mut changed) = (None, false);
@@ -54,6 +57,20 @@ fn mended(frame: &Frame) -> Option<Frame> {
         items.push((*at, item.clone()));
     }
     changed.then(|| with_items(frame, items))
+}
+
+/// Whether two texts of a frame, one after the other, end and begin with the same cluster of several characters.
+fn may_be_apart(frame: &Frame) -> bool {
+    let mut last = None;
+    frame.items().any(|(_, item)| match item {
+        FrameItem::Text(text) => {
+            let before: Option<&TextItem> = last.replace(text);
+            let (end, start) = (before.and_then(|it| it.glyphs.last()), text.glyphs.first());
+            end.zip(start).is_some_and(|(end, start)| end.span == start.span && start.range.len() > 1)
+        }
+        FrameItem::Group(group) => may_be_apart(&group.frame),
+        _ => false,
+    })
 }
 
 fn with_items(frame: &Frame, items: Vec<(Point, FrameItem)>) -> Frame {

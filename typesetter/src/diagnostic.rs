@@ -234,7 +234,7 @@ fn window(line: &str, caret: Caret) -> (String, Caret) {
 }
 
 /// At most so many characters.
-fn clip(text: &str, most: usize) -> String {
+pub(crate) fn clip(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),

@@ -47,7 +47,7 @@ pub(crate) fn doubts(
             return Err(Error::InvalidData { violations });
         }
     }
-    merge(&mut warnings, said(document, request.rows.as_deref()));
+    merge(&mut warnings, said(document, request.rows.as_ref().map(|rows| rows.field.as_str())));
     Ok(warnings)
 }
 

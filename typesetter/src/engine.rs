@@ -230,14 +230,15 @@ fn rules<'a>(request: &'a Request, fonts: &'a FontSet) -> Rules<'a> {
     Rules {
         fonts,
         private_use: !request.options.pdf_standard.is_some_and(PdfStandard::is_for_whole_documents),
-        rows: request.rows.as_deref().map(|field| (field, first_row)),
+        rows: request.rows.as_ref().map(|rows| (rows.field.as_str(), first_row)),
+        names: request.rows.as_ref().map_or(&[], |rows| &rows.names),
         rows_only: section.is_some_and(|section| !section.first && !section.last),
     }
 }
 
 /// What errors of Typst mean: the data is wrong where the template or the kit says so, and else the template is.
 fn refused(world: &dyn World, request: &Request, errors: &[SourceDiagnostic]) -> Error {
-    match refuse::violations(errors, request.rows.as_deref()) {
+    match refuse::violations(errors, request.rows.as_ref().map(|rows| rows.field.as_str())) {
         Some(violations) => Error::InvalidData { violations },
         None => Error::Template { diagnostics: Diagnostic::all(world, errors) },
     }

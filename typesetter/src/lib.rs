@@ -52,6 +52,7 @@ mod request;
 mod ruler;
 mod section;
 mod sheet;
+mod sum;
 pub mod worker;
 mod world;
 
@@ -61,5 +62,5 @@ pub use error::Error;
 pub use findings::{Violation, Warning};
 pub use options::{Format, OnMissingGlyph, Options, PdfStandard, UnknownName};
 pub use plan::{Cut, Geometry, Plan, RowHeight, plan};
-pub use request::{OutputLimits, Report, Request};
+pub use request::{OutputLimits, Report, Request, RowsOf};
 pub use section::Section;

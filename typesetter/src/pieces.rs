@@ -27,8 +27,8 @@ pub(crate) fn pieces(
 /// The text, cut within its long words.
 fn cut(text: &str) -> Vec<&str> {
     let (mut pieces, mut start, mut at) = (Vec::new(), 0, 0);
-    for word in text.split_inclusive(char::is_whitespace) {
-        let letters = word.trim_end();
+    for word in text.split_inclusive(ends_a_word) {
+        let letters = word.trim_end_matches(ends_a_word);
         if letters.len() >= LONG && letters.graphemes(true).count() >= LONG {
             for (letter, _) in letters.grapheme_indices(true).step_by(PIECE).skip(1) {
                 pieces.push(&text[start..at + letter]);
@@ -39,6 +39,11 @@ fn cut(text: &str) -> Vec<&str> {
     }
     pieces.push(&text[start..]);
     pieces
+}
+
+/// Whether a line may end after a character.
+fn ends_a_word(c: char) -> bool {
+    c.is_whitespace() && !matches!(c, '\u{a0}' | '\u{2007}' | '\u{202f}')
 }
 
 #[cfg(test)]
@@ -54,5 +59,6 @@ mod tests {
         assert_eq!(pieces.concat(), text);
         assert_eq!(pieces[..2], ["see http", "s://"]);
         assert!(pieces.len() > 15, "{pieces:?}");
+        assert_eq!(cut(&"7\u{a0}kg\u{a0}".repeat(10)).len(), 13);
     }
 }

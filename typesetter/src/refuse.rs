@@ -5,10 +5,15 @@ use typst::diag::{HintedStrResult, HintedString, SourceDiagnostic};
 use typst::ecow::{EcoString, eco_format};
 use typst::foundations::{Str, func};
 
+use crate::diagnostic::clip;
+
 /// The beginning of the hint that only refusals have. A template's own hints cannot begin like that.
 const MARK: &str = "\u{0}pressrun-refused:";
 /// Stands for the rows in a pointer: which property of the data they are, only the request says.
 const ROWS: &str = "\u{0}rows";
+
+/// The longest pointer or detail of a violation, in characters: it goes into the job's record.
+const MAX_CHARS: usize = 1_000;
 
 /// Ends the report as invalid data.
 #[func]
@@ -42,7 +47,12 @@ pub(crate) fn violations(errors: &[SourceDiagnostic], rows: Option<&str>) -> Opt
             Some(row) => format!("/{}{row}", escaped(rows?)),
             None => pointer.to_owned(),
         };
-        Some(Violation { line: None, column: None, pointer, detail: error.message.to_string() })
+        Some(Violation {
+            line: None,
+            column: None,
+            pointer: clip(&pointer, MAX_CHARS),
+            detail: clip(&error.message, MAX_CHARS),
+        })
     };
     errors.iter().map(violation).collect::<Option<Vec<_>>>().filter(|violations| !violations.is_empty())
 }

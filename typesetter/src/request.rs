@@ -24,12 +24,22 @@ pub struct Request {
     pub options: Options,
     /// How large the output may become.
     pub limits: OutputLimits,
-    /// The top-level property of the data that is its rows, if the template declares any. Pointers into rows begin with it.
+    /// The rows of the data, if the template declares any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rows: Option<String>,
+    pub rows: Option<RowsOf>,
     /// Which part of the report to make, told to the template as `/section.json`. The whole report when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub section: Option<Section>,
+}
+
+/// What is known of the rows of the data.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowsOf {
+    /// The top-level property that is the rows. Pointers into rows begin with it.
+    pub field: String,
+    /// The places in the data that name fields of rows, as JSON Pointers in which `*` stands for every element. A name is not
+    /// cleaned as text is, or the field would not be found.
+    pub names: Vec<String>,
 }
 
 /// How large the output may become.

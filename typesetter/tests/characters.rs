@@ -4,7 +4,7 @@ mod support;
 
 use serde_json::{Value, json};
 use support::Place;
-use typesetter::{Engine, Error, OnMissingGlyph, Request, Section, Warning};
+use typesetter::{Engine, Error, OnMissingGlyph, Request, RowsOf, Section, Warning};
 
 /// Fails, with a message of Typst's, unless the template sees this text.
 fn seen(given: &str, expected: &str) {
@@ -82,7 +82,11 @@ fn rows_of_a_section_are_told_by_their_place_in_the_report() {
     let data = json!({"title": "😀", "rows": [{"text": "x"}, {"text": "漢"}]});
     place.write("data.json", data.to_string());
     let section = Section { first: false, first_row: 2_501, ..Section::default() };
-    let request = Request { section: Some(section), rows: Some("rows".into()), ..place.request() };
+    let request = Request {
+        section: Some(section),
+        rows: Some(RowsOf { field: "rows".into(), names: Vec::new() }),
+        ..place.request()
+    };
     let pointers: Vec<_> = report(&request).into_iter().map(|warning| warning.pointer).collect();
     assert_eq!(pointers, [Some("/rows/2501/text".to_owned())]);
 }
@@ -136,7 +140,8 @@ fn a_template_warns_and_refuses_in_words_of_its_own() {
 fn a_fault_of_a_row_is_the_datas() {
     let place = Place::new("#pressrun.carry(json(\"/data.json\").rows, \"n\", decimal(0), 1)");
     place.write("data.json", json!({"rows": [{"n": 1}, {"n": "abc"}]}).to_string());
-    let result = Engine::new().typeset(&Request { rows: Some("rows".into()), ..place.request() });
+    let result = Engine::new()
+        .typeset(&Request { rows: Some(RowsOf { field: "rows".into(), names: Vec::new() }), ..place.request() });
     match result {
         Err(Error::InvalidData { violations }) => assert_eq!(violations[0].pointer, "/rows/1/n"),
         other => panic!("{other:?}"),

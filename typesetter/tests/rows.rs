@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use support::Place;
-use typesetter::{Engine, Error, Request};
+use typesetter::{Engine, Error, Request, RowsOf};
 
 fn run(main: &str) -> Result<(), Error> {
     let place = Place::new(main);
@@ -186,7 +186,7 @@ fn figures_that_could_not_be_read_are_refused() {
          \"number\", width: 15mm), (field: \"text\",)))",
     );
     let kit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../templates/kit");
-    let request = Request { kit, rows: Some("rows".into()), ..place.request() };
+    let request = Request { kit, rows: Some(RowsOf { field: "rows".into(), names: Vec::new() }), ..place.request() };
     for (figure, fits) in [("1234567.89", true), ("12345678901.23", false)] {
         place.write("data.json", format!("{{\"rows\": [{{\"n\": 1}}, {{\"n\": \"{figure}\"}}]}}"));
         match Engine::new().typeset(&request) {

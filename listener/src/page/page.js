@@ -600,12 +600,12 @@ function showWarnings(warnings) {
   box.lastElementChild.replaceChildren(...warnings.map(warningItem));
 }
 
-function warningItem({ pointer, page, character, code_point: codePoint, count, message }) {
-  const place = [pointer !== undefined && element("code", {}, pointer || "/"), page && `page ${page.toLocaleString("en")}`];
-  const what = character && element("span", {}, element("bdi", {}, `“${character}”`), ` ${codePoint}`);
+function warningItem({ code, pointer, page, character, code_point: codePoint, count, message }) {
+  const place = [pointer !== undefined && (pointer ? element("code", {}, pointer) : "in the data"), page && `page ${page.toLocaleString("en")}`];
+  const what = character && element("span", {}, element("bdi", {}, `“${character}”`), ` (${codePoint})`);
   const known = [...place, what, count > 1 && `${count.toLocaleString("en")} times`].filter(Boolean);
   const parts = known.flatMap((part, index) => (index ? [", ", part] : [part]));
-  return element("li", {}, ...parts, ...(known.length ? [": "] : []), message);
+  return element("li", {}, ...parts, ...(known.length ? [": "] : []), `${message} `, element("code", { class: "code" }, code));
 }
 
 const counted = (count, what) => `${count.toLocaleString("en")} ${what}${count === 1 ? "" : "s"}`;
@@ -613,7 +613,7 @@ const counted = (count, what) => `${count.toLocaleString("en")} ${what}${count =
 /** One place where an upload does not fit, in words. */
 function violation({ line, column, pointer, detail }) {
   const place = [line && `line ${line}`, column && `column ${column}`].filter(Boolean).join(", ");
-  return `${place ? `${place}, ` : ""}at ${pointer || "/"}: ${detail}`;
+  return `${place ? `${place}, ` : ""}${pointer ? `at ${pointer}` : "in the data"}: ${detail}`;
 }
 
 async function retry(job, button) {
@@ -734,13 +734,13 @@ function facts(job) {
 
 function size(bytes) {
   const [amount, unit] = bytes < 999_500 ? [bytes / 1e3, "kB"] : [bytes / 1e6, "MB"];
-  return `${amount.toLocaleString("en", { maximumSignificantDigits: 3 })} ${unit}`;
+  return `${amount.toLocaleString("en", { maximumSignificantDigits: 3 })}\u00a0${unit}`;
 }
 
 function span(ms) {
-  if (ms < 1000) return `${ms} ms`;
-  if (ms < 60_000) return `${(ms / 1000).toLocaleString("en", { maximumSignificantDigits: 2 })} s`;
-  return `${Math.round(ms / 60_000)} min`;
+  if (ms < 1000) return `${ms}\u00a0ms`;
+  if (ms < 60_000) return `${(ms / 1000).toLocaleString("en", { maximumSignificantDigits: 2 })}\u00a0s`;
+  return `${Math.round(ms / 60_000)}\u00a0min`;
 }
 
 /** The time of day; with the date, if that is not today. */
