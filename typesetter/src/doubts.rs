@@ -63,8 +63,9 @@ fn replaced(Missing { character, pointer, count }: Missing) -> Warning {
 fn refused(warning: &Warning) -> Violation {
     let character = warning.character.as_deref().unwrap_or_default();
     let code_point = warning.code_point.as_deref().unwrap_or_default();
+    let whose = if warning.pointer.is_none() { " of the template" } else { "" };
     let detail = format!(
-        "no font has “{character}” ({code_point}): put a font that has it into the template's fonts folder, or have a \
+        "no font has “{character}” ({code_point}){whose}: put a font that has it into the template's fonts folder, or have a \
          stand-in shown with on_missing_glyph `warn`"
     );
     let pointer = warning.pointer.clone().unwrap_or_default();

@@ -13,11 +13,12 @@
 //! | `engine` | from a request to a report; what stays warm |
 //! | `world`, `files`, `fonts` | all that a template can reach |
 //! | `cleaning`, `coverage`, `direction` | the text of the data as it can be printed |
+//! | `pieces`, `product`, `sum`, `currency`, `refuse` | what templates call as `pressrun` |
 //! | `inspection`, `doubts` | what is in doubt about a report |
-//! | `cells` | what is done once for every cell of a page of rows |
+//! | `cells`, `kept` | what is done once for every cell of a page of rows |
 //! | `section`, `plan` | one run of a long report's rows; which rows go on which page |
-//! | `ruler`, `learnt`, `sheet` | how wide a cell is, and where it goes |
-//! | `export` | from a laid-out document to files |
+//! | `ruler`, `learnt`, `sheet`, `joined`, `grounds` | how wide a cell is, and where it goes |
+//! | `clusters`, `export`, `pictures` | from a laid-out document to files |
 //! | `plain` | pages of text and flat shapes as a PDF |
 //! | `worker` | an engine in a child process |
 
