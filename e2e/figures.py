@@ -167,6 +167,15 @@ class Rows:
         self.scan.expect(f"row {number}", row)
 
 
+def ends_before(scan: Scan, *parts: str) -> list[float]:
+    """Where what stands before each of these ends, from the left of the page; they are read backwards."""
+    at, ends = scan.at, []
+    for part in parts:
+        at -= len(Wanted(part).bare)
+        ends.append(scan.text.rights[at - 1])
+    return ends
+
+
 def check_statement(data: dict, text: Text) -> None:
     """Every figure of a statement, in the order of the pages."""
     name, currency, entries = data["locale"], data["currency"], data["transactions"]
@@ -187,12 +196,17 @@ def check_statement(data: dict, text: Text) -> None:
         return f"{say(name, key)} {day} {number(balance)}", f"{day} {say(name, key)} {number(balance)}"
 
     rows = Rows(scan, header, lambda: line("carried-forward"), lambda: line("brought-forward"))
+    # Of money in, and of money out.
+    column_ends = ends_before(scan, say(name, "balance"), say(name, "money-in"))
     scan.expect("opening balance", *line("opening-balance", locale.date(data["period"]["from"])))
     for index, (entry, amount) in enumerate(zip(entries, amounts), 1):
         after = EXACT.add(balance, amount)
         parts = [locale.date(entry["date"]), entry["description"], *([entry.get("reference", "")] if references else [])]
         parts += [number(amount.copy_abs()), number(after)]
         rows.expect(index, " ".join(parts))
+        (figure_end,) = ends_before(scan, number(after))
+        if abs(figure_end - column_ends[amount < 0]) > 1:
+            raise Wrong(f"row {index}: {parts[-2]!r} ends at {figure_end:.1f}, not in its column of {column_ends}")
         balance = after
     end = line("closing-balance", locale.date(data["period"]["to"]))
     if not scan.take(*end):

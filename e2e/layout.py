@@ -76,11 +76,16 @@ def moved(pages: list[Page], others: list[Page]) -> list[str]:
     found = []
     for page, other in zip(pages, others):
         one, two = ({(glyph.text, round(glyph.left), round(glyph.baseline)) for glyph in seen(p)} for p in (page, other))
-        # A glyph may lie just beside a whole point.
-        gone = [g for g in one - two if not any((g[0], g[1] + x, g[2] + y) in two for x in (-1, 0, 1) for y in (-1, 0, 1))]
-        if gone:
-            found.append(f"page {page.number}: {len(gone)} of {len(one)} glyphs stand elsewhere, such as {sorted(gone)[:4]}")
+        for what, gone in (("gone", lacking(one, two)), ("new", lacking(two, one))):
+            if gone:
+                found.append(f"page {page.number}: {len(gone)} of {len(one)} glyphs are {what}, such as {sorted(gone)[:4]}")
     return found
+
+
+def lacking(glyphs: set[tuple], others: set[tuple]) -> list[tuple]:
+    """Which glyphs are not among others. One may lie just beside a whole point."""
+    near = [(x, y) for x in (-1, 0, 1) for y in (-1, 0, 1)]
+    return [(text, left, line) for text, left, line in glyphs if not any((text, left + x, line + y) in others for x, y in near)]
 
 
 def seen(page: Page) -> Iterator:

@@ -10,6 +10,8 @@ from words import say
 
 NAMES = ("invoice", "statement", "ledger", "letter")
 COUNTS = (0, 1, *range(19, 27), *range(57, 63), 500, 2000)
+# What the pattern of a text begins with that is only not blank.
+NOT_BLANK = "[^\\s"
 FIELD = {"invoice": "lines", "statement": "transactions", "ledger": "entries", "letter": "paragraphs"}
 
 
@@ -98,7 +100,7 @@ def texts(node: dict, root: dict, path: tuple = ()) -> Iterator[tuple[tuple, dic
 
 def is_particular(node: dict) -> bool:
     """Whether a string is no free text but a code."""
-    return "format" in node or node.get("pattern", "\\S") not in ("\\S", "[^\\s]")
+    return "format" in node or not node.get("pattern", NOT_BLANK).startswith(NOT_BLANK)
 
 
 def fields(template: str) -> list[tuple[tuple, int]]:

@@ -160,6 +160,8 @@ class Text:
 
     def __init__(self, glyphs: list[Glyph]):
         bare, gaps, length, before = [], [], 0, None
+        # Where each character ends, from the left of its page.
+        self.rights = []
         for glyph in glyphs:
             if before is not None and apart(before, glyph):
                 gaps.append(length)
@@ -169,6 +171,7 @@ class Text:
                     gaps.append(length)
                 else:
                     bare.append(character)
+                    self.rights.append(glyph.right)
                     length += 1
         self.bare = "".join(bare)
         self.gaps = sorted(set(gaps))

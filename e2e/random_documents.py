@@ -16,9 +16,9 @@ class Dice:
         self.random = random.Random(seed)
 
     def written(self, value: Decimal):
-        """A value as a decimal string or, if it has no more digits than any double holds, as a JSON number now and then."""
+        """A value as a decimal string or, if a double holds it, as a JSON number now and then."""
         text = format(value, "f")
-        if self.random.random() < 0.4 and len(value.normalize().as_tuple().digits) <= 15:
+        if self.random.random() < 0.4 and len(value.normalize().as_tuple().digits) <= 17:
             number = float(value)
             if Decimal(repr(number)) == value and "e" not in repr(number):
                 return int(value) if value == int(value) and self.random.random() < 0.5 else number
@@ -35,7 +35,10 @@ class Dice:
     def percent(self) -> Decimal:
         """0 to 100."""
         usual = (0, 5, 7, "7.7", "8.875", 10, 15, 19, 20, "33.3333", 50, "99.9999", 100)
-        return Decimal(self.random.choice(usual)) if self.random.random() < 0.8 else Decimal(self.random.randrange(10**6)).scaleb(-4)
+        if self.random.random() < 0.8:
+            return Decimal(self.random.choice(usual))
+        places = self.random.choice((4, 8))
+        return Decimal(self.random.randrange(10 ** (2 + places))).scaleb(-places)
 
     def word(self) -> str:
         """A word."""
@@ -55,7 +58,7 @@ def invoice(seed: int) -> dict:
     dice = Dice(seed)
     choose = dice.random.choice
     # Up to what a line may come to, and what no double holds.
-    whole, places = choose([(3, 2), (3, 2), (5, 4), (7, 4)])
+    whole, places = choose([(3, 2), (3, 2), (5, 4), (7, 4), (8, 8)])
     rates = [dice.percent() for _ in range(choose([1, 1, 2, 3, 4, 6]))]
     taxed, units = dice.random.random() < 0.85, dice.random.random() < 0.5
     lines = []
@@ -95,7 +98,7 @@ def statement(seed: int) -> dict:
     """An account statement."""
     dice = Dice(seed)
     choose = dice.random.choice
-    whole, places = choose([(4, 2), (6, 4), (9, 4)])
+    whole, places = choose([(4, 2), (6, 4), (9, 4), (9, 8)])
     transactions = []
     for number in range(choose([0, 1, 2, 5, 12, 31, 45, 80])):
         entry = {"date": dice.date(), "description": f"{dice.word()} {number}"}
