@@ -59,7 +59,7 @@ def text(dice: random.Random, most: int, directed: bool = False) -> str:
 
 def is_blank(character: str) -> bool:
     """Whether a character is shown by room alone; the space of Ogham is a stroke."""
-    return character.isspace() and character != "\u1680"
+    return character.isspace()
 
 
 def shown(value: str) -> str:

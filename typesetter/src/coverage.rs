@@ -45,18 +45,17 @@ impl Coverage {
         self.plain[c as usize / 64] & (1 << (c as usize % 64)) != 0
     }
 
-    /// Whether Typst shows all of a grapheme cluster, whichever of the main fonts the text has, and whether the template names
-    /// the others after it or not. A mark after the end of a line is sought together with that (`\n` before it).
+    /// Whether Typst shows all of a grapheme cluster, whichever of the main fonts the text has; the template names the others
+    /// after it. A mark after the end of a line is sought together with that (`\n` before it).
     pub(crate) fn shows(&self, book: &FontBook, fonts: &[Font], cluster: &str) -> bool {
         let visible = visible(cluster);
-        let finds = |named: &[usize]| {
-            let fallback = book.select_fallback(book.info(named[0]), FontVariant::default(), &visible);
-            let tried = named.iter().copied().chain(self.second_best).chain(fallback);
-            finds(tried.filter_map(|index| face(fonts.get(index)?)), cluster, &visible)
-        };
-        let with_others = |main| [main].into_iter().chain(self.main.iter().copied().filter(move |&it| it != main));
         visible.is_empty()
-            || self.main.iter().all(|&main| finds(&[main]) && finds(&with_others(main).collect::<Vec<_>>()))
+            || self.main.iter().all(|&main| {
+                let others = self.main.iter().copied().filter(|&other| other != main);
+                let fallback = book.select_fallback(book.info(main), FontVariant::default(), &visible);
+                let tried = [main].into_iter().chain(others).chain(self.second_best).chain(fallback);
+                finds(tried.filter_map(|index| face(fonts.get(index)?)), cluster, &visible)
+            })
     }
 }
 
