@@ -8,6 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::SystemTime;
 
 use input::{Fault, Json, Manifest, Rows, Validator};
+use jobs::Data;
 use jobs::job::{is_template_name, shortened};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -33,7 +34,7 @@ pub struct Template {
     /// What its data must look like (JSON Schema 2020-12); anything goes where there is none.
     pub schema: Option<Value>,
     /// Data that fits.
-    pub sample: Option<Value>,
+    pub sample: Option<Data>,
     /// What part of the data may be uploaded as rows; none where there is no manifest that says so.
     pub rows: Option<Rows>,
     validator: Option<Validator>,

@@ -121,7 +121,7 @@ async fn sent(data: Data, client: &Client, options: &SendJob) -> Result<Request,
     }
     let missing = || CallerError::Usage(format!("`{}` has no sample: say what to send with --data", options.template));
     let sample = client.sample(&options.template).await?.ok_or_else(missing)?;
-    Ok(Request { data: Some(sample.into()), ..Request::default() })
+    Ok(Request { data: Some(sample), ..Request::default() })
 }
 
 fn request(options: &SendJob, mut request: Request) -> Request {
