@@ -7,6 +7,7 @@
 
 mod csv;
 mod dates;
+mod decimal_comma;
 mod encoding;
 mod explain;
 mod fault;
@@ -22,6 +23,7 @@ mod names;
 mod ndjson;
 mod numbers;
 mod plan;
+mod quotes;
 mod schema;
 mod section;
 mod sink;

@@ -139,7 +139,11 @@ fn whole(
     }
     let read = json::read_whole(&mut source, limits.rest_bytes);
     let found = match &read {
-        Ok(data) => template.whole.as_ref().map(|validator| faults(validator, &data.plain, "")).unwrap_or_default(),
+        Ok(data) => template
+            .whole
+            .as_ref()
+            .map(|validator| faults(validator, &data.plain, data.exact.as_ref(), ""))
+            .unwrap_or_default(),
         Err(_) => Vec::new(),
     };
     let found = match read {
@@ -160,17 +164,14 @@ fn listed<W: Write>(
     spool: W,
     read: impl FnOnce(&mut Sink<'_, W>) -> Result<(), Stop>,
 ) -> Result<Spooled, InputError> {
-    let mut faults = rows.faults_of_rest(&head.plain, true);
+    let mut faults = rows.faults_of_rest(&head.plain, &head.exact, true);
     if head.plain.contains_key(rows.field()) {
         faults.push(Fault::new(rows.pointer(), "the rows are in the upload: leave them out here"));
     }
-    let plan = match Plan::new(rows, &head.plain) {
-        Ok(plan) if faults.is_empty() => plan,
-        // The schema says it better.
-        _ if !faults.is_empty() => return Err(InputError::Invalid(faults)),
-        Err(fault) => return Err(InputError::Invalid(vec![fault])),
-        Ok(_) => unreachable!("there are faults or none"),
-    };
+    if !faults.is_empty() {
+        return Err(InputError::Invalid(faults));
+    }
+    let plan = Plan::new(rows, &head.plain).map_err(|fault| InputError::Invalid(vec![fault]))?;
     let mut sink = Sink::new(rows, limits, Tally::new(plan), spool);
     if read(&mut sink).is_ok() {
         _ = sink.end();
