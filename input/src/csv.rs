@@ -88,6 +88,12 @@ pub(crate) fn read<W: Write>(source: impl BufRead, dialect: Dialect, sink: &mut 
     Ok(())
 }
 
+/// The line that each row begins on, as far as the text can be read.
+pub(crate) fn row_lines(source: impl BufRead, dialect: Dialect) -> impl Iterator<Item = u64> {
+    let mut records = Records::new(source, dialect.separator);
+    std::iter::from_fn(move || Some(records.next(u64::MAX).ok()??.line)).skip(1)
+}
+
 impl Column {
     fn new<W>(name: String, dialect: Dialect, sink: &Sink<'_, W>) -> Self {
         let kind = sink.template.kinds.get(&name).copied();

@@ -246,7 +246,7 @@ fn add_new(known: &mut Vec<Fault>, more: Vec<Fault>) {
 }
 
 /// Says where faults of a row are.
-fn placed(mut faults: Vec<Fault>, at: At<'_>) -> Vec<Fault> {
+pub(crate) fn placed(mut faults: Vec<Fault>, at: At<'_>) -> Vec<Fault> {
     match at {
         At::Anywhere => {}
         At::Line(line) => faults.iter_mut().for_each(|fault| fault.line = Some(line)),

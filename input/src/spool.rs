@@ -179,12 +179,12 @@ fn listed<W: Write>(
     Ok(sink.spooled(head.exact)?.0)
 }
 
-fn reader(source: impl Read) -> impl BufRead {
+pub(crate) fn reader(source: impl Read) -> impl BufRead {
     BufReader::with_capacity(CHUNK_BYTES, source)
 }
 
 /// Skips the byte order mark that some programs begin a text with; answers where the text itself begins.
-fn skip_mark(source: &mut (impl Read + Seek)) -> Result<u64, InputError> {
+pub(crate) fn skip_mark(source: &mut (impl Read + Seek)) -> Result<u64, InputError> {
     let mut first = Vec::new();
     source.by_ref().take(TELLING_BYTES as u64).read_to_end(&mut first).map_err(InputError::Read)?;
     if let Err(detail) = encoding::utf8(&first) {

@@ -175,6 +175,22 @@ pub fn format_of(upload: UploadFormat, Dialect { separator, decimal_comma }: Dia
     }
 }
 
+/// These violations with the lines of the upload in `file` that they are on. `rows` is the property that is its rows.
+pub(crate) async fn with_lines(
+    violations: Vec<Violation>,
+    format: Format,
+    file: PathBuf,
+    rows: Option<String>,
+) -> Result<Vec<Violation>, Trouble> {
+    let fault = |Violation { line, column, pointer, detail }| Fault { line, column, pointer, detail };
+    let mut faults: Vec<_> = violations.into_iter().map(fault).collect();
+    let found = tokio::task::spawn_blocking(move || {
+        input::find_lines(File::open(&file)?, format, rows.as_deref(), &mut faults).map_err(io::Error::other)?;
+        Ok(faults.into_iter().map(violation_of).collect())
+    });
+    found.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+}
+
 /// A fault as a job's failure tells of it.
 pub fn violation_of(Fault { line, column, pointer, detail }: Fault) -> Violation {
     Violation { line, column, pointer, detail }
