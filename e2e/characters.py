@@ -68,6 +68,10 @@ def shown(value: str) -> str:
     return "".join(character for character in kept if unicodedata.category(character) != "Cc")
 
 
+# A report has no more.
+MOST_WARNINGS = 50
+
+
 class Differs(Exception):
     """A text is not what it should be."""
 
@@ -119,7 +123,7 @@ def between(text: Text, start: str, end: str) -> tuple[int, int] | None:
 def warned_wrongly(values: dict[str, str], gone: Counter, warnings: list[dict]) -> Iterator[str]:
     """What is wrong with the warnings about characters, given all values by their pointers and all that were replaced."""
     told = {warning["character"]: warning for warning in warnings if warning["code"] == "missing-glyph"}
-    for character in gone.keys() - told.keys():
+    for character in gone.keys() - told.keys() if len(warnings) < MOST_WARNINGS else ():
         yield f"a stand-in is shown for {name(character)}, without a warning"
     for character in told.keys() - gone.keys():
         yield f"{name(character)} is warned of, and is shown"

@@ -9,11 +9,12 @@ use std::io::{BufRead, Write};
 use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
 use serde_json::{Map, Value};
 
-use crate::fault::{Fault, InputError};
+use crate::decimal_comma;
+use crate::fault::{Fault, InputError, NOT_UTF8};
 use crate::figures::too_long;
 use crate::header;
-use crate::names::quoted;
 use crate::numbers::{Json, NotRead};
+use crate::quotes::Trail;
 use crate::sink::{At, Row, Sink, Stop};
 use crate::spool::Dialect;
 use crate::template::Kind;
@@ -23,9 +24,24 @@ use findings::escaped;
 struct Column {
     name: String,
     kind: Option<Kind>,
-    /// Whether it has numbers with a decimal comma.
-    decimal_comma: bool,
+    comma: Comma,
 }
+
+/// What a comma is in a column.
+enum Comma {
+    /// Like any other character.
+    Text,
+    /// The decimal sign of its numbers.
+    Decimal,
+    /// A sign that its numbers do not have.
+    Wrong,
+}
+
+const NEVER_CLOSED: &str =
+    "the quotation mark that opens a field on this line is never closed; close it, or double it within quotes";
+
+const GOES_ON: &str = "a field that opens with a quotation mark on this line goes on after the closing one; double each \
+                       quotation mark that is text, and put quotation marks around the field";
 
 /// Reads every record after the first into the sink.
 pub(crate) fn read<W: Write>(source: impl BufRead, dialect: Dialect, sink: &mut Sink<'_, W>) -> Result<(), Stop> {
@@ -35,22 +51,13 @@ pub(crate) fn read<W: Write>(source: impl BufRead, dialect: Dialect, sink: &mut 
         let record = match records.next(sink.limits.row_bytes) {
             Ok(Some(record)) => record,
             Ok(None) => break,
-            Err(Broken::Read(error)) => return sink.fail(InputError::Read(error)),
-            Err(Broken::TooLong(line)) => {
-                let fault = Fault::too_long(sink.pointer(), sink.limits.row_bytes);
-                sink.stop(vec![fault.at(line, None)]);
-                return Err(Stop);
-            }
-            Err(Broken::Open(line)) => {
-                let fault = Fault::new(sink.pointer(), "a quotation mark in this row is never closed");
-                sink.stop(vec![fault.at(line, None)]);
-                return Err(Stop);
-            }
+            Err(broken) => return broken.stop(sink),
         };
         let line = record.line;
         let Some(columns) = &columns else {
-            let named = names(&record).and_then(|names| header::check(&names, dialect.separator, sink).map(|()| names));
-            match named {
+            let broken = record.stray.map(|_| GOES_ON);
+            let check = |names: Vec<_>| header::check(&names, dialect.separator, broken, sink).map(|()| names);
+            match names(&record).and_then(check) {
                 Ok(names) => {
                     sink.tally.name(&names);
                     columns = Some(names.into_iter().map(|name| Column::new(name, dialect, sink)).collect());
@@ -63,12 +70,13 @@ pub(crate) fn read<W: Write>(source: impl BufRead, dialect: Dialect, sink: &mut 
             }
             continue;
         };
-        match row(columns, &record) {
-            Ok((plain, exact)) => sink.row(Row { plain: &plain, exact: exact.as_ref(), at: At::Line(line) })?,
-            Err((name, detail)) => {
-                let pointer =
-                    name.map_or_else(|| sink.pointer(), |name| format!("{}/{}", sink.pointer(), escaped(name)));
-                sink.unreadable(vec![Fault::new(pointer, detail)], At::Line(line))?;
+        match misshapen(columns, &record) {
+            Some((line, detail)) => sink.unreadable(vec![Fault::new(sink.pointer(), detail)], At::Line(line))?,
+            None => {
+                let Fields { plain, exact, unfit } = fields(columns, &record);
+                let pointer = |name| format!("{}/{}", sink.pointer(), escaped(name));
+                let faults = unfit.into_iter().map(|(name, detail)| Fault::new(pointer(name), detail)).collect();
+                sink.row(Row { plain: &plain, exact: exact.as_ref(), faults, at: At::Line(line) })?;
             }
         }
     }
@@ -80,11 +88,30 @@ pub(crate) fn read<W: Write>(source: impl BufRead, dialect: Dialect, sink: &mut 
     Ok(())
 }
 
+/// The line that each row begins on, as far as the text can be read.
+pub(crate) fn row_lines(source: impl BufRead, dialect: Dialect) -> impl Iterator<Item = u64> {
+    let mut records = Records::new(source, dialect.separator);
+    std::iter::from_fn(move || Some(records.next(u64::MAX).ok()??.line)).skip(1)
+}
+
 impl Column {
     fn new<W>(name: String, dialect: Dialect, sink: &Sink<'_, W>) -> Self {
         let kind = sink.template.kinds.get(&name).copied();
         let is_figure = kind == Some(Kind::Number) || sink.tally.is_figure(&name);
-        Self { decimal_comma: dialect.decimal_comma && is_figure, kind, name }
+        let comma = match dialect.decimal_comma {
+            _ if !is_figure => Comma::Text,
+            true => Comma::Decimal,
+            false => Comma::Wrong,
+        };
+        Self { name, kind, comma }
+    }
+
+    fn read(&self, text: &str) -> Result<Json, String> {
+        match self.comma {
+            Comma::Decimal => value(&decimal_comma::with_point(text)?, self.kind),
+            Comma::Wrong if decimal_comma::is_meant(text) => Err(decimal_comma::hint(text)),
+            Comma::Wrong | Comma::Text => value(text, self.kind),
+        }
     }
 }
 
@@ -92,8 +119,7 @@ impl Column {
 fn names(record: &Record<'_>) -> Result<Vec<String>, Vec<String>> {
     let (mut names, mut known): (Vec<String>, HashSet<&str>) = Default::default();
     for number in 0..record.len() {
-        let name =
-            record.field(number).ok_or_else(|| vec!["the first line names the fields, and is not UTF-8".into()])?;
+        let name = record.field(number).ok_or_else(|| vec![format!("the first line names the fields: {NOT_UTF8}")])?;
         if name.is_empty() {
             return Err(vec![format!("the first line names the fields, and has no name for field {}", number + 1)]);
         }
@@ -105,49 +131,47 @@ fn names(record: &Record<'_>) -> Result<Vec<String>, Vec<String>> {
     Ok(names)
 }
 
-type NotARow<'a> = (Option<&'a str>, String);
-
-/// A row as schemas are checked, and as it is spooled where that is not the same.
-fn row<'a>(columns: &'a [Column], record: &Record<'_>) -> Result<(Value, Option<Value>), NotARow<'a>> {
-    if record.len() != columns.len() {
-        let (found, named) = (record.len(), columns.len());
-        return Err((None, format!("the row has {found} fields, and the first line names {named}")));
+/// What keeps a record from being taken apart into fields, and the line that it is on.
+fn misshapen(columns: &[Column], record: &Record<'_>) -> Option<(u64, String)> {
+    if let Some(line) = record.stray {
+        return Some((line, GOES_ON.into()));
     }
-    let (mut row, mut exact) = (Map::with_capacity(columns.len()), Vec::new());
+    let (found, named) = (record.len(), columns.len());
+    let number = |count| if count == 1 { "1 field".to_owned() } else { format!("{count} fields") };
+    (found != named).then(|| (record.line, format!("the row has {}, and the first line names {named}", number(found))))
+}
+
+/// A record's fields by their names.
+struct Fields<'a> {
+    /// As schemas are checked.
+    plain: Value,
+    /// As they are spooled, where that is not the same.
+    exact: Option<Value>,
+    /// Those that cannot be read as what they should be, and why. They are text above.
+    unfit: Vec<(&'a str, String)>,
+}
+
+fn fields<'a>(columns: &'a [Column], record: &Record<'_>) -> Fields<'a> {
+    let (mut plain, mut exact, mut unfit) = (Map::with_capacity(columns.len()), Vec::new(), Vec::new());
     for (number, column) in columns.iter().enumerate() {
-        let unfit = |detail| (Some(column.name.as_str()), detail);
-        let text = record.field(number).ok_or_else(|| unfit("it is not UTF-8".to_owned()))?;
-        if !text.is_empty() {
-            let Json { plain, exact: otherwise } = match column.decimal_comma {
-                true => value(&with_point(text).map_err(unfit)?, column.kind),
-                false => value(text, column.kind),
-            }
-            .map_err(unfit)?;
-            row.insert(column.name.clone(), plain);
-            exact.extend(otherwise.map(|value| (column.name.clone(), value)));
-        }
+        let value = match record.field(number) {
+            Some("") => continue,
+            Some(text) => column.read(text).map_err(|detail| (text.into(), detail)),
+            None => Err((record.lossy_field(number), NOT_UTF8.to_owned())),
+        };
+        let value = value.unwrap_or_else(|(text, detail)| {
+            unfit.push((column.name.as_str(), detail));
+            Json { plain: text.into(), exact: None }
+        });
+        plain.insert(column.name.clone(), value.plain);
+        exact.extend(value.exact.map(|value| (column.name.clone(), value)));
     }
     let exact = (!exact.is_empty()).then(|| {
-        let mut all = row.clone();
+        let mut all = plain.clone();
         all.extend(exact);
         all.into()
     });
-    Ok((row.into(), exact))
-}
-
-/// A number with a decimal comma, and perhaps with points or blanks between groups of three digits, as one with a point.
-fn with_point(text: &str) -> Result<String, String> {
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let (sign, unsigned) = if let Some(rest) = text.strip_prefix('-') { ("-", rest) } else { ("", text) };
-    let (whole, fraction) = unsigned.split_once(',').map_or((unsigned, None), |(whole, it)| (whole, Some(it)));
-    let groups: Vec<&str> = whole.split(['.', ' ', '\u{a0}', '\u{202f}']).collect();
-    let (first, others) = groups.split_first().ok_or_else(String::new)?;
-    let grouped = others.is_empty() || (first.len() <= 3 && others.iter().all(|group| group.len() == 3));
-    if !grouped || !groups.iter().copied().chain(fraction).all(digits) {
-        return Err(format!("{} is not a number with a decimal comma, such as 1.234,50", quoted(text)));
-    }
-    let point = fraction.map(|fraction| format!(".{fraction}")).unwrap_or_default();
-    Ok(format!("{sign}{}{point}", groups.concat()))
+    Fields { plain: plain.into(), exact, unfit }
 }
 
 /// What a field's text means. Text that is not what the schema wants stays text, which the schema then refuses.
@@ -169,8 +193,7 @@ fn value(text: &str, kind: Option<Kind>) -> Result<Json, String> {
 struct Records<R> {
     source: R,
     reader: Reader,
-    /// The line that comes next.
-    line: u64,
+    trail: Trail,
     /// The fields of a record, one after the other.
     fields: Vec<u8>,
     /// Where each field ends.
@@ -180,42 +203,70 @@ struct Records<R> {
 /// Why there is no further record.
 enum Broken {
     Read(std::io::Error),
-    /// The record that begins on this line is too long.
-    TooLong(u64),
-    /// The text ends within quotes that were opened in the record that begins on this line.
+    /// The record that begins on `line` is too long. At its limit it is within quotes that were opened on `opened`.
+    TooLong {
+        line: u64,
+        opened: Option<u64>,
+    },
+    /// The text ends within quotes that were opened on this line.
     Open(u64),
+}
+
+impl Broken {
+    /// Stops the reading, and says why.
+    fn stop<W: Write>(self, sink: &mut Sink<'_, W>) -> Result<(), Stop> {
+        let fault = match self {
+            Self::Read(error) => return sink.fail(InputError::Read(error)),
+            Self::Open(line) => Fault::new(sink.pointer(), NEVER_CLOSED).at(line, None),
+            Self::TooLong { line, opened } => {
+                let mut fault = Fault::too_long(sink.pointer(), sink.limits.row_bytes).at(line, None);
+                if let Some(opened) = opened {
+                    fault.detail +=
+                        &format!("; perhaps the quotation mark that opens a field on line {opened} is never closed");
+                }
+                fault
+            }
+        };
+        sink.stop(vec![fault]);
+        Err(Stop)
+    }
 }
 
 impl<R: BufRead> Records<R> {
     fn new(source: R, separator: u8) -> Self {
         let reader = ReaderBuilder::new().delimiter(separator).build();
-        Self { source, reader, line: 1, fields: vec![0; 4096], ends: vec![0; 64] }
+        Self { source, reader, trail: Trail::new(separator), fields: vec![0; 4096], ends: vec![0; 64] }
     }
 
     /// The next record, of so many bytes at the most.
     fn next(&mut self, most: u64) -> Result<Option<Record<'_>>, Broken> {
         self.skip_line_breaks().map_err(Broken::Read)?;
-        let (line, mut length, mut quotes, mut written, mut ended) = (self.line, 0, 0, 0, 0);
+        let (line, mut length, mut written, mut ended) = (self.trail.line, 0, 0, 0);
         loop {
             let text = self.source.fill_buf().map_err(Broken::Read)?;
-            let at_end = text.is_empty();
+            if let Some(line) = self.trail.open().filter(|_| text.is_empty()) {
+                return Err(Broken::Open(line));
+            }
             let (fields, ends) = (&mut self.fields[written..], &mut self.ends[ended..]);
             let (result, read, wrote, closed) = self.reader.read_record(text, fields, ends);
-            let count = |byte| text[..read].iter().filter(|it| **it == byte).count();
-            quotes += count(b'"');
-            self.line += count(b'\n') as u64;
+            self.trail.follow(&text[..read]);
             self.source.consume(read);
             (length, written, ended) = (length + read as u64, written + wrote, ended + closed);
             if length > most {
-                return Err(Broken::TooLong(line));
+                return Err(Broken::TooLong { line, opened: self.trail.open() });
             }
             match result {
                 ReadRecordResult::InputEmpty => {}
                 ReadRecordResult::OutputFull => self.fields.resize(self.fields.len() * 2, 0),
                 ReadRecordResult::OutputEndsFull => self.ends.resize(self.ends.len() * 2, 0),
-                ReadRecordResult::Record if at_end && quotes % 2 == 1 => return Err(Broken::Open(line)),
                 ReadRecordResult::Record => {
-                    return Ok(Some(Record { line, fields: &self.fields[..written], ends: &self.ends[..ended] }));
+                    let stray = self.trail.take_stray();
+                    return Ok(Some(Record {
+                        line,
+                        stray,
+                        fields: &self.fields[..written],
+                        ends: &self.ends[..ended],
+                    }));
                 }
                 ReadRecordResult::End => return Ok(None),
             }
@@ -227,7 +278,7 @@ impl<R: BufRead> Records<R> {
         loop {
             let text = self.source.fill_buf()?;
             let breaks = text.iter().take_while(|byte| b"\r\n".contains(byte)).count();
-            self.line += text[..breaks].iter().filter(|byte| **byte == b'\n').count() as u64;
+            self.trail.follow(&text[..breaks]);
             let all = breaks == text.len() && breaks > 0;
             self.source.consume(breaks);
             if !all {
@@ -239,6 +290,8 @@ impl<R: BufRead> Records<R> {
 
 struct Record<'a> {
     line: u64,
+    /// The line of a quotation mark that opens a field which goes on after the closing one.
+    stray: Option<u64>,
     fields: &'a [u8],
     ends: &'a [usize],
 }
@@ -249,7 +302,16 @@ impl Record<'_> {
     }
 
     fn field(&self, number: usize) -> Option<&str> {
+        std::str::from_utf8(self.bytes(number)).ok()
+    }
+
+    /// A field with U+FFFD for what is not UTF-8.
+    fn lossy_field(&self, number: usize) -> String {
+        String::from_utf8_lossy(self.bytes(number)).into_owned()
+    }
+
+    fn bytes(&self, number: usize) -> &[u8] {
         let start = if number == 0 { 0 } else { self.ends[number - 1] };
-        std::str::from_utf8(&self.fields[start..self.ends[number]]).ok()
+        &self.fields[start..self.ends[number]]
     }
 }

@@ -32,8 +32,9 @@ impl Validator {
         self.compiled.is_valid(data)
     }
 
-    /// What is wrong with data that stands at `prefix`, `most` violations at most.
-    pub fn violations(&self, data: &Value, prefix: &str, most: usize) -> Vec<Violation> {
+    /// What is wrong with data that stands at `prefix`, `most` violations at most. `exact` is the data with decimal strings
+    /// for the numbers that a double does not hold, if it has any: they are quoted as they were written.
+    pub fn violations(&self, data: &Value, exact: Option<&Value>, prefix: &str, most: usize) -> Vec<Violation> {
         let errors: Vec<_> = self.compiled.iter_errors(data).take(most).collect();
         let places = |is: fn(&ValidationErrorKind) -> bool| -> HashSet<&str> {
             errors.iter().filter(|error| is(error.kind())).map(|error| error.instance_path().as_str()).collect()
@@ -53,22 +54,25 @@ impl Validator {
             line: None,
             column: None,
             pointer: format!("{prefix}{}", error.instance_path()),
-            detail: self.explain(error),
+            detail: self.explain(error, exact),
         };
         told.map(violation).collect()
     }
 
     /// One violation in a sentence without its full stop.
-    fn explain(&self, error: &ValidationError<'_>) -> String {
-        let value = || quoted(error.instance());
+    fn explain(&self, error: &ValidationError<'_>, exact: Option<&Value>) -> String {
+        let value = || match exact.and_then(|exact| exact.pointer(error.instance_path().as_str())) {
+            Some(Value::String(written)) if error.instance().is_number() => written.clone(),
+            _ => quoted(error.instance()),
+        };
         match error.kind() {
-            ValidationErrorKind::Pattern { .. } => self.misfit(error),
+            ValidationErrorKind::Pattern { .. } => self.misfit(error, &value()),
             ValidationErrorKind::AnyOf { .. } | ValidationErrorKind::OneOfNotValid { .. }
                 if self.description(error).is_some() =>
             {
-                self.misfit(error)
+                self.misfit(error, &value())
             }
-            ValidationErrorKind::PropertyNames { error } => self.explain(error),
+            ValidationErrorKind::PropertyNames { error } => self.explain(error, None),
             ValidationErrorKind::Format { format } if format == "date" => {
                 format!("{} is not a day in the calendar", value())
             }
@@ -79,8 +83,7 @@ impl Validator {
         }
     }
 
-    fn misfit(&self, error: &ValidationError<'_>) -> String {
-        let value = quoted(error.instance());
+    fn misfit(&self, error: &ValidationError<'_>, value: &str) -> String {
         match self.description(error) {
             Some(description) => format!("{value} does not fit: {}", description.trim_end_matches('.')),
             None => format!("{value} does not have the form that the schema asks for"),
@@ -131,7 +134,7 @@ mod tests {
     }
 
     fn details(validator: &Validator, data: &Value) -> Vec<String> {
-        validator.violations(data, "", 100).into_iter().map(|violation| violation.detail).collect()
+        validator.violations(data, None, "", 100).into_iter().map(|violation| violation.detail).collect()
     }
 
     #[test]
@@ -154,6 +157,14 @@ mod tests {
         let detail = details(&validator, &json!({"short": "é".repeat(1_000)})).remove(0);
         assert!(detail.ends_with("é…\" is longer than 9 characters"), "{detail}");
         assert!(detail.chars().count() < 100, "{detail}");
+    }
+
+    #[test]
+    fn a_number_that_a_double_does_not_hold_is_quoted_as_written() {
+        let validator = validator(&json!({"items": {"maximum": 1_000_000_000_000_i64}})).expect("a schema");
+        let (data, exact) = (json!([9007199254740993.01_f64]), json!(["9007199254740993.01"]));
+        let found = validator.violations(&data, Some(&exact), "", 100).remove(0);
+        assert_eq!(found.detail, "9007199254740993.01 is greater than the maximum of 1000000000000");
     }
 
     #[test]

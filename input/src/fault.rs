@@ -10,6 +10,9 @@ pub const MAX_FAULTS: usize = 100;
 /// How much of a fault's text and of its pointer is told, in characters: both may quote the data.
 const MAX_DETAIL_CHARS: usize = 400;
 
+/// What is said of text in another encoding.
+pub(crate) const NOT_UTF8: &str = "it is not UTF-8; save the file as UTF-8";
+
 /// One place where an upload is not as it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
@@ -38,6 +41,11 @@ impl Fault {
         Self { pointer: format!("{pointer}{}", self.pointer), ..self }
     }
 
+    /// Whether it is about the value that stands at `pointer`, or about a part of it.
+    pub(crate) fn is_of(&self, pointer: &str) -> bool {
+        self.pointer.strip_prefix(pointer).is_some_and(|deeper| deeper.is_empty() || deeper.starts_with('/'))
+    }
+
     /// A row that is longer than may be.
     pub(crate) fn too_long(pointer: impl Into<String>, most: u64) -> Self {
         Self::new(pointer, format!("the row has more than {most} bytes, the most that one row may have"))
@@ -58,7 +66,11 @@ impl Fault {
 /// What a parser says is wrong, but for the place.
 pub(crate) fn without_place(error: &serde_json::Error) -> String {
     let detail = error.to_string();
-    detail.rsplit_once(" at line ").map_or(detail.as_str(), |(detail, _)| detail).to_owned()
+    match detail.rsplit_once(" at line ").map_or(detail.as_str(), |(detail, _)| detail) {
+        // The parser says this of bytes that are not UTF-8, and of nothing else.
+        "invalid unicode code point" => NOT_UTF8.to_owned(),
+        detail => detail.to_owned(),
+    }
 }
 
 impl From<Violation> for Fault {

@@ -1,61 +1,99 @@
 //! The first line of a CSV upload, held against the fields that there must be and those that there may be.
 
+use serde_json::Value;
+
 use crate::fault::MAX_FAULTS;
-use crate::names::{listed, question, quoted};
+use crate::names::{listed, nearest, question, quoted};
 use crate::sink::Sink;
 
-/// What may stand between fields, and what to call it.
-const SEPARATORS: [(char, &str); 4] = [(',', "`,`"), (';', "`;`"), ('\t', "TAB"), ('|', "`|`")];
+/// What may stand between fields, what to call it, and how a command line has it.
+const SEPARATORS: [(char, &str, &str); 4] =
+    [(',', "`,`", "','"), (';', "`;`", "';'"), ('\t', "TAB", "tab"), ('|', "`|`", "'|'")];
 
-/// Checks the names that the first line has.
-pub(crate) fn check<W: std::io::Write>(names: &[String], separator: u8, sink: &Sink<'_, W>) -> Result<(), Vec<String>> {
+/// A field that the first line must name.
+struct Wanted<'a> {
+    field: &'a str,
+    way_out: &'static str,
+}
+
+/// Checks the names that the first line has. `broken` says what is wrong with the line if this separator is the right one.
+pub(crate) fn check<W: std::io::Write>(
+    names: &[String],
+    separator: u8,
+    broken: Option<&str>,
+    sink: &Sink<'_, W>,
+) -> Result<(), Vec<String>> {
     let template = sink.template;
-    let mut wanted: Vec<&str> = sink.tally.wanted().collect();
-    let required = template.required.iter().map(String::as_str).filter(|field| !wanted.contains(field));
-    let required: Vec<_> = required.collect();
-    wanted.extend(required);
+    let wanted = wanted(sink);
     let known: Vec<&str> =
         if template.closed { template.described.iter().map(String::as_str).collect() } else { Vec::new() };
-    if let Some(detail) = other_separator(names, separator.into(), wanted.iter().chain(&known).copied().collect()) {
+    let fields: Vec<&str> = wanted.iter().map(|wanted| wanted.field).chain(known.iter().copied()).collect();
+    if let Some(detail) = other_separator(names, separator.into(), &fields) {
         return Err(vec![detail]);
     }
-    let has = |field: &str| names.iter().any(|name| name == field);
-    let missing = wanted.iter().filter(|field| !has(field)).map(|field| missing(field, names));
-    let unknown = names.iter().filter(|name| template.closed && !known.contains(&name.as_str()));
-    let details: Vec<_> = missing.chain(unknown.map(|name| unknown_to(name, &known))).take(MAX_FAULTS).collect();
+    if let Some(detail) = broken {
+        return Err(vec![detail.to_owned()]);
+    }
+    // Names that may be misspelt ones.
+    let mut others: Vec<&str> = names.iter().map(String::as_str).filter(|name| !fields.contains(name)).collect();
+    let mut details = Vec::new();
+    for Wanted { field, way_out } in wanted.iter().filter(|wanted| !names.iter().any(|name| name == wanted.field)) {
+        details.push(match nearest(field, others.iter().copied()) {
+            Some(name) => {
+                others.retain(|other| *other != name);
+                format!("the first line names {}, and no `{field}`; did you mean `{field}`?", quoted(name))
+            }
+            None => {
+                format!("the first line names no `{field}`, but {}{way_out}", listed(names.iter().map(String::as_str)))
+            }
+        });
+    }
+    if template.closed {
+        details.extend(others.iter().map(|name| unknown_to(name, &known)));
+    }
+    details.truncate(MAX_FAULTS);
     if details.is_empty() { Ok(()) } else { Err(details) }
 }
 
-fn missing(field: &str, names: &[String]) -> String {
-    let names = || names.iter().map(String::as_str);
-    format!("the first line names no `{field}`, but {}{}", listed(names()), question(field, names()))
+/// The fields that columns and totals name, then others that the schema requires.
+fn wanted<'a, W: std::io::Write>(sink: &'a Sink<'_, W>) -> Vec<Wanted<'a>> {
+    let named = sink.tally.wanted().iter();
+    let mut wanted: Vec<_> = named.map(|it| Wanted { field: &it.field, way_out: it.way_out() }).collect();
+    for field in &sink.template.required {
+        if !wanted.iter().any(|known| known.field == field) {
+            wanted.push(Wanted { field, way_out: "" });
+        }
+    }
+    wanted
 }
 
 fn unknown_to(name: &str, known: &[&str]) -> String {
-    let question = question(name, known.iter().copied());
     format!(
-        "the first line names {}, and there is no such field{question}; a row may have {}",
+        "the first line names {}, and there is no such field; a row may have {}{}",
         quoted(name),
-        listed(known.iter().copied())
+        listed(known.iter().copied()),
+        question(name, known.iter().copied())
     )
 }
 
 /// What to say of a line that another separator takes apart into more of these fields.
-fn other_separator(names: &[String], own: char, fields: Vec<&str>) -> Option<String> {
+fn other_separator(names: &[String], own: char, fields: &[&str]) -> Option<String> {
     let line = names.join(&own.to_string());
     let fits = |separator: char| {
         let parts = || line.split(separator).map(|part| part.trim().trim_matches('"').to_lowercase());
         fields.iter().filter(|field| parts().any(|part| part == field.to_lowercase())).count()
     };
     let now = fits(own);
-    let others = SEPARATORS.iter().filter(|(separator, _)| *separator != own);
-    let (found, separator) = others.map(|other| (fits(other.0), other)).max_by_key(|(found, _)| *found)?;
+    let others = SEPARATORS.iter().filter(|(separator, ..)| *separator != own);
+    let (found, (separator, name, argument)) =
+        others.map(|other| (fits(other.0), other)).max_by_key(|(found, _)| *found)?;
     (found > now).then(|| {
-        let (_, own) = SEPARATORS.iter().find(|(separator, _)| *separator == own).copied().unwrap_or_default();
+        let (_, own, _) = SEPARATORS.iter().find(|(separator, ..)| *separator == own).copied().unwrap_or_default();
         format!(
-            "the first line is {}: its fields are separated by {}, and were read with {own}; separate them so, or say which separator it is",
+            "the first line is {}: its fields are separated by {name}, and were read with {own}; send \"separator\": {} to POST \
+             /uploads, or give --separator {argument}",
             quoted(&line),
-            separator.1
+            Value::from(separator.to_string()),
         )
     })
 }

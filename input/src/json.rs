@@ -11,10 +11,10 @@ use serde_json::{Map, Value};
 use crate::fault::{Fault, InputError, MAX_FAULTS, without_place};
 use crate::lines::read_row;
 use crate::locate::locate;
-use crate::manifest::{Columns, Totals};
+use crate::manifest::{Columns, Period, Totals};
 use crate::meter::{Meter, Metered, Part};
 use crate::numbers::{Json, NotRead};
-use crate::plan::Plan;
+use crate::plan::{Plan, first_token};
 use crate::sink::{At, Sink, Stop};
 use crate::spool::{CHUNK_BYTES, Limits, Spooled};
 use crate::tally::Tally;
@@ -35,7 +35,7 @@ pub(crate) fn read_whole(source: impl Read, most: u64) -> Result<Json, InputErro
 }
 
 /// Reads an object with rows. The text begins at `start`, and is read once more where its faults are to be found, or where
-/// what is summed stands in the data itself.
+/// the data itself says what is to be found in its rows.
 pub(crate) fn read<W: Write>(
     mut source: impl Read + Seek,
     start: u64,
@@ -47,9 +47,11 @@ pub(crate) fn read<W: Write>(
     let mut seen = start;
     let declaration = rows.declaration();
     let asks = matches!(declaration.totals, Totals::Pointer(_)) || matches!(declaration.columns, Columns::Pointer(_));
+    // Of a member that stands there twice the last one counts, but for a period alone, which leads to warnings only.
+    let enough: Vec<_> = if asks { Vec::new() } else { declaration.period.iter().flat_map(members_of).collect() };
     if asks || declaration.period.is_some() {
         // What is wrong is told by the reading that counts.
-        _ = parse::<W>(&mut source, rows, limits, None, &mut rest);
+        _ = parse::<W>(&mut source, rows, limits, Reading::Ahead(&enough), &mut rest);
         seen = source.stream_position().map_err(InputError::Read)?;
         source.seek(SeekFrom::Start(start)).map_err(InputError::Read)?;
     }
@@ -59,12 +61,14 @@ pub(crate) fn read<W: Write>(
     };
     let mut rest = Rest::default();
     let mut sink = Sink::new(rows, limits, Tally::new(plan), spool);
-    match parse(&mut source, rows, limits, Some(&mut sink), &mut rest) {
+    match parse(&mut source, rows, limits, Reading::Rows(&mut sink), &mut rest) {
         Err(_) if sink.is_stopped() => {}
         Ok(with_rows) => {
-            let faults = if rest.faults.is_empty() { rows.faults_of_rest(&rest.plain, with_rows) } else { rest.faults };
-            let counted = if with_rows { sink.end() } else { Ok(()) };
-            _ = counted.and_then(|()| sink.note(faults));
+            let faults = match rest.faults.as_slice() {
+                [] => rows.faults_of_rest(&rest.plain, &rest.exact, with_rows),
+                _ => rest.faults,
+            };
+            _ = sink.note(faults).and_then(|()| if with_rows { sink.end() } else { Ok(()) });
         }
         Err(Problem::Text(error)) => sink.stop(vec![Fault::of_syntax("", &error, 1)]),
         Err(Problem::TooLong(Part::Row)) => sink.stop(vec![Fault::too_long(sink.pointer(), limits.row_bytes)]),
@@ -146,19 +150,32 @@ impl Problem {
     }
 }
 
-/// Reads the text. Rows go into the sink, or nowhere; what else there is goes into `rest`. Answers whether there were rows.
+/// Reads the text. What stands beside the rows goes into `rest`. Answers whether there were rows.
 fn parse<W: Write>(
     source: impl Read,
     rows: &Rows,
     limits: &Limits,
-    sink: Option<&mut Sink<'_, W>>,
+    reading: Reading<'_, '_, W>,
     rest: &mut Rest,
 ) -> Result<bool, Problem> {
     let meter = Meter::new(Part::Rest, limits.rest_bytes);
     let mut deserializer = serde_json::Deserializer::from_reader(Metered::new(source, meter.clone()));
-    let data = Data { field: rows.field(), limits, meter: &meter, sink, rest };
+    let data = Data { field: rows.field(), limits, meter: &meter, reading, rest };
     let read = deserializer.deserialize_any(data).and_then(|with_rows| deserializer.end().map(|()| with_rows));
     read.map_err(|error| Problem::of(error, &meter))
+}
+
+/// The members that a period is in.
+fn members_of(period: &Period) -> [String; 2] {
+    [&period.from, &period.to].map(|pointer| first_token(pointer).unwrap_or_default())
+}
+
+/// What a text is read for.
+enum Reading<'a, 'b, W> {
+    /// Its rows, which go into the sink.
+    Rows(&'a mut Sink<'b, W>),
+    /// What stands beside them, until all members of these names are there; all of it, if there are no names.
+    Ahead(&'a [String]),
 }
 
 /// Takes the object in.
@@ -166,8 +183,15 @@ struct Data<'a, 'b, W> {
     field: &'a str,
     limits: &'a Limits,
     meter: &'a Meter,
-    sink: Option<&'a mut Sink<'b, W>>,
+    reading: Reading<'a, 'b, W>,
     rest: &'a mut Rest,
+}
+
+impl<W> Data<'_, '_, W> {
+    fn has_enough(&self) -> bool {
+        let is_there = |name: &String| self.rest.plain.contains_key(name);
+        matches!(&self.reading, Reading::Ahead(names) if !names.is_empty() && names.iter().all(is_there))
+    }
 }
 
 impl<'de, W: Write> Visitor<'de> for Data<'_, '_, W> {
@@ -183,6 +207,9 @@ impl<'de, W: Write> Visitor<'de> for Data<'_, '_, W> {
             if name != self.field {
                 let text = map.next_value::<Box<RawValue>>()?;
                 self.rest.insert(name, &text).map_err(|error| A::Error::custom(without_place(&error)))?;
+                if self.has_enough() {
+                    break;
+                }
                 continue;
             }
             if with_rows {
@@ -190,8 +217,11 @@ impl<'de, W: Write> Visitor<'de> for Data<'_, '_, W> {
             }
             with_rows = true;
             let left = self.meter.left();
-            let (limits, meter, sink) = (self.limits, self.meter, self.sink.as_deref_mut());
-            map.next_value_seed(Array { limits, meter, sink })?;
+            let sink = match &mut self.reading {
+                Reading::Rows(sink) => Some(&mut **sink),
+                Reading::Ahead(_) => None,
+            };
+            map.next_value_seed(Array { limits: self.limits, meter: self.meter, sink })?;
             self.meter.start(Part::Rest, left);
         }
         Ok(with_rows)

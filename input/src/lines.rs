@@ -46,18 +46,18 @@ pub(crate) fn read_row<W: Write>(
     members: &mut Map<String, Value>,
     sink: &mut Sink<'_, W>,
 ) -> Result<(), Stop> {
-    let exact = match numbers::exact(text) {
-        Ok(exact) => exact,
+    let (exact, faults) = match numbers::exact(text) {
+        Ok(exact) => (exact, Vec::new()),
         Err(faults) => {
             let row = sink.pointer();
-            return sink.unreadable(faults.into_iter().map(|fault| fault.below(&row)).collect(), at);
+            (None, faults.into_iter().map(|fault| fault.below(&row)).collect())
         }
     };
     let plain = parsed(text, members);
     let exact = exact.map(|text| serde_json::from_slice::<Value>(&text)).transpose();
     match plain.and_then(|plain| exact.map(|exact| (plain, exact))) {
         Ok((plain, exact)) => {
-            sink.row(Row { plain: &plain, exact: exact.as_ref(), at })?;
+            sink.row(Row { plain: &plain, exact: exact.as_ref(), faults, at })?;
             if let Value::Object(row) = plain {
                 *members = row;
             }

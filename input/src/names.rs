@@ -22,9 +22,13 @@ pub(crate) fn quoted(name: &str) -> String {
     format!("`{shown}{more}`")
 }
 
-/// A question for the name that was meant, if there is one that is near: the same but for case, blanks and punctuation, or
-/// for a few letters.
+/// A question for the name that was meant, if there is one that is near.
 pub(crate) fn question<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> String {
+    nearest(wanted, names).map(|name| format!("; did you mean {}?", quoted(name))).unwrap_or_default()
+}
+
+/// The name that is nearest to another: the same but for case, blanks and punctuation, or for a few letters.
+pub(crate) fn nearest<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let plain =
         |name: &str| name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect::<String>();
     let meant = plain(wanted);
@@ -33,11 +37,8 @@ pub(crate) fn question<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -
         name if name.len() > 4 * MOST_SHOWN || meant.len() > 4 * MOST_SHOWN => usize::MAX,
         name => damerau_levenshtein(&meant, &name),
     };
-    let near = names.map(|name| (distance(name), name)).min_by_key(|(distance, _)| *distance);
-    match near {
-        Some((distance, name)) if distance <= meant.chars().count() / 3 => format!("; did you mean {}?", quoted(name)),
-        _ => String::new(),
-    }
+    let (distance, name) = names.map(|name| (distance(name), name)).min_by_key(|(distance, _)| *distance)?;
+    (distance <= meant.chars().count() / 3).then_some(name)
 }
 
 #[cfg(test)]

@@ -12,6 +12,9 @@ use findings::escaped;
 /// A run of digits and points that is shorter is a number which a double holds.
 const LONG: usize = 16;
 
+/// How many arrays and objects deep `serde_json` refuses a text: no way to a value has so many steps.
+const TOO_DEEP: usize = 128;
+
 /// A JSON text, read.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Json {
@@ -75,6 +78,9 @@ pub fn exact(text: &[u8]) -> Result<Option<Vec<u8>>, Vec<Fault>> {
             Err(_) => break,
         }
     }
+    if scan.path.len() >= TOO_DEEP {
+        return Ok(None);
+    }
     if !faults.is_empty() {
         return Err(faults);
     }
@@ -122,9 +128,9 @@ struct Scan<'a> {
 }
 
 impl Scan<'_> {
-    /// The place of the next number.
+    /// The place of the next number. There is none in what is too deep to be read.
     fn next_number(&mut self) -> Option<Range<usize>> {
-        loop {
+        while self.path.len() < TOO_DEEP {
             let start = self.at;
             self.at += 1;
             match self.text.get(start)? {
@@ -144,6 +150,7 @@ impl Scan<'_> {
                 _ => {}
             }
         }
+        None
     }
 
     /// Goes to the end of the string that begins at `start`, which may be a member's name.
@@ -214,6 +221,26 @@ mod tests {
                 "/e 123456789012345678901234567890 has more than 28 digits, the most that a number may have"
             ]
         );
+    }
+
+    #[test]
+    fn a_text_that_is_nested_too_deep_is_refused_as_the_parser_refuses_it() {
+        for depth in [TOO_DEEP, 100_000] {
+            let text = format!("{}{}{}", "[1e5,".repeat(depth), "0", "]".repeat(depth));
+            let Err(NotRead::Syntax(error)) = Json::read(text.as_bytes()) else { panic!("{depth}") };
+            assert!(error.to_string().starts_with("recursion limit exceeded"), "{error}");
+        }
+        let depth = TOO_DEEP - 1;
+        let text = format!("{}9007199254740993.01{}", "[".repeat(depth), "]".repeat(depth));
+        assert!(Json::read(text.as_bytes()).expect("not too deep").exact.is_some());
+    }
+
+    #[test]
+    fn no_step_is_kept_of_what_is_nested_too_deep() {
+        let text = format!("1e5{}", "[".repeat(100_000));
+        let mut scan = Scan { text: text.as_bytes(), at: 0, path: Vec::new() };
+        while scan.next_number().is_some() {}
+        assert_eq!(scan.path.len(), TOO_DEEP);
     }
 
     proptest! {

@@ -72,6 +72,13 @@ impl Plan {
     }
 }
 
+impl Wanted {
+    /// How rows may be without it.
+    pub(crate) fn way_out(&self) -> &'static str {
+        if self.of_column { "; a column that may be empty says \"optional\": true" } else { "" }
+    }
+}
+
 impl Span {
     fn new(period: &Period, dates: Option<&str>, rest: &Map<String, Value>) -> Option<Self> {
         let day = |pointer| find(rest, pointer)?.as_str().map(ToOwned::to_owned);
@@ -156,7 +163,12 @@ fn wanted(rows: &Rows, columns: &[(Column, String)], totals: &[(String, String)]
 
 /// Follows a pointer whose first token is a member of `rest`.
 fn find<'a>(rest: &'a Map<String, Value>, pointer: &str) -> Option<&'a Value> {
-    let path = pointer.strip_prefix('/')?;
-    let (first, deeper) = path.split_at(path.find('/').unwrap_or(path.len()));
-    rest.get(&first.replace("~1", "/").replace("~0", "~"))?.pointer(deeper)
+    let deeper = pointer.strip_prefix('/')?.find('/').map_or("", |first| &pointer[first + 1..]);
+    rest.get(&first_token(pointer)?)?.pointer(deeper)
+}
+
+/// The member that a pointer leads into.
+pub(crate) fn first_token(pointer: &str) -> Option<String> {
+    let first = pointer.strip_prefix('/')?.split('/').next()?;
+    Some(first.replace("~1", "/").replace("~0", "~"))
 }

@@ -26,12 +26,14 @@ pub(crate) enum At<'a> {
 }
 
 /// A row as it was read.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) struct Row<'a> {
     /// As schemas are checked.
     pub(crate) plain: &'a Value,
     /// As it is spooled, where that is not the same.
     pub(crate) exact: Option<&'a Value>,
+    /// What was found wrong with it when it was read.
+    pub(crate) faults: Vec<Fault>,
     pub(crate) at: At<'a>,
 }
 
@@ -86,7 +88,7 @@ impl<'a, W: Write> Sink<'a, W> {
     }
 
     /// Takes a row.
-    pub(crate) fn row(&mut self, row: Row<'_>) -> Result<(), Stop> {
+    pub(crate) fn row(&mut self, mut row: Row<'_>) -> Result<(), Stop> {
         let most = self.template.most.min(self.limits.rows);
         if self.rows >= most {
             let fault = Fault::new(self.pointer(), format!("there may be {most} rows, and this is one more"));
@@ -94,7 +96,8 @@ impl<'a, W: Write> Sink<'a, W> {
             return Err(Stop);
         }
         self.mark();
-        let found = self.faults_of(row);
+        let mut found = std::mem::take(&mut row.faults);
+        self.check(&row, &mut found);
         if found.is_empty()
             && self.faults.is_empty()
             && let Err(error) = self.write(row.exact.unwrap_or(row.plain))
@@ -158,7 +161,8 @@ impl<'a, W: Write> Sink<'a, W> {
             let detail = format!("there must be {least} rows, and there are {}", self.rows);
             self.note(vec![Fault::new(self.template.pointer(), detail)])?;
         }
-        if self.rows > 0 { self.note(self.tally.faults()) } else { Ok(()) }
+        // Rows with faults may have been left out of the tally.
+        if self.rows > 0 && self.faults.is_empty() { self.note(self.tally.faults()) } else { Ok(()) }
     }
 
     /// Makes a mark, if the next row is to have one.
@@ -168,17 +172,20 @@ impl<'a, W: Write> Sink<'a, W> {
         }
     }
 
-    fn faults_of(&mut self, Row { plain, exact, .. }: Row<'_>) -> Vec<Fault> {
-        let Some(members) = exact.unwrap_or(plain).as_object() else {
-            return vec![Fault::new(self.pointer(), "a row is a JSON object")];
+    /// Adds to `found` what is wrong with a row in other places.
+    fn check(&mut self, row: &Row<'_>, found: &mut Vec<Fault>) {
+        let exact = row.exact.unwrap_or(row.plain);
+        let Some(members) = exact.as_object() else {
+            found.push(Fault::new(self.pointer(), "a row is a JSON object"));
+            return;
         };
         if let Some(validator) = &self.template.row
-            && !validator.is_valid(plain)
+            && !validator.is_valid(row.plain)
         {
-            return faults(validator, plain, &self.pointer());
+            add_new(found, faults(validator, row.plain, row.exact, &self.pointer()));
         }
         let unfit = self.tally.add(members, self.rows);
-        unfit.iter().map(|unfit| self.template.fault(self.rows, unfit)).collect()
+        add_new(found, unfit.iter().map(|unfit| self.template.fault(self.rows, unfit)).collect());
     }
 
     fn write(&mut self, row: &Value) -> std::io::Result<()> {
@@ -230,8 +237,16 @@ impl Sink<'_, Vec<u8>> {
     }
 }
 
+/// Adds those faults that are about other values than those known.
+fn add_new(known: &mut Vec<Fault>, more: Vec<Fault>) {
+    let values = known.len();
+    let is_new = |fault: &Fault| !known[..values].iter().any(|known| known.is_of(&fault.pointer));
+    let more: Vec<_> = more.into_iter().filter(is_new).collect();
+    known.extend(more);
+}
+
 /// Says where faults of a row are.
-fn placed(mut faults: Vec<Fault>, at: At<'_>) -> Vec<Fault> {
+pub(crate) fn placed(mut faults: Vec<Fault>, at: At<'_>) -> Vec<Fault> {
     match at {
         At::Anywhere => {}
         At::Line(line) => faults.iter_mut().for_each(|fault| fault.line = Some(line)),

@@ -139,7 +139,11 @@ fn whole(
     }
     let read = json::read_whole(&mut source, limits.rest_bytes);
     let found = match &read {
-        Ok(data) => template.whole.as_ref().map(|validator| faults(validator, &data.plain, "")).unwrap_or_default(),
+        Ok(data) => template
+            .whole
+            .as_ref()
+            .map(|validator| faults(validator, &data.plain, data.exact.as_ref(), ""))
+            .unwrap_or_default(),
         Err(_) => Vec::new(),
     };
     let found = match read {
@@ -160,17 +164,14 @@ fn listed<W: Write>(
     spool: W,
     read: impl FnOnce(&mut Sink<'_, W>) -> Result<(), Stop>,
 ) -> Result<Spooled, InputError> {
-    let mut faults = rows.faults_of_rest(&head.plain, true);
+    let mut faults = rows.faults_of_rest(&head.plain, &head.exact, true);
     if head.plain.contains_key(rows.field()) {
         faults.push(Fault::new(rows.pointer(), "the rows are in the upload: leave them out here"));
     }
-    let plan = match Plan::new(rows, &head.plain) {
-        Ok(plan) if faults.is_empty() => plan,
-        // The schema says it better.
-        _ if !faults.is_empty() => return Err(InputError::Invalid(faults)),
-        Err(fault) => return Err(InputError::Invalid(vec![fault])),
-        Ok(_) => unreachable!("there are faults or none"),
-    };
+    if !faults.is_empty() {
+        return Err(InputError::Invalid(faults));
+    }
+    let plan = Plan::new(rows, &head.plain).map_err(|fault| InputError::Invalid(vec![fault]))?;
     let mut sink = Sink::new(rows, limits, Tally::new(plan), spool);
     if read(&mut sink).is_ok() {
         _ = sink.end();
@@ -178,12 +179,12 @@ fn listed<W: Write>(
     Ok(sink.spooled(head.exact)?.0)
 }
 
-fn reader(source: impl Read) -> impl BufRead {
+pub(crate) fn reader(source: impl Read) -> impl BufRead {
     BufReader::with_capacity(CHUNK_BYTES, source)
 }
 
 /// Skips the byte order mark that some programs begin a text with; answers where the text itself begins.
-fn skip_mark(source: &mut (impl Read + Seek)) -> Result<u64, InputError> {
+pub(crate) fn skip_mark(source: &mut (impl Read + Seek)) -> Result<u64, InputError> {
     let mut first = Vec::new();
     source.by_ref().take(TELLING_BYTES as u64).read_to_end(&mut first).map_err(InputError::Read)?;
     if let Err(detail) = encoding::utf8(&first) {

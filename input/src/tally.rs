@@ -9,7 +9,7 @@ use crate::dates::{self, is_day};
 use crate::fault::Fault;
 use crate::figures::{Inexact, too_long};
 use crate::names::{listed, question};
-use crate::plan::{Kind, Plan, field_of};
+use crate::plan::{Kind, Plan, Wanted, field_of};
 use crate::template::Rows;
 use crate::totals::{Sums, decimal};
 use findings::escaped;
@@ -110,8 +110,8 @@ impl Tally {
     }
 
     /// The fields that rows must have, whatever names them.
-    pub(crate) fn wanted(&self) -> impl Iterator<Item = &str> {
-        self.plan.wanted.iter().map(|wanted| wanted.field.as_str())
+    pub(crate) fn wanted(&self) -> &[Wanted] {
+        &self.plan.wanted
     }
 
     /// Whether a field is declared to have numbers.
@@ -124,14 +124,14 @@ impl Tally {
     /// The wanted fields that none of the rows had.
     pub(crate) fn faults(&self) -> Vec<Fault> {
         let names = || self.seen.names.iter().map(String::as_str);
+        let there_is = match self.seen.names.as_slice() {
+            [] => "the rows have no fields".to_owned(),
+            _ => format!("the rows have {}", listed(names())),
+        };
         let fault = |wanted: &usize| {
             let wanted = &self.plan.wanted[*wanted];
-            let (field, question) = (&wanted.field, question(&wanted.field, names()));
-            let way_out = if wanted.of_column { "; a column that may be empty says \"optional\": true" } else { "" };
-            Fault::new(
-                &wanted.pointer,
-                format!("no row has the field `{field}`; the rows have {}{question}{way_out}", listed(names())),
-            )
+            let (field, way_out, question) = (&wanted.field, wanted.way_out(), question(&wanted.field, names()));
+            Fault::new(&wanted.pointer, format!("no row has the field `{field}`; {there_is}{way_out}{question}"))
         };
         self.seen.missing.iter().map(fault).collect()
     }

@@ -174,7 +174,7 @@ impl Rows {
                 return faults;
             }
         }
-        if !rows.is_empty() {
+        if !rows.is_empty() && faults.is_empty() {
             faults.extend(tally.faults());
         }
         faults
@@ -194,21 +194,25 @@ impl Rows {
         format!("/{}", escaped(self.field()))
     }
 
-    /// What is wrong with the data beside the rows, which are there or not; [`MAX_FAULTS`] at most.
-    pub fn faults_of_rest(&self, rest: &Map<String, Value>, with_rows: bool) -> Vec<Fault> {
+    /// What is wrong with the data beside the rows, which are there or not; [`MAX_FAULTS`] at most. `exact` has those members
+    /// that templates read otherwise, and perhaps others.
+    pub fn faults_of_rest(&self, rest: &Map<String, Value>, exact: &Map<String, Value>, with_rows: bool) -> Vec<Fault> {
         let mut data = rest.clone();
         if with_rows {
             data.entry(self.field()).or_insert_with(|| Value::Array(Vec::new()));
         }
-        let found = self.rest.as_ref().map(|validator| faults(validator, &data.into(), ""));
-        // Of days that are none it cannot be said which comes first.
-        found.filter(|found| !found.is_empty()).unwrap_or_else(|| self.faults_of_period(rest))
+        let data = data.into();
+        match &self.rest {
+            Some(validator) if !validator.is_valid(&data) => faults(validator, &data, Some(&exact.clone().into()), ""),
+            // Of days that are none it cannot be said which comes first.
+            _ => self.faults_of_period(rest),
+        }
     }
 }
 
 /// What is wrong with `data`, which stands at `prefix`; [`MAX_FAULTS`] at most.
-pub(crate) fn faults(validator: &Validator, data: &Value, prefix: &str) -> Vec<Fault> {
-    validator.violations(data, prefix, MAX_FAULTS).into_iter().map(Fault::from).collect()
+pub(crate) fn faults(validator: &Validator, data: &Value, exact: Option<&Value>, prefix: &str) -> Vec<Fault> {
+    validator.violations(data, exact, prefix, MAX_FAULTS).into_iter().map(Fault::from).collect()
 }
 
 fn described(schema: &Value, field: &str) -> Vec<String> {

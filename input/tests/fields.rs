@@ -53,11 +53,13 @@ fn csv(text: &str) -> Vec<String> {
 
 #[test]
 fn a_header_without_a_declared_field_is_refused_at_once() {
-    for (separator, name) in [(";", "`;`"), ("\t", "TAB"), ("|", "`|`")] {
+    for (separator, name, member, argument) in
+        [(";", "`;`", "\";\"", "';'"), ("\t", "TAB", "\"\\t\"", "tab"), ("|", "`|`", "\"|\"", "'|'")]
+    {
         let header = ["date", "text", "amount"].join(separator);
         let wanted = format!(
-            "1 /entries the first line is `{header}`: its fields are separated by {name}, and were read with `,`; separate them so, \
-             or say which separator it is"
+            "1 /entries the first line is `{header}`: its fields are separated by {name}, and were read with `,`; send \
+             \"separator\": {member} to POST /uploads, or give --separator {argument}"
         );
         assert_eq!(csv(&format!("{header}\n2026-01-31{separator}a,b{separator}1\n")), [wanted]);
         let quoted = csv(&format!("\"Date\"{separator}\"Text\"{separator}\"Amount\"\n"));
@@ -66,22 +68,28 @@ fn a_header_without_a_declared_field_is_refused_at_once() {
     assert_eq!(
         csv("Date,Text,Amount\n2026-01-31,ab,1\n"),
         [
-            "1 /entries the first line names no `date`, but `Date`, `Text`, `Amount`; did you mean `Date`?",
-            "1 /entries the first line names no `text`, but `Date`, `Text`, `Amount`; did you mean `Text`?",
-            "1 /entries the first line names no `amount`, but `Date`, `Text`, `Amount`; did you mean `Amount`?",
+            "1 /entries the first line names `Date`, and no `date`; did you mean `date`?",
+            "1 /entries the first line names `Text`, and no `text`; did you mean `text`?",
+            "1 /entries the first line names `Amount`, and no `amount`; did you mean `amount`?",
         ]
     );
     assert_eq!(
         csv("date, text,amount\n2026-01-31,ab,1\n"),
-        ["1 /entries the first line names no `text`, but `date`, ` text`, `amount`; did you mean ` text`?"]
+        ["1 /entries the first line names ` text`, and no `text`; did you mean `text`?"]
+    );
+    assert_eq!(
+        csv("date,amount\n2026-01-31,1\n"),
+        [
+            "1 /entries the first line names no `text`, but `date`, `amount`; a column that may be empty says \"optional\": true"
+        ]
     );
 }
 
 #[test]
 fn a_field_that_no_row_has_is_refused_where_it_is_named() {
     let rows = "{\"date\":\"2026-01-31\",\"Text\":\"a\",\"amount\":1}\n{\"date\":\"2026-01-31\",\"betrag\":1}\n";
-    let wanted = "- /columns/1/field no row has the field `text`; the rows have `date`, `Text`, `amount`, `betrag`; did \
-                  you mean `Text`?; a column that may be empty says \"optional\": true";
+    let wanted = "- /columns/1/field no row has the field `text`; the rows have `date`, `Text`, `amount`, `betrag`; a \
+                  column that may be empty says \"optional\": true; did you mean `Text`?";
     assert_eq!(faults(read("ledger", ledger(), rows, Format::Ndjson)), [wanted]);
 
     let mut head = ledger();
@@ -123,15 +131,20 @@ fn a_header_has_no_name_that_a_closed_schema_does_not_know() {
         "date,description,amuont\n2026-01-01,x,1\n",
         Format::Csv(Dialect::default()),
     ));
-    assert_eq!(
-        found[0],
-        "1 /transactions the first line names no `amount`, but `date`, `description`, `amuont`; did you mean `amuont`?"
-    );
-    assert_eq!(
-        found[1],
-        "1 /transactions the first line names `amuont`, and there is no such field; did you mean `amount`?; a row may \
-         have `date`, `description`, `reference`, `amount`"
-    );
+    assert_eq!(found, ["1 /transactions the first line names `amuont`, and no `amount`; did you mean `amount`?"]);
+    let found = faults(read(
+        "statement",
+        head.clone(),
+        "date,description,amount,refrence,x\n2026-01-01,x,1,,\n",
+        Format::Csv(Dialect::default()),
+    ));
+    let unknown = |name: &str, question: &str| {
+        format!(
+            "1 /transactions the first line names `{name}`, and there is no such field; a row may have `date`, `description`, \
+             `reference`, `amount`{question}"
+        )
+    };
+    assert_eq!(found, [unknown("refrence", "; did you mean `reference`?"), unknown("x", "")]);
     read("statement", head.clone(), "date,description,amount\n2026-01-01,x,1\n", Format::Csv(Dialect::default()))
         .expect("a statement");
 }
@@ -142,7 +155,8 @@ fn figures_and_dates_are_checked_as_rows_are_read() {
         csv("date,text,amount,rate\n31.01.2026,a,5.00,\n2023-02-29,b,\"1,5\",7.5\n0217-01-01,,,x\n,,,\n"),
         [
             "2 /entries/0/date \"31.01.2026\" is not a day of the calendar as YYYY-MM-DD, from the year 1600 to 2999",
-            "3 /entries/1/amount \"1,5\" is not a decimal number, such as 1234.50 or \"1234.50\"",
+            "3 /entries/1/amount `1,5` is not a decimal number, such as 1234.50; for numbers with a decimal comma, send \
+             \"decimal_comma\": true to POST /uploads, or give --decimal-comma",
             "3 /entries/1/date \"2023-02-29\" is not a day of the calendar as YYYY-MM-DD, from the year 1600 to 2999",
             "4 /entries/2/date \"0217-01-01\" is not a day of the calendar as YYYY-MM-DD, from the year 1600 to 2999",
             "4 /entries/2/rate \"x\" is not a decimal number, such as 1234.50 or \"1234.50\"",
@@ -192,8 +206,40 @@ fn another_separator_and_a_decimal_comma_are_read_if_they_are_told() {
             assert_eq!(rows, format!("{{\"date\":\"2026-01-31\",\"text\":\"1,5\",\"amount\":\"{figure}\"}}\n"));
         }
     }
-    for amount in ["1.5", "1,234.50", "1,2,3", ",5", "12.34,5", "--1", "1.234.5"] {
-        let detail = format!("2 /entries/0/amount `{amount}` is not a number with a decimal comma, such as 1.234,50");
-        assert_eq!(faults(read(';', amount)), [detail]);
+    for amount in
+        ["1.5", "0.500", "-0.001", "01.500,5", "1.234 567,50", "1,234.50", "1,2,3", ",5", "12.34,5", "--1", "1.234.5"]
+    {
+        let found = faults(read(';', amount));
+        let wanted =
+            format!("2 /entries/0/amount `{amount}` is not a number with a decimal comma, such as 0,50 or 1.234,50");
+        assert!(found.len() == 1 && found[0].starts_with(&wanted), "{found:?}");
     }
+}
+
+#[test]
+fn all_faults_of_a_row_are_told_at_once() {
+    let text = "date;text;amount;rate\n2026-07-35;B;12.34,5;x\n2026-07-36;C;1,5;1\n";
+    let dialect = Dialect { separator: b';', decimal_comma: true };
+    let found = faults(read("ledger", ledger(), text, Format::Csv(dialect)));
+    let places: Vec<_> = found.iter().map(|fault| fault.splitn(3, ' ').take(2).collect::<Vec<_>>().join(" ")).collect();
+    assert_eq!(
+        places,
+        ["2 /entries/0/amount", "2 /entries/0/rate", "2 /entries/0/date", "3 /entries/1/date"],
+        "{found:?}"
+    );
+    let row = format!("{{\"date\":\"x\",\"text\":\"a\",\"amount\":{}}}\n", "1".repeat(29));
+    let found = faults(read("ledger", ledger(), &row, Format::Ndjson));
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found[0].contains("more than 28 digits") && found[1].contains("/date"), "{found:?}");
+}
+
+#[test]
+fn a_missing_field_is_told_only_where_nothing_else_is_wrong() {
+    let found = faults(read("ledger", ledger(), "[1]\n{\"date\":\"x\"}\n", Format::Ndjson));
+    assert_eq!(found.len(), 2, "{found:?}");
+    let found = faults(read("ledger", ledger(), "{}\n", Format::Ndjson));
+    assert!(
+        found.len() == 3 && found[0].contains("no row has the field `date`; the rows have no fields; a"),
+        "{found:?}"
+    );
 }

@@ -1,6 +1,6 @@
 //! Uploads in all three formats: what is spooled of them, and how their faults are told.
 
-use std::io::Cursor;
+use std::io::{self, Cursor, Read, Seek, SeekFrom};
 
 use input::{
     Decimal, Dialect, Fault, Format, InputError, Limits, MARK_EVERY, MAX_FAULTS, Manifest, Rows, Spooled, Template,
@@ -162,6 +162,42 @@ fn the_data_may_name_what_is_summed_even_after_the_rows() {
     );
 }
 
+/// Counts the bytes that are read.
+struct Counted<'a>(Cursor<&'a str>, u64);
+
+impl Read for Counted<'_> {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        let read = self.0.read(to)?;
+        self.1 += read as u64;
+        Ok(read)
+    }
+}
+
+impl Seek for Counted<'_> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.0.seek(to)
+    }
+}
+
+#[test]
+fn no_rows_are_read_twice_for_a_period_that_stands_before_them() {
+    let template = template_with(
+        &json!({}),
+        json!({"field": "rows", "period": {"from": "/p/from", "to": "/p/to", "field": "day"}}),
+    );
+    let rows = vec![r#"{"day": "2026-01-01"}"#; 100_000].join(",");
+    let period = r#""p": {"from": "2026-02-01", "to": "2026-02-28"}"#;
+    for (text, times) in
+        [(format!("{{{period}, \"rows\": [{rows}]}}"), 1), (format!("{{\"rows\": [{rows}], {period}}}"), 2)]
+    {
+        let mut source = Counted(Cursor::new(&text), 0);
+        let (limits, mut spooled) = (Limits::default(), Vec::new());
+        let found = spool(&mut source, Format::Json, Map::new(), &template, &limits, &mut spooled).expect("an upload");
+        assert_eq!(found.warnings[0].count, 100_000);
+        assert_eq!(source.1 / text.len() as u64, times, "{} of {} bytes", source.1, text.len());
+    }
+}
+
 #[test]
 fn a_fault_has_the_line_and_column_of_the_value() {
     let json =
@@ -180,7 +216,7 @@ fn a_fault_has_the_line_and_column_of_the_value() {
     let csv = "name,count\r\n\r\n\"a\r\nb\",1\r\n\r\nc,many\r\nd\r\n";
     let found = faults(read(csv, Format::Csv(Dialect::default())));
     assert!(found[0].starts_with("6:- /rows/1/count \"many\" is not of type"), "{found:?}");
-    assert_eq!(found[1], "7:- /rows/2 the row has 1 fields, and the first line names 2");
+    assert_eq!(found[1], "7:- /rows/2 the row has 1 field, and the first line names 2");
 }
 
 #[test]
@@ -199,7 +235,8 @@ fn what_is_not_the_format_is_said_to_be_so() {
             Format::Csv(Dialect::default()),
             "1:- /rows the first line names the fields, and has no name for field 2",
         ),
-        ("name\na\n\"b\nc\n", Format::Csv(Dialect::default()), "3:- /rows/1 a quotation mark"),
+        ("\"na\"me\na\n", Format::Csv(Dialect::default()), "1:- /rows a field that opens with a quotation mark"),
+        ("name\na\n\"b\nc\n", Format::Csv(Dialect::default()), "3:- /rows/1 the quotation mark"),
     ] {
         let found = faults(read(text, format));
         assert!(found[0].starts_with(expected), "{text}: {found:?}");
@@ -213,7 +250,42 @@ fn what_is_not_the_format_is_said_to_be_so() {
         &Limits::default(),
         &mut Vec::new(),
     );
-    assert_eq!(faults(read), ["2:- /rows/0/name it is not UTF-8"]);
+    assert_eq!(faults(read), ["2:- /rows/0/name it is not UTF-8; save the file as UTF-8"]);
+}
+
+#[test]
+fn no_row_of_csv_is_lost_in_quotation_marks() {
+    let swallow = "name,count,paid\n5\" pipe,1,\"see\nb,2,x\nc,3,y\n";
+    let closed_late = "name,count,paid\n5\" pipe,1,\"see\nb,2,\"x\"\n";
+    let pipe = "name,count,paid\na,1,true\n\"5\" pipe\",1,true\n";
+    let (open, astray) =
+        ("the quotation mark that opens a field on this line is never", "a field that opens with a quotation");
+    for end in ["\n", "\r\n", "\r"] {
+        for (text, line, row, said) in [
+            (swallow, 2, 0, open),
+            (closed_late, 2, 0, astray),
+            (pipe, 3, 1, astray),
+            ("name\n\"a\nb\"\n\"c", 4, 1, open),
+        ] {
+            let found = faults(read(&text.replace('\n', end), Format::Csv(Dialect::default())));
+            let wanted = format!("{line}:- /rows/{row} {said}");
+            assert!(found.len() == 1 && found[0].starts_with(&wanted), "{end:?} {text:?}: {found:?}");
+        }
+        for last in ["", end] {
+            let text = format!("name,count{end}5\" pipe,1{end}\"a\"\"b\",2{last}");
+            let (_, rows) = read(&text, Format::Csv(Dialect::default())).expect("quotation marks that are text");
+            assert_eq!(rows, "{\"name\":\"5\\\" pipe\",\"count\":1}\n{\"name\":\"a\\\"b\",\"count\":2}\n");
+        }
+    }
+}
+
+#[test]
+fn lines_are_counted_whatever_ends_them() {
+    for end in ["\n", "\r\n", "\r"] {
+        let text = "name,count\na,1\n\n\"b\nc\",2\nd,x\n".replace('\n', end);
+        let found = faults(read(&text, Format::Csv(Dialect::default())));
+        assert!(found.len() == 1 && found[0].starts_with("6:- /rows/2/count"), "{end:?}: {found:?}");
+    }
 }
 
 #[test]
@@ -246,6 +318,12 @@ fn a_row_that_is_too_long_and_a_rest_that_is_too_large_are_refused_before_they_a
             format!("name\na\n\"{long}\"\n"),
             Format::Csv(Dialect::default()),
             "3:- /rows/1 the row has more than 100 bytes",
+        ),
+        (
+            format!("name\na\n\"b\nc\",\"{long}\n"),
+            Format::Csv(Dialect::default()),
+            "3:- /rows/1 the row has more than 100 bytes, the most that one row may have; perhaps the quotation mark that opens a \
+             field on line 4 is never closed",
         ),
         ("{\"name\":\"a\"}\n".repeat(6), Format::Ndjson, "6:1 /rows/5 there may be 5 rows"),
     ];

@@ -8,6 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::SystemTime;
 
 use input::{Fault, Json, Manifest, Rows, Validator};
+use jobs::Data;
 use jobs::job::{is_template_name, shortened};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -33,7 +34,7 @@ pub struct Template {
     /// What its data must look like (JSON Schema 2020-12); anything goes where there is none.
     pub schema: Option<Value>,
     /// Data that fits.
-    pub sample: Option<Value>,
+    pub sample: Option<Data>,
     /// What part of the data may be uploaded as rows; none where there is no manifest that says so.
     pub rows: Option<Rows>,
     validator: Option<Validator>,
@@ -152,7 +153,7 @@ impl Template {
 
     /// Every place where `data` is not as the template declares it; pointers start with `prefix`.
     pub fn violations(&self, data: &Json, prefix: &str) -> Vec<Violation> {
-        let found = self.validator.as_ref().map(|validator| violations(validator, &data.plain, prefix));
+        let found = self.validator.as_ref().map(|it| violations(it, &data.plain, data.exact.as_ref(), prefix));
         let found = found.unwrap_or_default();
         if !found.is_empty() {
             return found;
@@ -161,19 +162,25 @@ impl Template {
         faults.into_iter().map(|fault| fault.below(prefix).into()).collect()
     }
 
-    /// Every place where data whose rows are elsewhere breaks the template's schema; pointers start with `prefix`.
-    pub fn violations_of_rest(&self, rest: &Map<String, Value>, prefix: &str) -> Vec<Violation> {
-        let faults = self.rows.as_ref().map(|rows| rows.faults_of_rest(rest, true)).unwrap_or_default();
+    /// Every place where data whose rows are elsewhere breaks the template's schema; pointers start with `prefix`. `exact` is
+    /// the same data as templates read it.
+    pub fn violations_of_rest(
+        &self,
+        rest: &Map<String, Value>,
+        exact: &Map<String, Value>,
+        prefix: &str,
+    ) -> Vec<Violation> {
+        let faults = self.rows.as_ref().map(|rows| rows.faults_of_rest(rest, exact, true)).unwrap_or_default();
         faults.into_iter().map(|fault| fault.below(prefix).into()).collect()
     }
 }
 
-pub(crate) fn violations(validator: &Validator, data: &Value, prefix: &str) -> Vec<Violation> {
+pub(crate) fn violations(validator: &Validator, data: &Value, exact: Option<&Value>, prefix: &str) -> Vec<Violation> {
     // Nearly all data is, and to find that out takes half of what it takes to look for violations.
     if validator.is_valid(data) {
         return Vec::new();
     }
-    let found = validator.violations(data, prefix, MAX_VIOLATIONS).into_iter();
+    let found = validator.violations(data, exact, prefix, MAX_VIOLATIONS).into_iter();
     found.map(|it| Violation { pointer: it.pointer, detail: shortened(&it.detail, MAX_DETAIL_CHARS) }).collect()
 }
 

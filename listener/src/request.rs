@@ -142,7 +142,7 @@ impl PartialSchema for Request {
 impl Request {
     /// Reads a request, or names everything that is wrong with its shape.
     pub(crate) fn from_json(body: Value, webhooks: &Destinations) -> Result<Self, Problem> {
-        let mut violations = catalogue::violations(&SHAPE, &body, "");
+        let mut violations = catalogue::violations(&SHAPE, &body, None, "");
         violations.extend(violations_of_input(&body));
         if violations.is_empty() {
             let request: Self = serde_json::from_value(body).map_err(|error| {
@@ -202,9 +202,10 @@ impl Invalid {
             Self::Request => ("invalid-request", "The request does not have the right shape."),
             Self::Data => ("invalid-data", "The data does not fit the template."),
         };
-        let first = violations
-            .first()
-            .map(|violation| format!(" The first, at `{}`: {}.", violation.pointer, violation.detail));
+        let first = violations.first().map(|Violation { pointer, detail }| match pointer.as_str() {
+            "" => format!(" The first: {detail}."),
+            pointer => format!(" The first, at `{pointer}`: {detail}."),
+        });
         let count = match violations.len() {
             1 => "1 violation".to_owned(),
             count => format!("{count} violations"),

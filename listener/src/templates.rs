@@ -7,6 +7,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use input::RowsDeclaration;
+use jobs::Data;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::{IntoResponses, ToSchema};
@@ -32,7 +33,8 @@ pub(crate) struct Shown {
     /// What its data must look like, as JSON Schema 2020-12; null where anything goes.
     schema: Option<Value>,
     /// Data that fits; null where there is none.
-    sample: Option<Value>,
+    #[schema(value_type = Option<Value>)]
+    sample: Option<Data>,
     /// The part of the data that may be uploaded as rows; null where there is none.
     rows: Option<RowsDeclaration>,
 }

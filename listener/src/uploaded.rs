@@ -49,7 +49,8 @@ fn rest(template: &Template, data: Option<Given>) -> Result<Given, Problem> {
     let Some(rest) = data.json.plain.as_object() else {
         return Err(refusal("/data", "beside an upload of rows, this is an object with the other data"));
     };
-    let mut violations = template.violations_of_rest(rest, "/data");
+    let exact = data.json.exact().as_object().unwrap_or(rest);
+    let mut violations = template.violations_of_rest(rest, exact, "/data");
     if rest.contains_key(rows.field()) {
         let pointer = format!("/data{}", rows.pointer());
         violations.push(Violation { pointer, detail: "the rows are in the upload: leave this out".into() });

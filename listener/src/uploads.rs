@@ -3,7 +3,7 @@
 
 use std::io;
 use std::path::{Path as FilePath, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use axum::Json;
@@ -15,12 +15,13 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use http_body_util::BodyExt;
+use input::Validator;
 use jobs::job::now;
 use jobs::upload::{MAX_UPLOAD_BYTES, NoSeparator, UPLOADS};
 use jobs::{Accepts, Content, Dialect, Separator, Unavailable, UploadFormat, UploadId};
 use mime::Mime;
-use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::{Number, Value};
+use serde::{Deserialize, Serialize};
+use serde_json::{Number, Value, json};
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt;
 use utoipa::{IntoParams, IntoResponses, ToSchema};
@@ -28,7 +29,7 @@ use utoipa::{IntoParams, IntoResponses, ToSchema};
 use crate::access::quota_refusals;
 use crate::base_url::base_url;
 use crate::body::{self, discard, incomplete, read_plain};
-use crate::catalogue::Violation;
+use crate::catalogue::{self, Violation};
 use crate::openapi::{Responses, example, guarded_refusals, refusals};
 use crate::problem::unavailable;
 use crate::request::Invalid;
@@ -46,21 +47,31 @@ struct Wanted {
     #[schema(value_type = UploadFormat)]
     content_type: String,
     /// Its size in bytes.
-    #[schema(value_type = u64, minimum = 1, maximum = 5_368_709_120_i64)]
+    #[schema(value_type = u64, minimum = 0, maximum = 5_368_709_120_i64)]
     bytes: Number,
-    /// What separates the fields of `text/csv`: `,` where absent, `;`, TAB or `|`. Of no effect for other types.
-    #[serde(default, deserialize_with = "given")]
+    /// What separates the fields of `text/csv`: `,` where absent, `;`, TAB or `|`. Refused for other types.
     #[schema(nullable = false, pattern = r"^[,;\t|]$")]
     separator: Option<String>,
-    /// Whether numbers of `text/csv` are written as `1.234,50`. Of no effect for other types.
+    /// Whether numbers of `text/csv` are written as `1.234,50`. Refused for other types.
     #[serde(default)]
     decimal_comma: bool,
 }
 
-/// JSON's `null` is no separator.
-fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    String::deserialize(deserializer).map(Some)
-}
+/// The types of what a caller wants: what its values may be is said in better words.
+static SHAPE: LazyLock<Validator> = LazyLock::new(|| {
+    let shape = json!({
+        "type": "object",
+        "required": ["content_type", "bytes"],
+        "additionalProperties": false,
+        "properties": {
+            "content_type": {"type": "string"},
+            "bytes": {"type": "number"},
+            "separator": {"type": "string"},
+            "decimal_comma": {"type": "boolean"},
+        },
+    });
+    input::validator(&shape).unwrap_or_else(|error| unreachable!("the request's own schema: {error}"))
+});
 
 /// Where to put an upload, and how.
 #[derive(Serialize, ToSchema)]
@@ -144,7 +155,7 @@ pub(crate) struct Seal {
     path = "/uploads",
     operation_id = "begin_upload",
     tag = "jobs",
-    request_body(content = Wanted, example = json!({"content_type": "text/csv", "bytes": 48})),
+    request_body(content = Wanted, example = json!(example::wanted_upload())),
     responses(
         (status = 201, description = "Where to put it.", body = Begun, example = json!(example::upload())),
         BeginRefusals,
@@ -177,21 +188,26 @@ impl IntoResponses for BeginRefusals {
 
 /// Reads the request, or names everything that is wrong with it.
 fn wanted(body: Value) -> Result<(UploadId, u64), Problem> {
-    let wanted: Wanted = serde_json::from_value(body).map_err(|error| {
-        let detail = format!("{error}; send {{\"content_type\": \"application/x-ndjson\", \"bytes\": 123}}");
-        Invalid::Request.problem(&[violation("", detail)])
-    })?;
+    let misshapen = catalogue::violations(&SHAPE, &body, None, "");
+    if !misshapen.is_empty() {
+        return Err(Invalid::Request.problem(&misshapen));
+    }
+    let wanted: Wanted =
+        serde_json::from_value(body).map_err(|error| Invalid::Request.problem(&[violation("", error.to_string())]))?;
     let format = format_of(&wanted.content_type);
     let mut violations = Vec::new();
     if format.is_none() {
         let types = UploadFormat::ALL.map(UploadFormat::content_type).join(", ");
         violations.push(violation("/content_type", format!("it is none of {types}")));
     }
-    let bytes = whole(&wanted.bytes).filter(|bytes| (1..=MAX_UPLOAD_BYTES).contains(bytes));
+    let bytes = whole(&wanted.bytes).filter(|bytes| *bytes <= MAX_UPLOAD_BYTES);
     if bytes.is_none() {
         violations.push(impossible_size());
     }
     let dialect = dialect(&wanted).map_err(|violation| violations.push(violation)).unwrap_or_default();
+    if let Some(format) = format.filter(|format| *format != UploadFormat::Csv) {
+        violations.extend(of_csv_alone(&wanted, format));
+    }
     match (format, bytes) {
         (Some(UploadFormat::Csv), Some(bytes)) if violations.is_empty() => Ok((UploadId::of_csv(dialect), bytes)),
         (Some(format), Some(bytes)) if violations.is_empty() => Ok((UploadId::new(format), bytes)),
@@ -207,6 +223,13 @@ fn dialect(wanted: &Wanted) -> Result<Dialect, Violation> {
     Ok(Dialect { separator, decimal_comma })
 }
 
+/// What the request says of CSV although the upload is none.
+fn of_csv_alone(wanted: &Wanted, format: UploadFormat) -> impl Iterator<Item = Violation> {
+    let said = [wanted.separator.as_ref().map(|_| "/separator"), wanted.decimal_comma.then_some("/decimal_comma")];
+    let detail = format!("this goes with text/csv, and the upload is {}: leave it out", format.content_type());
+    said.into_iter().flatten().map(move |pointer| violation(pointer, detail.clone()))
+}
+
 /// A number as an integer; JSON Schema takes 3.0 for one.
 fn whole(number: &Number) -> Option<u64> {
     let float =
@@ -219,7 +242,7 @@ fn violation(pointer: &str, detail: String) -> Violation {
 }
 
 fn impossible_size() -> Violation {
-    violation("/bytes", format!("an upload has from 1 to {MAX_UPLOAD_BYTES} bytes"))
+    violation("/bytes", format!("an upload has from 0 to {MAX_UPLOAD_BYTES} bytes"))
 }
 
 /// The format of this type; parameters such as `charset=utf-8` say nothing more.

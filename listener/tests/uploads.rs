@@ -86,9 +86,7 @@ async fn an_upload_is_begun_for_a_type_and_a_size() {
     );
     assert!(body["expires_at"].as_str().expect("a time") > json!(now()).as_str().expect("a time"));
 
-    for (content_type, bytes, pointer) in
-        [("text/xml", 1, "/content_type"), ("text/csv", 0, "/bytes"), ("text/csv", 5_368_709_121, "/bytes")]
-    {
+    for (content_type, bytes, pointer) in [("text/xml", 1, "/content_type"), ("text/csv", 5_368_709_121, "/bytes")] {
         let answer = begin(&bench, content_type, bytes).await;
         assert_eq!((answer.problem().as_str(), pointers(&answer)), ("invalid-request", vec![pointer.to_owned()]));
     }
@@ -305,6 +303,39 @@ async fn how_csv_is_written_is_part_of_its_id() {
     assert_eq!((refused.status.as_u16(), pointers(&refused)), (422, vec!["/separator".to_owned()]));
     let refused = begin(json!({"content_type": "text/csv", "bytes": 4, "separator": null})).await;
     assert_eq!(refused.status.as_u16(), 422);
-    let begun = begin(json!({"content_type": "application/json", "bytes": 4, "decimal_comma": true})).await;
-    assert_eq!(begun.status.as_u16(), 201);
+    let refused = begin(json!({"content_type": "text/csv", "bytes": 4, "decimal_comma": "yes"})).await;
+    assert_eq!((refused.status.as_u16(), pointers(&refused)), (422, vec!["/decimal_comma".to_owned()]));
+    let detail = refused.json()["detail"].to_string();
+    assert!(detail.contains("The first, at `/decimal_comma`: \\\"yes\\\" is not of type"), "{detail}");
+}
+
+#[tokio::test]
+async fn how_csv_is_written_is_refused_for_what_is_none() {
+    let bench = bench().await;
+    let begin = async |body: Value| {
+        let mut request = post(body.to_string());
+        *request.uri_mut() = Uri::from_static("/uploads");
+        bench.send(request).await
+    };
+    for content_type in ["application/json", "application/x-ndjson"] {
+        let both = json!({"content_type": content_type, "bytes": 4, "separator": ",", "decimal_comma": true});
+        let refused = begin(both).await;
+        assert_eq!(pointers(&refused), ["/separator", "/decimal_comma"]);
+        assert!(refused.json()["detail"].to_string().contains(content_type), "{}", refused.json());
+        let neither = json!({"content_type": content_type, "bytes": 4, "decimal_comma": false});
+        assert_eq!(begin(neither).await.status, 201);
+    }
+}
+
+#[tokio::test]
+async fn an_upload_may_be_empty() {
+    let bench = bench().await;
+    let begun = begin(&bench, "application/x-ndjson", 0).await;
+    assert_eq!(begun.status, 201, "{}", begun.json());
+    let begun = begun.json();
+    let (id, url) = (begun["id"].as_str().expect("an id"), begun["url"].as_str().expect("a URL"));
+    let put = bench.send(put_to(url, "application/x-ndjson", Some(0), "")).await;
+    assert_eq!((put.status.as_u16(), &put.json()["bytes"]), (200, &json!(0)));
+    let request = json!({"template": "rows", "input": id, "data": {"name": "n"}});
+    assert_eq!(queue(&bench, request).await.status, 202);
 }

@@ -176,6 +176,22 @@ pub fn format_of(upload: UploadFormat, Dialect { separator, decimal_comma }: Dia
     }
 }
 
+/// These violations with the lines of the upload in `file` that they are on. `rows` is the property that is its rows.
+pub(crate) async fn with_lines(
+    violations: Vec<Violation>,
+    format: Format,
+    file: PathBuf,
+    rows: Option<String>,
+) -> Result<Vec<Violation>, Trouble> {
+    let fault = |Violation { line, column, pointer, detail }| Fault { line, column, pointer, detail };
+    let mut faults: Vec<_> = violations.into_iter().map(fault).collect();
+    let found = tokio::task::spawn_blocking(move || {
+        input::find_lines(File::open(&file)?, format, rows.as_deref(), &mut faults).map_err(io::Error::other)?;
+        Ok(faults.into_iter().map(violation_of).collect())
+    });
+    found.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+}
+
 /// A fault as a job's failure tells of it.
 pub fn violation_of(Fault { line, column, pointer, detail }: Fault) -> Violation {
     Violation { line, column, pointer, detail }
@@ -243,5 +259,46 @@ impl Read for Stoppable {
 impl Seek for Stoppable {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         self.source.seek(to)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// The first object in a JSON value whose member `name` has this value.
+    fn found<'a>(value: &'a Value, name: &str, wanted: &str) -> Option<&'a Value> {
+        let has_it = value.get(name).is_some_and(|member| member == wanted);
+        let members = || value.as_object().into_iter().flatten().map(|(_, member)| member);
+        let elements = || value.as_array().into_iter().flatten();
+        if has_it { Some(value) } else { members().chain(elements()).find_map(|part| found(part, name, wanted)) }
+    }
+
+    #[test]
+    fn the_example_of_a_misfit_is_true() {
+        let document = include_str!("../../resources/openapi.json");
+        let document: Value = serde_json::from_str(document).expect("JSON");
+        let job = found(&document, "input", "01a1fd87-9c3e-7b11-8f60-2c51d7a0e4b9.semicolon.decimal-comma.csv");
+        let job = job.expect("an example");
+        let template = Template::read(Path::new("../templates/statement")).expect("a template");
+        let head = json!({
+            "locale": "en-GB", "currency": "GBP", "issuer": {"name": "B", "address": ["x"]},
+            "holder": {"name": "H", "address": ["x"]}, "account": {"number": "1"},
+            "period": {"from": "2026-07-01", "to": "2026-07-31"}, "opening_balance": 0,
+        });
+        let head = Head::from(head.as_object().expect("an object").clone());
+        let rows = "date;description;amount\n2026-07-01;a;1,5\n2026-07-35;b;1,5\n";
+        let format = Format::Csv(input::Dialect { separator: b';', decimal_comma: true });
+        let limits = input::Limits::default();
+        let refused = input::spool(Cursor::new(rows), format, head, &template, &limits, &mut Vec::new());
+        let Err(Trouble::Permanent(failure)) = refused.map_err(|error| trouble(error, Origin::Upload)) else {
+            panic!("it is taken")
+        };
+        assert_eq!(job["error"]["detail"], failure.detail);
+        assert_eq!(job["error"]["errors"], json!(failure.errors));
     }
 }

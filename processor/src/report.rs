@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use input::Format;
-use jobs::{Content, Held, UploadFormat, UploadId};
+use jobs::{Content, Held, UploadFormat, UploadId, Violation};
 use telemetry::metrics;
 use tracing::{Instrument, info_span};
 use typesetter::{Error, Options, OutputLimits, PdfStandard, Report, Request, UnknownName};
@@ -14,7 +14,7 @@ use typesetter::{Error, Options, OutputLimits, PdfStandard, Report, Request, Unk
 use crate::checkpoints::Checkpoints;
 use crate::digest::Digest32;
 use crate::failure::failure;
-use crate::input::{Cutting, Data, Origin, Source, format_of, read_json, unpack};
+use crate::input::{Cutting, Data, Origin, Source, format_of, read_json, unpack, with_lines};
 use crate::pipeline::{RECORDING_MARGIN, Run};
 use crate::press::PressError;
 use crate::sections::{LongError, LongReport, Rows};
@@ -66,21 +66,48 @@ impl Run<'_> {
             Err(PressError::TimeLimit(_)) if time + RECORDING_MARGIN < self.time => {
                 return Err(Trouble::Transient(format!("only {} s were left for typesetting", time.as_secs())));
             }
-            report => report.map_err(|error| self.ended_by(error))?,
+            Err(error) => {
+                let rows = request.rows.as_ref().map(|rows| rows.field.clone());
+                return Err(self.ended_by(error, &request.output, rows).await);
+            }
+            Ok(report) => report,
         };
         Ok(report)
     }
 
-    /// What an error of the press means for this job.
-    fn ended_by(&self, error: PressError) -> Trouble {
+    /// What an error of the press means for this job, whose files are in `folder` and whose rows are in the property `rows`.
+    async fn ended_by(&self, error: PressError, folder: &Path, rows: Option<String>) -> Trouble {
         match error {
-            PressError::Typesetter(Error::InvalidData { violations }) => Origin::of(&self.message).refused(violations),
+            PressError::Typesetter(Error::InvalidData { violations }) => {
+                let located = self.located(violations, folder, rows).await;
+                located.map_or_else(|trouble| trouble, |violations| Origin::of(&self.message).refused(violations))
+            }
             error => error.into(),
         }
     }
 
+    /// These violations with their lines, if the data was uploaded. The upload is fetched once more, since its file made room
+    /// for the rows, unless it is larger than data may be that is typeset whole.
+    async fn located(
+        &self,
+        violations: Vec<Violation>,
+        folder: &Path,
+        rows: Option<String>,
+    ) -> Result<Vec<Violation>, Trouble> {
+        let Some(upload) = self.message.input else { return Ok(violations) };
+        let (key, file) = (upload.key(), folder.join("upload"));
+        let size = self.processor.closing.patience.insist(|| self.processor.objects.size(&key)).await?;
+        if size.is_none_or(|size| size > self.processor.press.limits().data_bytes)
+            || !self.processor.closing.patience.insist(|| self.processor.objects.fetch(&key, &file)).await?
+        {
+            return Ok(violations);
+        }
+        with_lines(violations, format_of(upload.format(), upload.dialect()), file, rows).await
+    }
+
     async fn typeset_long(&self, mut request: Request, rows: Rows, digest: Digest32) -> Result<Report, Trouble> {
-        let output = request.output.join("report.pdf");
+        let (folder, field) = (request.output.clone(), rows.field().map(ToOwned::to_owned));
+        let output = folder.join("report.pdf");
         request.options.tagged = false;
         let checkpoints = Checkpoints::of(self, &request, digest).await?;
         let long = LongReport {
@@ -91,10 +118,10 @@ impl Run<'_> {
             // A section that takes longer may never fit into what is left of a run.
             time: self.processor.press.limits().time.min(self.time / 2),
         };
-        long.make(&checkpoints, &output).await.map_err(|error| match error {
-            LongError::Press(error) => self.ended_by(error),
-            error => error.into(),
-        })
+        match long.make(&checkpoints, &output).await {
+            Err(LongError::Press(error)) => Err(self.ended_by(error, &folder, field).await),
+            report => Ok(report?),
+        }
     }
 
     fn request(&self, folder: &Path) -> Result<Request, Trouble> {

@@ -127,6 +127,34 @@ async fn an_upload_that_does_not_fit_fails_with_its_lines() {
 }
 
 #[tokio::test]
+async fn what_a_template_refuses_of_an_upload_has_its_line() {
+    let bench = Bench::new(&[]).await;
+    let sum = Some(json!({"sum": 3}));
+    for (format, text, data, place) in [
+        (UploadFormat::Json, "{\"sum\": 3,\n \"lines\": [{\"qty\": 1},\n  {\"qty\": 2}]}", None, (Some(3), Some(11))),
+        (UploadFormat::Ndjson, "{\"qty\": 1}\n\n{\"qty\": 2}", sum.clone(), (Some(3), Some(9))),
+        (UploadFormat::Csv, "qty\r\n1\r\n2\r\n", sum, (Some(3), None)),
+    ] {
+        let message = uploaded(&bench, format, Some(text), data).await;
+        let main = bench.processor.templates.join("rows/main.typ");
+        std::fs::write(main, "#pressrun.refuse(\"/lines/1/qty\", \"it is odd\")").expect("a template");
+        assert_eq!(bench.process(&message).await, Verdict::Acknowledge);
+        let failure = bench.job(message.id).await.error.expect("a failure has a reason");
+        let errors: Vec<_> = failure.errors.iter().map(|it| ((it.line, it.column), it.pointer.as_str())).collect();
+        assert_eq!(errors, [(place, "/lines/1/qty")], "{format:?} {failure:?}");
+        assert!(failure.detail.contains("The first, line 3"), "{failure:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_empty_upload_is_a_report_without_rows() {
+    let bench = Bench::new(&[]).await;
+    let message = uploaded(&bench, UploadFormat::Ndjson, Some(""), Some(json!({"sum": 0}))).await;
+    assert_eq!(bench.process(&message).await, Verdict::Acknowledge);
+    assert_eq!(bench.job(message.id).await.status, Status::Completed);
+}
+
+#[tokio::test]
 async fn uploaded_data_over_the_limit_is_not_put_together() {
     let limits = Limits { data_bytes: 1_000, ..Limits::default() };
     let bench = Bench::with_limits(&[], limits).await;

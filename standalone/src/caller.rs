@@ -20,6 +20,8 @@ pub(crate) enum CallerError {
     Usage(String),
     #[error("{name} is not JSON: {source}")]
     NotJson { name: String, source: serde_json::Error },
+    #[error("{name} cannot be read: {detail}")]
+    NotUtf8 { name: String, detail: String },
     /// The job ended without a report.
     #[error("{} {}", .0.title, .0.detail)]
     Failed(Box<Failure>),
@@ -79,11 +81,15 @@ impl std::fmt::Display for Refusal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} {}", self.problem.title, self.problem.detail)?;
         for violation in &self.problem.errors {
-            let pointer = if violation.pointer.is_empty() { "/" } else { &violation.pointer };
-            write!(f, "\n  {pointer}: {}", violation.detail)?;
+            write!(f, "\n  {}: {}", place(&violation.pointer), violation.detail)?;
         }
         Ok(())
     }
+}
+
+/// What a JSON Pointer leads to, in a message.
+pub(crate) fn place(pointer: &str) -> &str {
+    if pointer.is_empty() { "the document" } else { pointer }
 }
 
 impl CallerError {
@@ -105,7 +111,7 @@ impl CallerError {
         match self {
             Self::Failed(_) => 1,
             Self::Usage(_) => 2,
-            Self::NotJson { .. } | Self::Refused(_) => 3,
+            Self::NotJson { .. } | Self::NotUtf8 { .. } | Self::Refused(_) => 3,
             Self::Unavailable(_) | Self::Unreachable { .. } | Self::Foreign { .. } => 4,
             Self::Io { .. } => 5,
         }

@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jobs::job::{MEBIBYTE, is_template_name};
-use jobs::{Dialect, Hosts, JobId, Separator, Status};
+use jobs::{Dialect, Hosts, JobId, Separator, Status, UploadFormat};
 use lettre::message::{Mailbox, Mailboxes};
 use listener::access::Origins;
 use processor::{DEFAULT_SECTION_ROWS, Limits};
@@ -299,8 +299,8 @@ pub(crate) struct Render {
 #[derive(Args)]
 pub(crate) struct Csv {
     /// What separates the fields of a .csv file: `,` `;` `|` or tab
-    #[arg(long, value_name = "CHARACTER", default_value = ",", hide_default_value = true)]
-    separator: Separator,
+    #[arg(long, value_name = "CHARACTER")]
+    separator: Option<Separator>,
     /// Read numbers of a .csv file as 1.234,50
     #[arg(long)]
     decimal_comma: bool,
@@ -309,7 +309,18 @@ pub(crate) struct Csv {
 impl Csv {
     /// The same for what reads uploads.
     pub(crate) fn dialect(&self) -> Dialect {
-        Dialect { separator: self.separator, decimal_comma: self.decimal_comma }
+        Dialect { separator: self.separator.unwrap_or_default(), decimal_comma: self.decimal_comma }
+    }
+
+    /// Refuses what says how CSV is written where rows are in another format, or in no file.
+    pub(crate) fn check(&self, rows: Option<UploadFormat>) -> Result<(), String> {
+        let option = match self {
+            _ if rows == Some(UploadFormat::Csv) => return Ok(()),
+            Self { separator: Some(_), .. } => "--separator",
+            Self { decimal_comma: true, .. } => "--decimal-comma",
+            _ => return Ok(()),
+        };
+        Err(format!("{option} goes with a .csv file: name one with --data, or leave it out"))
     }
 }
 

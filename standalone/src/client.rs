@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
-use jobs::{Dialect, Job, JobId, Separator, Status, UploadFormat};
+use jobs::{Data, Dialect, Job, JobId, Separator, Status, UploadFormat};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{RequestBuilder, Response, Url};
@@ -82,7 +82,7 @@ pub(crate) struct Accepted {
 /// The answer about a template.
 #[derive(Debug, Deserialize)]
 struct Template {
-    sample: Option<Value>,
+    sample: Option<Data>,
 }
 
 /// A job as the server tells of it.
@@ -142,7 +142,7 @@ impl Client {
     }
 
     /// The data that a template's author gives as an example, if there is any.
-    pub(crate) async fn sample(&self, template: &str) -> Result<Option<Value>, CallerError> {
+    pub(crate) async fn sample(&self, template: &str) -> Result<Option<Data>, CallerError> {
         let url = self.url(&format!("/templates/{template}"));
         let template: Template = self.insist(|| self.json(self.calls.get(&url), &url)).await?;
         Ok(template.sample)

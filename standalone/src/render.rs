@@ -8,15 +8,15 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 
 use chrono::{DateTime, NaiveTime, Utc};
-use input::{Json, NotRead};
+use input::{Head, Json, NotRead};
 use jobs::UploadFormat;
 use jobs::job::is_template_name;
 use listener::catalogue::{Template, Unusable, Violation};
 use processor::{Cutting, Limits, LongError, LongReport, Press, PressError, Rows, failure_of, format_of, violation_of};
-use serde_json::json;
 use tempfile::TempDir;
 use typesetter::{Format, Options, OutputLimits, PdfStandard, Report, Request};
 
+use crate::caller::place as place_of;
 use crate::cli::Render;
 use crate::output::place;
 use crate::progress::Progress;
@@ -37,8 +37,14 @@ enum RenderError {
     Numbers { name: String, violations: Vec<jobs::Violation> },
     #[error("{0}")]
     Unusable(String),
+    #[error("{name} cannot be read: {detail}")]
+    NotUtf8 { name: String, detail: String },
     #[error("{name} is not JSON: {source}")]
     NotJson { name: String, source: serde_json::Error },
+    #[error("{name} is not a JSON object, with the data beside the rows")]
+    NotAnObject { name: String },
+    #[error("{0}")]
+    TooLarge(String),
     #[error(transparent)]
     Template(#[from] Unusable),
     #[error(transparent)]
@@ -135,7 +141,9 @@ async fn read_rows(
 ) -> Result<Option<Rows>, RenderError> {
     let (given, sample) = (options.data.as_deref(), folder.join("sample.json"));
     let path = given.unwrap_or(&sample);
-    let format = match format_of_rows(path) {
+    let rows = format_of_rows(path);
+    options.csv.check(rows).map_err(RenderError::Usage)?;
+    let format = match rows {
         Some(format) => format,
         None if folder.join("template.json").is_file() && options.head.is_none() => UploadFormat::Json,
         None => return Ok(None),
@@ -144,10 +152,11 @@ async fn read_rows(
         true => ("standard input".to_owned(), spooled_stdin(work)?),
         false => (path.display().to_string(), path.to_owned()),
     };
-    let head = options.head.as_deref().map(read_json).transpose()?.map_or_else(no_head, |head| head.json);
+    let head = options.head.as_deref().map(read_head).transpose()?.unwrap_or_default();
     let explain = |error| match error {
         RowsError::Invalid(violations) => RenderError::Rows { name, template: options.template.clone(), violations },
         RowsError::Unusable(reason) => RenderError::Unusable(reason),
+        RowsError::TooLarge(detail) => RenderError::TooLarge(detail),
         RowsError::Io(source) => failed_to(format!("read {name} into the temporary folder"))(source),
     };
     let read = async {
@@ -163,9 +172,10 @@ async fn read_rows(
     read.await.map(Some).map_err(explain)
 }
 
-/// The data beside the rows, where there is none.
-fn no_head() -> Json {
-    Json { plain: json!({}), exact: None }
+/// The data beside the rows.
+fn read_head(path: &Path) -> Result<Head, RenderError> {
+    let Data { name, json } = read_json(path)?;
+    Head::try_from(json).map_err(|_| RenderError::NotAnObject { name })
 }
 
 /// Standard input as a file.
@@ -275,7 +285,7 @@ fn read_json(path: &Path) -> Result<Data, RenderError> {
 fn parsed(name: String, bytes: &[u8]) -> Result<Data, RenderError> {
     let text = match input::utf8(bytes) {
         Ok(text) => text,
-        Err(detail) => return Err(RenderError::Unusable(format!("{name} cannot be read: {detail}"))),
+        Err(detail) => return Err(RenderError::NotUtf8 { name, detail }),
     };
     match Json::read(text) {
         Ok(json) => Ok(Data { name, json }),
@@ -370,8 +380,7 @@ fn print(error: &RenderError) {
         RenderError::Data { violations, .. } => {
             eprintln!("error: {error}:");
             for violation in violations {
-                let pointer = if violation.pointer.is_empty() { "/" } else { &violation.pointer };
-                eprintln!("  {pointer}: {}", violation.detail);
+                eprintln!("  {}: {}", place_of(&violation.pointer), violation.detail);
             }
         }
         RenderError::Rows { violations, .. } | RenderError::Numbers { violations, .. } => {
@@ -402,7 +411,8 @@ fn print(error: &RenderError) {
 fn status_of(error: &RenderError) -> u8 {
     use typesetter::Error as Typesetter;
     match error {
-        RenderError::Press(PressError::TimeLimit(_) | PressError::MemoryLimit(_))
+        RenderError::TooLarge(_)
+        | RenderError::Press(PressError::TimeLimit(_) | PressError::MemoryLimit(_))
         | RenderError::Press(PressError::Typesetter(
             Typesetter::OutputTooLarge { .. } | Typesetter::TooManyPages { .. },
         )) => 4,
@@ -410,7 +420,9 @@ fn status_of(error: &RenderError) -> u8 {
         RenderError::Data { .. }
         | RenderError::Rows { .. }
         | RenderError::Numbers { .. }
+        | RenderError::NotUtf8 { .. }
         | RenderError::NotJson { .. }
+        | RenderError::NotAnObject { .. }
         | RenderError::Press(PressError::Typesetter(Typesetter::InvalidData { .. })) => 3,
         RenderError::Io { .. }
         | RenderError::Template(Unusable::Io { .. })

@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use async_trait::async_trait;
-use input::{Decimal, Format, Head, InputError, Json, Limits, Template, Unusable};
+use input::{Decimal, Format, Head, InputError, Limits, Template, Unusable};
 use jobs::{Violation, Warning};
 use processor::{LongError, Rows, Settled, Watch, violation_of};
 use serde_json::{Map, Value};
@@ -17,8 +17,10 @@ use crate::progress::Progress;
 pub(crate) enum RowsError {
     /// They do not fit.
     Invalid(Vec<Violation>),
-    /// The template, or the data beside the rows, is not fit for it. Says why.
+    /// The template is not fit for it. Says why.
     Unusable(String),
+    /// The data beside the rows is beyond its limit. Says which.
+    TooLarge(String),
     /// A file could not be read or written.
     Io(io::Error),
 }
@@ -49,12 +51,10 @@ pub(crate) fn rehearsal(request: &Request, template: &Template) -> Option<Reques
 pub(crate) fn read(
     source: &Path,
     format: Format,
-    head: Json,
+    head: Head,
     template: Template,
     work: &Path,
 ) -> Result<Rows, RowsError> {
-    let head =
-        Head::try_from(head).map_err(|_| RowsError::Unusable("what --head names is not a JSON object".into()))?;
     let spool = work.join("rows.ndjson");
     let mut rows = BufWriter::new(File::create(&spool)?);
     let source = File::open(source)?;
@@ -94,7 +94,7 @@ impl From<InputError> for RowsError {
     fn from(error: InputError) -> Self {
         match error {
             InputError::Invalid(faults) => Self::Invalid(faults.into_iter().map(violation_of).collect()),
-            InputError::RestTooLarge(_) => Self::Unusable(error.to_string()),
+            InputError::RestTooLarge(_) => Self::TooLarge(error.to_string()),
             InputError::Read(error) | InputError::Write(error) => Self::Io(error),
         }
     }

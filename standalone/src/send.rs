@@ -75,9 +75,10 @@ pub(crate) struct Request {
 }
 
 fn read_data(options: &SendJob) -> Result<Data, CallerError> {
+    let rows = options.data.as_deref().and_then(format_of_rows);
+    options.csv.check(rows).map_err(CallerError::Usage)?;
     let head = options.head.as_deref().map(read_json).transpose()?;
     let Some(path) = &options.data else { return Ok(Data::Sample) };
-    let rows = format_of_rows(path);
     if rows.is_none() && head.is_some() {
         return Err(CallerError::Usage("--head goes with rows: name a .ndjson or .csv file with --data".into()));
     }
@@ -105,7 +106,10 @@ fn read_json(path: &Path) -> Result<jobs::Data, CallerError> {
         let bytes = fs::read(path).map_err(failed_to(format!("read {name}")))?;
         (name, bytes)
     };
-    let text = input::utf8(&bytes).map_err(|detail| CallerError::Usage(format!("{name} cannot be read: {detail}")))?;
+    let text = match input::utf8(&bytes) {
+        Ok(text) => text,
+        Err(detail) => return Err(CallerError::NotUtf8 { name, detail }),
+    };
     serde_json::from_slice(text).map_err(|source| CallerError::NotJson { name, source })
 }
 
@@ -121,7 +125,7 @@ async fn sent(data: Data, client: &Client, options: &SendJob) -> Result<Request,
     }
     let missing = || CallerError::Usage(format!("`{}` has no sample: say what to send with --data", options.template));
     let sample = client.sample(&options.template).await?.ok_or_else(missing)?;
-    Ok(Request { data: Some(sample.into()), ..Request::default() })
+    Ok(Request { data: Some(sample), ..Request::default() })
 }
 
 fn request(options: &SendJob, mut request: Request) -> Request {

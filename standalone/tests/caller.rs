@@ -159,6 +159,24 @@ fn a_sample_is_sent_and_its_report_written() {
 }
 
 #[test]
+fn an_empty_file_of_rows_is_a_report_without_rows() {
+    let (server, desk) = (Server::start("#json(\"/data.json\").rows.len()", &[]), Desk::new());
+    server.add("templates/mine/template.json", r#"{"rows": {"field": "rows"}}"#);
+    fs::write(desk.path("rows.ndjson"), "").expect("a file");
+    let sent = desk.run(&server.url(), &["send", "mine", "--data", "rows.ndjson", "-o", "out.pdf"]);
+    assert_status(&sent, 0);
+    assert!(fs::read(desk.path("out.pdf")).expect("a file").starts_with(b"%PDF-"));
+}
+
+#[test]
+fn a_sample_is_sent_with_the_digits_that_it_has() {
+    let main = "#assert.eq(json(\"/data.json\").amount, \"9007199254740993.01\")";
+    let (server, desk) = (Server::start(main, &[]), Desk::new());
+    server.add("templates/mine/sample.json", r#"{"amount": 9007199254740993.01}"#);
+    assert_status(&desk.run(&server.url(), &["send", "mine", "-o", "out.pdf"]), 0);
+}
+
+#[test]
 fn without_a_file_the_link_to_the_report_is_told() {
     let (server, desk) = (Server::hello(&[]), Desk::new());
     let output = desk.run(&server.url(), &["send", "mine", "--wait", "--subject", "Your report"]);
@@ -207,6 +225,11 @@ fn data_that_does_not_fit_is_refused_with_its_places() {
     fs::write(desk.path("data.json"), "{\n  oops").expect("a file");
     let stderr = assert_status(&desk.run(&server.url(), &["send", "mine", "--data", "data.json"]), 3);
     assert!(stderr.contains("data.json is not JSON") && stderr.contains("line 2 column 3"), "{stderr}");
+
+    let utf16: Vec<_> = "{}".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    fs::write(desk.path("data.json"), utf16).expect("a file");
+    let stderr = assert_status(&desk.run(&server.url(), &["send", "mine", "--data", "data.json"]), 3);
+    assert!(stderr.contains("data.json cannot be read: the text is UTF-16"), "{stderr}");
 
     let stderr = assert_status(&desk.run(&server.url(), &["send", "yours"]), 3);
     assert!(stderr.contains("The templates are: mine"), "{stderr}");
@@ -387,6 +410,7 @@ fn what_makes_no_sense_is_said() {
     for (arguments, words) in [
         (&["send", "mine"][..], "--data"),
         (&["send", "../mine"], "../mine"),
+        (&["send", "mine", "--data", "rows.ndjson", "--separator", ";"], "--separator goes with a .csv file"),
         (&["send", "mine", "--token", "two\nlines"], "token"),
         (&["job", "7"], "7"),
         (&["jobs", "--status", "lost"], "lost"),

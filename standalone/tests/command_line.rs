@@ -115,6 +115,33 @@ fn data_that_does_not_fit_the_schema_is_refused_with_its_places() {
 }
 
 #[test]
+fn data_that_cannot_be_read_is_the_datas_fault() {
+    let desk = Desk::new();
+    let utf16 = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>();
+    fs::write(desk.path("utf16.json"), utf16("{}")).expect("data");
+    fs::write(desk.path("list.json"), "[]").expect("data");
+    fs::write(desk.path("rows.ndjson"), "").expect("rows");
+    for (template, arguments, words) in [
+        ("letter", &["--data", "utf16.json"][..], "utf16.json cannot be read: the text is UTF-16; save it as UTF-8"),
+        ("ledger", &["--data", "rows.ndjson", "--head", "utf16.json"], "utf16.json cannot be read: the text is UTF-16"),
+        ("ledger", &["--data", "rows.ndjson", "--head", "list.json"], "list.json is not a JSON object"),
+    ] {
+        let mut command = desk.command(&["render", template]);
+        let output = command.args(arguments).env("PRESSRUN_TEMPLATES", shipped_templates()).output();
+        let stderr = assert_status(&output.expect("pressrun starts"), 3);
+        assert!(stderr.contains(words), "{arguments:?}: {stderr}");
+    }
+}
+
+#[test]
+fn the_whole_document_is_called_so() {
+    let desk = Desk::with_template("hello");
+    fs::write(desk.path("templates/mine/schema.json"), r#"{"required": ["total"]}"#).expect("a schema");
+    let stderr = assert_status(&desk.run(&["render", "mine"]), 3);
+    assert!(stderr.contains("\n  the document: \"total\" is a required property"), "{stderr}");
+}
+
+#[test]
 fn data_comes_from_standard_input_and_the_report_goes_to_standard_output() {
     let desk = Desk::with_template("Hello #json(\"/data.json\").name");
     let mut command = desk.command(&["render", "mine", "--data", "-", "-o", "-"]);
@@ -156,6 +183,8 @@ fn what_makes_no_sense_is_said_before_anything_starts() {
     for (arguments, words) in [
         (&["render", "absent"][..], "there is no template `absent`"),
         (&["render", "mine", "--format", "gif"], "gif"),
+        (&["render", "mine", "--separator", ","], "--separator goes with a .csv file"),
+        (&["render", "mine", "--data", "rows.ndjson", "--decimal-comma"], "--decimal-comma goes with a .csv file"),
         (&["render", "mine", "--pdf-standard", "a-9"], "a-9"),
         (&["render", "mine", "--format", "png", "--pdf-standard", "a-2b"], "a-2b"),
         (&["render", "mine", "--pdf-standard", "ua-1", "--no-tags"], "ua-1"),

@@ -66,13 +66,13 @@ pub(crate) fn answer(status: Status) -> Answer {
 /// What a caller is told of a job whose upload does not fit its template.
 pub(crate) fn misfit() -> Answer {
     let errors = vec![Violation {
-        line: Some(2),
-        column: Some(17),
-        pointer: "/transactions/0/amount".into(),
-        detail: "\"-325,00\" does not fit: An amount, a decimal string such as \"-1234.50\"".into(),
+        line: Some(3),
+        column: None,
+        pointer: "/transactions/1/date".into(),
+        detail: "\"2026-07-35\" does not fit: A calendar date, YYYY-MM-DD, from the year 1600 to 2999".into(),
     }];
     let title = "The data does not fit the template.";
-    let detail = format!("1 violation. The first, {}. Mend the data, upload it and queue it again.", errors[0]);
+    let detail = format!("1 violation. The first, {}. Mend the data, upload it again and queue it again.", errors[0]);
     let failure = Failure { errors, ..Failure::new("invalid-data", title, detail) };
     told(Job { template: "statement".into(), input: Some(upload_id()), error: Some(failure), ..job(Status::Failed) })
 }
@@ -88,7 +88,12 @@ fn links() -> LinkSigner {
 /// The size of the example's upload, in bytes.
 const UPLOAD_BYTES: u64 = 48;
 
-/// Where to put rows for the template `statement`.
+/// What is said of rows for the template `statement` before they are put.
+pub(crate) fn wanted_upload() -> Value {
+    json!({"content_type": "text/csv", "bytes": UPLOAD_BYTES, "separator": ";", "decimal_comma": true})
+}
+
+/// Where to put them.
 pub(crate) fn upload() -> Begun {
     let Ok(expires_at) = "2026-11-21T10:54:51.230Z".parse() else { unreachable!("a time") };
     let url = links().sign_upload(BASE_URL, upload_id(), UPLOAD_BYTES, expires_at);
@@ -101,7 +106,9 @@ pub(crate) fn stored_upload() -> Stored {
 }
 
 fn upload_id() -> UploadId {
-    let Ok(id) = "01a1fd87-9c3e-7b11-8f60-2c51d7a0e4b9.csv".parse() else { unreachable!("an id") };
+    let Ok(id) = "01a1fd87-9c3e-7b11-8f60-2c51d7a0e4b9.semicolon.decimal-comma.csv".parse() else {
+        unreachable!("an id")
+    };
     id
 }
 
