@@ -265,26 +265,21 @@ fn lines_break_between_words_and_fit() {
 }
 
 #[test]
-fn a_column_of_any_width_has_room_for_a_character() {
-    holds(
-        r#"
-        #import "/kit/kit.typ": *
-        #import "/kit/columns.typ": resolve
-        #show: document-page
-        #let entries = ((text: "A text"),) * 5
-        #for (zebra, width, others) in ((true, 1pt, 0), (true, 22mm, 15), (false, 0pt, 0)) {
-          let columns = (
-            (field: "text", width: width, wrap: true), (field: "text", width: width), ..((field: "none", width: 999mm),) * others,
-            (field: "text", width: 1fr), (field: "text", width: width, wrap: true),
-          )
-          context {
-            let style = (
-              locale: "en-GB", currency: none, digits: 2, gap: 1.6mm, edge: if zebra { 2mm } else { 0pt }, size: 8pt,
-            )
-            for column in resolve(columns, 170mm, style) { assert(column.width > 0pt, message: repr(column.width)) }
-          }
-          rows(entries, columns: columns, zebra: zebra)
-        }
-        "#,
-    );
+fn a_column_without_room_for_a_letter_is_an_error_of_the_template_or_of_the_data() {
+    let set = |columns: &str| {
+        run(&format!(
+            "#import \"/kit/kit.typ\": *\n#show: document-page\n#rows(((text: \"A\"),), columns: ({columns},))"
+        ))
+    };
+    let wide = "(field: \"text\", width: 4mm), (field: \"text\", width: 1fr)";
+    set(wide).unwrap_or_else(|error| panic!("{error}"));
+    for width in ["1pt", "0pt", "-2mm", "1mm"] {
+        let narrow = format!("(field: \"text\", width: {width}), (field: \"text\", width: 1fr)");
+        let error = set(&narrow).expect_err("too narrow").to_string();
+        assert!(error.contains("the column `text` would be") && error.contains("needs 4 mm"), "{width}: {error}");
+    }
+    match set("(field: \"text\", width: 1pt, pointer: \"/columns/0\")") {
+        Err(Error::InvalidData { violations }) => assert_eq!(violations[0].pointer, "/columns/0"),
+        other => panic!("{other:?}"),
+    }
 }
