@@ -7,6 +7,8 @@ use typst::model::Document;
 use typst::text::{Glyph, TextItem};
 use typst_layout::{Page, PagedDocument};
 
+use crate::direction::is_right_to_left;
+
 /// How far from the end of one text the next may begin and still go on with it: what rounding adds.
 const SLACK: Abs = Abs::raw(0.001);
 
@@ -99,13 +101,15 @@ fn joined((begun, first): (Point, &TextItem), (at, second): (Point, &TextItem)) 
     Some(TextItem { text, glyphs: own.chain(added).collect::<Option<_>>()?, ..first.clone() })
 }
 
-/// Whether two glyphs stand for the same place of the source. Of a place too far into a text for Typst to count (which it calls
-/// 0), only what takes no room of its own is sure to belong to what is before it.
+/// Whether two glyphs stand for the same place of the source. Of the beginning of a text, and of a place too far into one for
+/// Typst to count, which it calls the same, only a mark is sure to belong to its letter: it takes no room, and comes after it,
+/// from right to left before it.
 fn is_one_cluster((first, end): (&TextItem, &Glyph), (second, start): (&TextItem, &Glyph)) -> bool {
+    let Some(cluster) = first.text.get(usize::from(end.range.start)..usize::from(end.range.end)) else { return false };
+    let mark = if cluster.contains(is_right_to_left) { end } else { start };
     end.span == start.span
-        && (start.span.1 > 0 || start.x_advance == Em::zero())
-        && first.text.get(usize::from(end.range.start)..usize::from(end.range.end))
-            == second.text.get(usize::from(start.range.start)..usize::from(start.range.end))
+        && (start.span.1 > 0 || mark.x_advance == Em::zero())
+        && second.text.get(usize::from(start.range.start)..usize::from(start.range.end)) == Some(cluster)
 }
 
 /// Whether a text begins where another of the same look ends.
