@@ -21,7 +21,7 @@ class Dice:
         if self.random.random() < 0.4 and len(value.normalize().as_tuple().digits) <= 17:
             number = float(value)
             # Halfway between two texts of the same length, both are the double's shortest.
-            halfway = 2 * abs(Decimal(number) - value) == Decimal(1).scaleb(value.as_tuple().exponent)
+            halfway = 2 * abs(Decimal(number) - value) == Decimal(1).scaleb(value.normalize().as_tuple().exponent)
             if Decimal(repr(number)) == value and "e" not in repr(number) and not halfway:
                 return int(value) if value == int(value) and self.random.random() < 0.5 else number
         return text
