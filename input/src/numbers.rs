@@ -12,7 +12,7 @@ use findings::escaped;
 /// A run of digits and points that is shorter is a number which a double holds.
 const LONG: usize = 16;
 
-/// How many arrays and objects deep `serde_json` refuses a text: no way to a value has so many steps.
+/// The depth of nested arrays and objects at which `serde_json` refuses a text: no path to a value is that long.
 const TOO_DEEP: usize = 128;
 
 /// A JSON text, read.

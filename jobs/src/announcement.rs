@@ -13,7 +13,7 @@ pub const MAX_SUBJECT_CHARS: usize = 99;
 
 /// How many violations of an upload are told; the job's record has more.
 const MAX_VIOLATIONS: usize = 10;
-/// The most warnings that are told.
+/// The most warnings that an announcement lists.
 const MAX_WARNINGS: usize = 10;
 
 /// One announcement of a job's end.

@@ -20,7 +20,7 @@ use crate::plan::page_rows;
 use crate::product::{allocate, product};
 use crate::refuse::{refuse, refused_cell};
 use crate::sheet::{self, part};
-use crate::sum::{exact_sum, sum};
+use crate::sum::{TOO_LONG, exact_sum, sum};
 
 /// The most decimal places of a number that is written.
 const MAX_DIGITS: usize = 20;
@@ -178,8 +178,7 @@ impl<'a> Field<'a> {
         let Some(value) = self.value(entry) else { return Ok(sum) };
         match decimal(value)? {
             number if !self.counts(number) => Ok(sum),
-            number => exact_sum(sum, number)
-                .ok_or_else(|| "makes a sum of more than 28 digits, which cannot be reckoned exactly".into()),
+            number => exact_sum(sum, number).ok_or_else(|| TOO_LONG.into()),
         }
     }
 }

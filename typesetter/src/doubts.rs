@@ -36,7 +36,7 @@ pub(crate) fn doubts(
     let missing = missing.into_iter().map(replaced);
     let mut warnings = Vec::new();
     match &request.section {
-        // What stands beside the rows is in doubt in other sections, too: whoever puts them together counts it once.
+        // Other sections warn of what is beside the rows, too: merging them counts it once.
         Some(_) => warnings.extend(missing.take(MAX_WARNINGS)),
         None => merge(&mut warnings, missing),
     }

@@ -35,7 +35,8 @@ pub(crate) fn refused_cell(row: i64, field: &str, problem: &str) -> HintedString
     refusal(&eco_format!("{ROWS}/{}/{}", row - 1, escaped(field)), detail)
 }
 
-fn refusal(pointer: &str, detail: impl Into<EcoString>) -> HintedString {
+/// The error that ends the report as invalid data.
+pub(crate) fn refusal(pointer: &str, detail: impl Into<EcoString>) -> HintedString {
     HintedString::new(detail.into()).with_hint(eco_format!("{MARK}{pointer}"))
 }
 

@@ -1,9 +1,12 @@
 //! Sums that are exact or refused: by itself a decimal has 28 digits, and adds what has more with a rounded result.
 
-use typst::diag::{HintedStrResult, bail};
+use typst::diag::HintedStrResult;
 use typst::foundations::{Decimal, Str, func};
 
-use crate::refuse::refuse;
+use crate::refuse::refusal;
+
+/// What is wrong with a figure whose sum would be rounded.
+pub(crate) const TOO_LONG: &str = "makes a sum of more than 28 digits, which cannot be reckoned exactly";
 
 /// The sum of decimals; data that has too many digits for it is refused.
 #[func]
@@ -16,11 +19,7 @@ pub(crate) fn sum(
 ) -> HintedStrResult<Decimal> {
     let mut total = Decimal::ZERO;
     for term in terms {
-        let Some(sum) = exact_sum(total, term) else {
-            refuse(pointer, "makes a sum of more than 28 digits, which cannot be reckoned exactly".into())?;
-            bail!("a sum has more than 28 digits");
-        };
-        total = sum;
+        total = exact_sum(total, term).ok_or_else(|| refusal(&pointer, TOO_LONG))?;
     }
     Ok(total)
 }

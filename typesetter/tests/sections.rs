@@ -251,7 +251,7 @@ fn a_million_rows_are_planned_in_a_moment() {
 
 #[test]
 fn a_row_that_goes_on_shares_no_page() {
-    // It would fit on a page of its own, were it taken whole.
+    // The third row would fit on a page without others.
     let heights = [14.0, 14.0, 650.0, 14.0, 14.0, 14.0];
     let geometry = Geometry {
         start_page: 1,
