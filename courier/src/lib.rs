@@ -1,14 +1,14 @@
-//! Webhooks out: tells a caller's server that a job ended.
+//! Deliveries: makes the attempts that the delivery queue holds, webhooks and announcements.
 //!
-//! [`Courier::deliver`] makes one attempt to deliver one event, writes down what came of it, and says when to try again;
-//! it is the same on AWS Lambda (`main.rs`) and on one machine ([`work`]). An event is delivered at least once, under one
-//! `webhook-id`. It goes to public addresses only (`address.rs`, `guard.rs`), signed as <https://www.standardwebhooks.com>
-//! says (`secrets.rs`).
+//! [`Courier::deliver`] makes one attempt at one delivery, writes down what came of it, and says when to try again; it is
+//! the same on AWS Lambda (`main.rs`) and on one machine ([`work`]). A delivery is made at least once. A webhook has one
+//! `webhook-id`, goes to public addresses only (`address.rs`, `guard.rs`), and is signed as
+//! <https://www.standardwebhooks.com> says (`secrets.rs`).
 
 mod address;
 mod guard;
+mod lanes;
 mod post;
-mod schedule;
 mod secrets;
 mod worker;
 
@@ -16,28 +16,32 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use jobs::{JobStore, Patience, Unavailable, Webhook, WebhookAttempt, WebhookMessage, WebhookStatus};
+use jobs::{
+    AnnouncementRecord, DeliveryMessage, DeliveryRecord, DeliveryStatus, Job, JobStore, Notifier, Patience, Payload,
+    Recorded, Sent, Unavailable, Webhook,
+};
 
-use telemetry::metrics::{Channel, announced};
+use telemetry::metrics::{self, announced};
 use telemetry::trace;
 use tracing::Span;
 use tracing::field::Empty;
 
 pub use guard::{Lookup, SystemLookup};
 pub use post::Poster;
-use post::{Answer, Outcome};
 pub use secrets::{BadSecret, Secrets};
 pub use worker::work;
 
 /// When to try again what the job store kept from being tried or written down.
 const PAUSE: Duration = Duration::from_secs(30);
 
-/// What delivers events.
+/// What makes deliveries.
 pub struct Courier {
     /// Where attempts are on record.
     pub jobs: Arc<dyn JobStore>,
-    /// What makes them.
+    /// What sends webhooks.
     pub poster: Poster,
+    /// What sends announcements.
+    pub notifier: Arc<dyn Notifier>,
     /// How trouble with the store is met.
     pub patience: Patience,
 }
@@ -45,18 +49,18 @@ pub struct Courier {
 /// What to do with a message once it was dealt with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// Remove it: the event is delivered, or never will be.
+    /// Remove it: it is delivered, or never will be.
     Acknowledge,
     /// Deliver it again after that.
     Release(Duration),
-    /// It is not a webhook; let the queue set it aside.
+    /// It is not a delivery; let the queue set it aside.
     Reject,
 }
 
 impl Courier {
-    /// Makes one attempt to deliver the event of a message, delivered for the `receives`th time at `now`, if it is due.
+    /// Makes one attempt at the delivery of a message, handed out for the `receives`th time at `now`, if it is due.
     pub async fn deliver(&self, body: &str, receives: u32, now: DateTime<Utc>) -> Verdict {
-        let message = match WebhookMessage::decode(body) {
+        let message = match DeliveryMessage::decode(body) {
             Ok(message) => message,
             Err(error) => {
                 tracing::error!(error = error.kind(), "rejected a message");
@@ -66,14 +70,14 @@ impl Courier {
         let span = tracing::info_span!(
             "deliver",
             job_id = %message.id,
-            template = %message.template(),
+            template = %message.template,
             attempt = Empty,
             request_id = Empty,
             trace_id = Empty,
         );
         let attempt = async {
             self.attempt(&message, receives, now).await.unwrap_or_else(|error| {
-                tracing::error!(%error, "the webhook is tried again");
+                tracing::error!(%error, "the delivery is tried again");
                 Verdict::Release(PAUSE)
             })
         };
@@ -82,63 +86,84 @@ impl Courier {
 
     async fn attempt(
         &self,
-        message: &WebhookMessage,
+        message: &DeliveryMessage,
         receives: u32,
         now: DateTime<Utc>,
     ) -> Result<Verdict, Unavailable> {
-        let webhook = self.webhook(message, receives).await?;
-        if webhook.status != WebhookStatus::Pending {
+        let record = self.record(message, receives).await?;
+        if record.status != DeliveryStatus::Pending {
             return Ok(Verdict::Acknowledge);
         }
         // A copy of a message that was given back until then.
-        if let Some(early) =
-            webhook.next_attempt_at.and_then(|due| (due - now).to_std().ok()).filter(|it| !it.is_zero())
+        if let Some(early) = record.next_attempt_at.and_then(|due| (due - now).to_std().ok()).filter(|it| !it.is_zero())
         {
             return Ok(Verdict::Release(early.max(Duration::from_secs(1))));
         }
-        Span::current().record("attempt", webhook.attempts + 1);
+        Span::current().record("attempt", record.attempts + 1);
         let start = Instant::now();
-        let answer = self.poster.post(message).await;
+        let sent = self.send(message).await;
         let end = now + TimeDelta::from_std(start.elapsed()).unwrap_or_default();
-        let (status, pause) = judge(message, &answer, webhook.attempts + 1, end);
-        let Answer { status: answered, error, .. } = answer;
-        tracing::info!(answered, error, ?status, ?pause, "told the caller's server");
-        if status == WebhookStatus::Delivered {
-            announced(Channel::Webhook);
-        }
-        let attempt = WebhookAttempt { at: now, status: answered, error };
-        let next_attempt_at = pause.and_then(|pause| Some(end + TimeDelta::from_std(pause).ok()?));
-        let webhook = webhook.after(attempt, status, next_attempt_at);
+        let Sent { status: answered, error, .. } = sent.clone();
+        let (record, pause) = record.after(sent, (now, end), message.since);
+        let recorded = self.recorded(message, record);
+        log(&recorded, answered, error.as_deref(), pause);
         // A job that has gone on since has no place for this on its record.
-        _ = self.patience.insist(|| self.jobs.record_webhook(message, &webhook)).await?;
+        _ = self.patience.insist(|| self.jobs.record_delivery(message, &recorded)).await?;
         Ok(pause.map_or(Verdict::Acknowledge, Verdict::Release))
     }
 
+    /// Sends what the message holds, once.
+    async fn send(&self, message: &DeliveryMessage) -> Sent {
+        match &message.payload {
+            Payload::Webhook { url, event } => {
+                let sent = self.poster.post(&message.end_id(), url, event).await;
+                if sent.error.is_none() {
+                    announced(metrics::Channel::Webhook);
+                }
+                sent
+            }
+            Payload::Announcement(announcement) => self.notifier.announce(announcement).await,
+        }
+    }
+
+    /// The record of a delivery, as its job keeps it.
+    fn recorded(&self, message: &DeliveryMessage, delivery: DeliveryRecord) -> Recorded {
+        match &message.payload {
+            Payload::Webhook { url, .. } => Recorded::Webhook(Webhook { url: url.clone(), delivery }),
+            Payload::Announcement(_) => {
+                Recorded::Announcement(AnnouncementRecord { channel: self.notifier.channel(), delivery })
+            }
+        }
+    }
+
     /// Where the delivery stands: on record, or as far as its queue can tell where the job has gone on since.
-    async fn webhook(&self, message: &WebhookMessage, receives: u32) -> Result<Webhook, Unavailable> {
+    async fn record(&self, message: &DeliveryMessage, receives: u32) -> Result<DeliveryRecord, Unavailable> {
         let job = self.patience.insist(|| self.jobs.get(message.id)).await?;
-        let pending = Webhook::pending(&message.url);
+        let pending = DeliveryRecord::pending();
         Ok(match job {
-            Some(job) if message.tells_of(&job) => job.webhook.unwrap_or(pending),
-            _ => Webhook { attempts: receives.saturating_sub(1), ..pending },
+            Some(job) if message.tells_of(&job) => on_record(&message.payload, job).unwrap_or(pending),
+            _ => DeliveryRecord { attempts: receives.saturating_sub(1), ..pending },
         })
     }
 }
 
-/// What an answer to the `attempt`th attempt means, and after what pause to make another.
-fn judge(
-    message: &WebhookMessage,
-    answer: &Answer,
-    attempt: u32,
-    now: DateTime<Utc>,
-) -> (WebhookStatus, Option<Duration>) {
-    match answer.outcome {
-        Outcome::Taken => (WebhookStatus::Delivered, None),
-        Outcome::Unwanted => (WebhookStatus::Failed, None),
-        Outcome::Forbidden => (WebhookStatus::Refused, None),
-        Outcome::Trouble { retry_after } => match schedule::pause(attempt, retry_after, now - message.ended_at) {
-            Some(pause) => (WebhookStatus::Pending, Some(pause)),
-            None => (WebhookStatus::Failed, None),
-        },
+fn on_record(payload: &Payload, job: Job) -> Option<DeliveryRecord> {
+    match payload {
+        Payload::Webhook { .. } => job.webhook.map(|webhook| webhook.delivery),
+        Payload::Announcement(_) => job.announcement.map(|announcement| announcement.delivery),
+    }
+}
+
+fn log(recorded: &Recorded, answered: Option<u16>, error: Option<&str>, pause: Option<Duration>) {
+    let (kind, status) = match recorded {
+        Recorded::Webhook(_) => ("webhook", recorded.delivery().status),
+        Recorded::Announcement(AnnouncementRecord { channel, delivery }) => (channel.as_str(), delivery.status),
+    };
+    match status {
+        DeliveryStatus::Failed | DeliveryStatus::Refused => {
+            metrics::undelivered(kind);
+            tracing::warn!(kind, answered, error, ?status, "gave a delivery up");
+        }
+        _ => tracing::info!(kind, answered, error, ?status, ?pause, "attempted a delivery"),
     }
 }

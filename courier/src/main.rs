@@ -7,10 +7,10 @@ use std::time::Duration;
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use courier::{Courier, Poster, Secrets, SystemLookup, Verdict};
 use futures_util::future::join_all;
-use jobs::aws::environment::{self, TABLE, WEBHOOK_HOSTS, WEBHOOK_SECRET, WEBHOOKS_URL};
-use jobs::aws::{DynamoStore, SqsQueue, sdk_config};
+use jobs::aws::environment::{self, TABLE, TOPIC_ARN, WEBHOOK_HOSTS, WEBHOOK_SECRET, WEBHOOKS_URL};
+use jobs::aws::{DynamoStore, SqsQueue, Topic, sdk_config};
 use jobs::job::now;
-use jobs::{Destinations, Patience, Queue, Ticket, WebhookMessage};
+use jobs::{DeliveryMessage, Destinations, Patience, Queue, Ticket};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use tracing::field::display;
 
@@ -20,7 +20,7 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long one attempt may take.
 const TIME_LIMIT: Duration = Duration::from_secs(15);
 
-/// How long a message that is no webhook is hidden between its deliveries.
+/// How long a message that is no delivery is hidden between its deliveries.
 const REJECTED: Duration = Duration::from_secs(60);
 
 #[tokio::main(flavor = "current_thread")]
@@ -34,6 +34,7 @@ async fn main() -> Result<(), Error> {
     let courier = &Courier {
         jobs: Arc::new(DynamoStore::new(&config, environment::required(TABLE)?)),
         poster: Poster::new(destinations, Arc::new(SystemLookup), secrets, TIME_LIMIT)?,
+        notifier: Arc::new(Topic::new(&config, environment::required(TOPIC_ARN)?)),
         patience: Patience::default(),
     };
     lambda_runtime::run(service_fn(async move |event: LambdaEvent<SqsEvent>| {
@@ -58,7 +59,7 @@ async fn deliver(courier: &Courier, queue: &SqsQueue, message: &SqsMessage) -> O
     if let Some(receipt) = &message.receipt_handle
         && let Err(error) = queue.release(&Ticket(receipt.clone()), pause).await
     {
-        let job_id = WebhookMessage::decode(body).ok().map(|message| display(message.id));
+        let job_id = DeliveryMessage::decode(body).ok().map(|message| display(message.id));
         tracing::warn!(job_id, %error, "the message comes back when its visibility timeout ends");
     }
     message.message_id.clone()

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use jobs::job::{now, shortened};
-use jobs::{Destinations, WebhookMessage};
+use jobs::delivery::root_cause;
+use jobs::job::now;
+use jobs::{DeliveryOutcome, Destinations, Sent};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, LOCATION, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response, StatusCode, Url};
+use serde_json::Value;
 use tokio::time::timeout;
 
 use crate::guard::{Forbidden, Guard, Lookup, Reach};
@@ -24,9 +26,6 @@ const MAX_ANSWER_BYTES: usize = 4 * 1024;
 /// How long that may take.
 const READING: Duration = Duration::from_secs(1);
 
-/// How much of an error is told, in characters.
-const MAX_ERROR_CHARS: usize = 300;
-
 /// What makes attempts.
 pub struct Poster {
     secure: Client,
@@ -37,35 +36,9 @@ pub struct Poster {
     time_limit: Duration,
 }
 
-/// What came of an attempt.
-#[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: Option<u16>,
-    pub(crate) error: Option<String>,
-    pub(crate) outcome: Outcome,
-}
-
-/// What an answer means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    /// The receiver has the event.
-    Taken,
-    /// The receiver wants no events any more.
-    Unwanted,
-    /// The event may not go there, now or later.
-    Forbidden,
-    /// Another attempt may do better.
-    Trouble { retry_after: Option<Duration> },
-}
-
-impl Answer {
-    fn forbidden(why: impl std::fmt::Display) -> Self {
-        Self { status: None, error: Some(format!("Refused: {why}.")), outcome: Outcome::Forbidden }
-    }
-
-    fn trouble(error: impl Into<String>) -> Self {
-        Self { status: None, error: Some(error.into()), outcome: Outcome::Trouble { retry_after: None } }
-    }
+/// The event may not go there, now or later.
+fn forbidden(why: impl std::fmt::Display) -> Sent {
+    Sent::refused(format!("Refused: {why}."))
 }
 
 /// What is sent, the same to every host of a chain of redirects.
@@ -110,23 +83,23 @@ impl Poster {
     }
 
     /// Makes one attempt.
-    pub(crate) async fn post(&self, message: &WebhookMessage) -> Answer {
-        let url = match self.destinations.parse(&message.url) {
+    pub(crate) async fn post(&self, id: &str, url: &str, event: &Value) -> Sent {
+        let url = match self.destinations.parse(url) {
             Ok(url) => url,
-            Err(refused) => return Answer::forbidden(refused),
+            Err(refused) => return forbidden(refused),
         };
-        let (id, timestamp, body) = (message.webhook_id(), now().timestamp(), message.event.to_string());
+        let (id, timestamp, body) = (id.to_owned(), now().timestamp(), event.to_string());
         let signature = match self.secrets.sign(&id, timestamp, &body) {
             Ok(signature) => signature,
-            Err(error) => return Answer::trouble(format!("The event could not be signed: {error}.")),
+            Err(error) => return Sent::later(format!("The event could not be signed: {error}.")),
         };
         let signed = Signed { id, timestamp, signature, body };
         let limit = format!("The receiver did not answer within {} s.", self.time_limit.as_secs_f32());
-        timeout(self.time_limit, self.follow(url, &signed)).await.unwrap_or_else(|_| Answer::trouble(limit))
+        timeout(self.time_limit, self.follow(url, &signed)).await.unwrap_or_else(|_| Sent::later(limit))
     }
 
     /// Sends the event, and sends it again where the receiver says it should go.
-    async fn follow(&self, mut url: Url, signed: &Signed) -> Answer {
+    async fn follow(&self, mut url: Url, signed: &Signed) -> Sent {
         for _ in 0..=MAX_REDIRECTS {
             let response = match self.send(&url, signed).await {
                 Ok(response) => response,
@@ -138,26 +111,26 @@ impl Poster {
             }
             let location = response.headers().get(LOCATION).and_then(|location| location.to_str().ok());
             let Some(mut next) = location.and_then(|location| url.join(location).ok()) else {
-                let answer = Answer::trouble(format!("The receiver answered {status} and named no other place."));
-                return Answer { status: Some(status.as_u16()), ..answer };
+                let answer = Sent::later(format!("The receiver answered {status} and named no other place."));
+                return Sent { status: Some(status.as_u16()), ..answer };
             };
             next.set_fragment(None);
             if let Err(refused) = self.destinations.check_redirect(&url, &next) {
-                let answer = Answer::forbidden(format!("the receiver redirects to {}: {refused}", place(&next)));
-                return Answer { status: Some(status.as_u16()), ..answer };
+                let answer = forbidden(format!("the receiver redirects to {}: {refused}", place(&next)));
+                return Sent { status: Some(status.as_u16()), ..answer };
             }
             url = next;
         }
-        Answer::trouble(format!("The receiver redirects more than {MAX_REDIRECTS} times."))
+        Sent::later(format!("The receiver redirects more than {MAX_REDIRECTS} times."))
     }
 
     /// Sends the event to one place, if its address is within reach.
-    async fn send(&self, url: &Url, signed: &Signed) -> Result<Response, Answer> {
+    async fn send(&self, url: &Url, signed: &Signed) -> Result<Response, Sent> {
         let (client, reach) = match (&self.plain, url.scheme()) {
             (Some(plain), "http") => (plain, Reach::Loopback),
             _ => (&self.secure, Self::secure_reach(&self.destinations)),
         };
-        reach.check(url).map_err(Answer::forbidden)?;
+        reach.check(url).map_err(forbidden)?;
         let request = client
             .post(url.clone())
             .header(CONTENT_TYPE, "application/json")
@@ -166,27 +139,24 @@ impl Poster {
             .header("webhook-signature", &signed.signature)
             .body(signed.body.clone());
         request.send().await.map_err(|error| match find::<Forbidden>(&error) {
-            Some(forbidden) => Answer::forbidden(forbidden),
-            None => {
-                let why = shortened(&root(&error).to_string(), MAX_ERROR_CHARS);
-                Answer::trouble(format!("{} could not be reached: {why}.", place(url)))
-            }
+            Some(out_of_reach) => forbidden(out_of_reach),
+            None => Sent::later(format!("{} could not be reached: {}.", place(url), root_cause(&error))),
         })
     }
 }
 
 /// The answer of a receiver that does not redirect.
-async fn judged(response: Response) -> Answer {
+async fn judged(response: Response) -> Sent {
     let status = response.status();
     let retry_after = retry_after(response.headers(), now());
     _ = timeout(READING, read(response)).await;
     let (outcome, error) = match status {
-        status if status.is_success() => (Outcome::Taken, None),
-        StatusCode::GONE => (Outcome::Unwanted, Some("wants no more events")),
-        _ => (Outcome::Trouble { retry_after }, Some("did not take the event")),
+        status if status.is_success() => (DeliveryOutcome::Taken, None),
+        StatusCode::GONE => (DeliveryOutcome::Unwanted, Some("wants no more events")),
+        _ => (DeliveryOutcome::Later { retry_after }, Some("did not take the event")),
     };
     let error = error.map(|what| format!("The receiver answered {status}: it {what}."));
-    Answer { status: Some(status.as_u16()), error, outcome }
+    Sent { status: Some(status.as_u16()), error, outcome }
 }
 
 /// Reads the beginning of an answer's body, and does nothing with it.
@@ -224,11 +194,6 @@ fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
 /// The error of this type among the causes of another.
 fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
     causes(error).find_map(|cause| cause.downcast_ref())
-}
-
-/// The first cause of an error.
-fn root<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
-    causes(error).last().unwrap_or(error)
 }
 
 fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {

@@ -4,15 +4,17 @@ mod bench;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
 use bench::{Bench, Names, Receiver, SECRET, answer, redirect};
 use chrono::TimeDelta;
 use courier::{SystemLookup, Verdict, work};
 use jobs::job::now;
-use jobs::{Destinations, JobStore, Queue, Status, WebhookStatus};
-use serde_json::json;
+use jobs::{
+    Busy, Deliveries, DeliveryMessage, DeliveryStatus, Destinations, DueDeliveries, JobStore, Payload, Sent, Status,
+};
+use serde_json::{Value, json};
 use standardwebhooks::Webhook;
 use tokio::sync::watch;
 
@@ -26,6 +28,13 @@ fn here() -> Destinations {
     Destinations { loopback: true, ..Destinations::default() }
 }
 
+fn event(message: &DeliveryMessage) -> &Value {
+    match &message.payload {
+        Payload::Webhook { event, .. } => event,
+        other => panic!("{other:?}"),
+    }
+}
+
 #[tokio::test]
 async fn a_receiver_that_stumbles_gets_the_event() {
     let error = StatusCode::INTERNAL_SERVER_ERROR;
@@ -37,8 +46,8 @@ async fn a_receiver_that_stumbles_gets_the_event() {
         let Verdict::Release(pause) = bench.courier.deliver(&message.encode(), attempt, at).await else {
             panic!("no other attempt is made after {attempt}")
         };
-        let webhook = bench.webhook(&message).await;
-        assert_eq!((webhook.status, webhook.attempts), (WebhookStatus::Pending, attempt));
+        let webhook = bench.webhook(&message).await.delivery;
+        assert_eq!((webhook.status, webhook.attempts), (DeliveryStatus::Pending, attempt));
         assert_eq!(webhook.latest.last().and_then(|attempt| attempt.status), Some(500));
         let due = webhook.next_attempt_at.expect("there is another attempt");
         assert!(
@@ -51,9 +60,9 @@ async fn a_receiver_that_stumbles_gets_the_event() {
     for copy in ["the last attempt", "another copy of the message"] {
         assert_eq!(bench.courier.deliver(&message.encode(), 4, at).await, Verdict::Acknowledge, "{copy}");
     }
-    let webhook = bench.webhook(&message).await;
-    assert_eq!((webhook.status, webhook.attempts, webhook.next_attempt_at), (WebhookStatus::Delivered, 4, None));
-    assert_eq!(webhook.url, receiver.url("/hook?for=me"));
+    let webhook = bench.webhook(&message).await.delivery;
+    assert_eq!((webhook.status, webhook.attempts, webhook.next_attempt_at), (DeliveryStatus::Delivered, 4, None));
+    assert_eq!(bench.webhook(&message).await.url, receiver.url("/hook?for=me"));
 
     let requests = receiver.requests();
     assert_eq!(requests.len(), 4);
@@ -61,12 +70,12 @@ async fn a_receiver_that_stumbles_gets_the_event() {
         assert_eq!((request.method.as_str(), request.uri.as_str()), ("POST", "/hook?for=me"));
         assert_eq!(request.headers["content-type"], "application/json");
         assert!(request.headers["user-agent"].to_str().expect("text").starts_with("Pressrun/"));
-        assert_eq!(request.headers["webhook-id"], message.webhook_id().as_str());
-        assert_eq!(request.body, message.event.to_string());
+        assert_eq!(request.headers["webhook-id"], message.end_id().as_str());
+        assert_eq!(request.body, event(&message).to_string());
         let checked = Webhook::new(SECRET).expect("a secret").verify(request.body.as_bytes(), &request.headers);
         checked.expect("the signature is good");
     }
-    assert_eq!(message.event["type"], json!("job.completed"));
+    assert_eq!(event(&message)["type"], json!("job.completed"));
 }
 
 #[tokio::test]
@@ -92,8 +101,8 @@ async fn what_is_out_of_reach_is_refused_for_good() {
     ] {
         let message = bench.completed(url).await;
         assert_eq!(bench.courier.deliver(&message.encode(), 1, now()).await, Verdict::Acknowledge, "{url}");
-        let webhook = bench.webhook(&message).await;
-        assert_eq!((webhook.status, webhook.attempts), (WebhookStatus::Refused, 1), "{url}");
+        let webhook = bench.webhook(&message).await.delivery;
+        assert_eq!((webhook.status, webhook.attempts), (DeliveryStatus::Refused, 1), "{url}");
         let error = webhook.latest[0].error.clone().expect("a reason");
         assert!(error.contains(reason), "{url}: {error}");
     }
@@ -104,9 +113,9 @@ async fn the_name_of_this_machine_is_out_of_reach_from_elsewhere() {
     let bench = Bench::new(elsewhere(), SystemLookup).await;
     let message = bench.completed("https://localhost/").await;
     assert_eq!(bench.courier.deliver(&message.encode(), 1, now()).await, Verdict::Acknowledge);
-    let webhook = bench.webhook(&message).await;
+    let webhook = bench.webhook(&message).await.delivery;
     let error = webhook.latest[0].error.clone().expect("a reason");
-    assert!(webhook.status == WebhookStatus::Refused && error.contains("localhost resolves to "), "{error}");
+    assert!(webhook.status == DeliveryStatus::Refused && error.contains("localhost resolves to "), "{error}");
 }
 
 #[tokio::test]
@@ -116,7 +125,7 @@ async fn addresses_within_reach_are_used_where_others_are_not() {
     let bench = Bench::new(here(), names).await;
     let message = bench.completed(&format!("http://localhost:{}/", receiver.address.port())).await;
     assert_eq!(bench.courier.deliver(&message.encode(), 1, now()).await, Verdict::Acknowledge);
-    assert_eq!(bench.webhook(&message).await.status, WebhookStatus::Delivered);
+    assert_eq!(bench.webhook(&message).await.delivery.status, DeliveryStatus::Delivered);
 }
 
 #[tokio::test]
@@ -128,7 +137,7 @@ async fn a_name_that_is_bound_anew_is_checked_anew() {
     assert!(matches!(bench.courier.deliver(&message.encode(), 1, now()).await, Verdict::Release(_)));
     let later = now() + TimeDelta::minutes(1);
     assert_eq!(bench.courier.deliver(&message.encode(), 2, later).await, Verdict::Acknowledge);
-    assert_eq!(bench.webhook(&message).await.status, WebhookStatus::Refused);
+    assert_eq!(bench.webhook(&message).await.delivery.status, DeliveryStatus::Refused);
     assert_eq!(receiver.requests().len(), 1);
 }
 
@@ -146,8 +155,8 @@ async fn a_redirect_is_followed_with_the_same_event() {
             (&first.body, &first.headers["webhook-signature"]),
             (&second.body, &second.headers["webhook-signature"])
         );
-        let webhook = bench.webhook(&message).await;
-        assert_eq!((webhook.status, webhook.latest[0].status), (WebhookStatus::Delivered, Some(202)));
+        let webhook = bench.webhook(&message).await.delivery;
+        assert_eq!((webhook.status, webhook.latest[0].status), (DeliveryStatus::Delivered, Some(202)));
     }
 }
 
@@ -171,9 +180,9 @@ async fn a_redirect_out_of_reach_is_refused() {
         let bench = Bench::new(destinations.clone(), names).await;
         let message = bench.completed(&receiver.url("/")).await;
         assert_eq!(bench.courier.deliver(&message.encode(), 1, now()).await, Verdict::Acknowledge, "{location}");
-        let webhook = bench.webhook(&message).await;
+        let webhook = bench.webhook(&message).await.delivery;
         let error = webhook.latest[0].error.clone().expect("a reason");
-        assert!(webhook.status == WebhookStatus::Refused && error.contains(reason), "{location}: {error}");
+        assert!(webhook.status == DeliveryStatus::Refused && error.contains(reason), "{location}: {error}");
         assert!(!error.contains("secret"), "{error}");
     }
 }
@@ -185,7 +194,7 @@ async fn a_redirect_to_a_name_that_is_bound_anew_is_refused() {
     let bench = Bench::new(here(), names).await;
     let message = bench.completed(&format!("http://localhost:{}/", receiver.address.port())).await;
     assert_eq!(bench.courier.deliver(&message.encode(), 1, now()).await, Verdict::Acknowledge);
-    assert_eq!(bench.webhook(&message).await.status, WebhookStatus::Refused);
+    assert_eq!(bench.webhook(&message).await.delivery.status, DeliveryStatus::Refused);
     assert_eq!(receiver.requests().len(), 1);
 }
 
@@ -204,9 +213,9 @@ async fn answers_that_are_none_are_tried_again() {
     ] {
         let message = bench.completed(&url).await;
         assert!(matches!(bench.courier.deliver(&message.encode(), 1, now()).await, Verdict::Release(_)), "{reason}");
-        let webhook = bench.webhook(&message).await;
+        let webhook = bench.webhook(&message).await.delivery;
         let error = webhook.latest[0].error.clone().expect("a reason");
-        assert!(webhook.status == WebhookStatus::Pending && error.contains(reason), "{error}");
+        assert!(webhook.status == DeliveryStatus::Pending && error.contains(reason), "{error}");
     }
     assert_eq!(round.requests().len(), 4);
 }
@@ -217,7 +226,7 @@ async fn a_receiver_that_does_not_answer_is_tried_again() {
     let bench = Bench::within(here(), SystemLookup, Duration::from_millis(300)).await;
     let message = bench.completed(&receiver.url("/")).await;
     assert!(matches!(bench.courier.deliver(&message.encode(), 1, now()).await, Verdict::Release(_)));
-    let error = bench.webhook(&message).await.latest[0].error.clone().expect("a reason");
+    let error = bench.webhook(&message).await.delivery.latest[0].error.clone().expect("a reason");
     assert_eq!(error, "The receiver did not answer within 0.3 s.");
 }
 
@@ -227,7 +236,7 @@ async fn an_answer_without_end_is_an_answer() {
     let bench = Bench::new(here(), SystemLookup).await;
     let message = bench.completed(&receiver.url("/")).await;
     assert_eq!(bench.courier.deliver(&message.encode(), 1, now()).await, Verdict::Acknowledge);
-    assert_eq!(bench.webhook(&message).await.status, WebhookStatus::Delivered);
+    assert_eq!(bench.webhook(&message).await.delivery.status, DeliveryStatus::Delivered);
 }
 
 #[tokio::test]
@@ -238,8 +247,8 @@ async fn a_receiver_that_wants_no_more_is_left_alone() {
     for _ in ["the event", "another copy of it"] {
         assert_eq!(bench.courier.deliver(&message.encode(), 1, now()).await, Verdict::Acknowledge);
     }
-    let webhook = bench.webhook(&message).await;
-    assert_eq!((webhook.status, webhook.attempts), (WebhookStatus::Failed, 1));
+    let webhook = bench.webhook(&message).await.delivery;
+    assert_eq!((webhook.status, webhook.attempts), (DeliveryStatus::Failed, 1));
     assert_eq!(receiver.requests().len(), 1);
 }
 
@@ -248,17 +257,19 @@ async fn after_a_day_it_is_given_up() {
     let receiver = Receiver::start(std::iter::repeat_n(answer(StatusCode::SERVICE_UNAVAILABLE), 50)).await;
     let bench = Bench::new(here(), SystemLookup).await;
     let message = bench.completed(&receiver.url("/")).await;
-    let (mut at, mut receives) = (message.ended_at, 0);
+    let (mut at, mut receives) = (message.since, 0);
     loop {
         receives += 1;
         match bench.courier.deliver(&message.encode(), receives, at).await {
-            Verdict::Release(_) => at = bench.webhook(&message).await.next_attempt_at.expect("another attempt"),
+            Verdict::Release(_) => {
+                at = bench.webhook(&message).await.delivery.next_attempt_at.expect("another attempt")
+            }
             verdict => break assert_eq!(verdict, Verdict::Acknowledge),
         }
     }
-    let webhook = bench.webhook(&message).await;
-    assert_eq!((webhook.status, webhook.attempts), (WebhookStatus::Failed, receives));
-    let told = at - message.ended_at;
+    let webhook = bench.webhook(&message).await.delivery;
+    assert_eq!((webhook.status, webhook.attempts), (DeliveryStatus::Failed, receives));
+    let told = at - message.since;
     assert!(told > TimeDelta::hours(19) && told <= TimeDelta::hours(25), "{told}");
     assert!((12..=20).contains(&receives), "{receives}");
 }
@@ -278,34 +289,133 @@ async fn an_event_is_delivered_though_its_job_has_gone_on() {
 }
 
 #[tokio::test]
-async fn what_is_no_webhook_is_rejected() {
+async fn what_is_no_delivery_is_rejected() {
     let bench = Bench::new(here(), SystemLookup).await;
     assert_eq!(bench.courier.deliver("hello", 1, now()).await, Verdict::Reject);
 }
 
+/// A courier at work, with two ways to stop it.
+struct Working {
+    task: tokio::task::JoinHandle<()>,
+    stop: watch::Sender<bool>,
+    interrupt: watch::Sender<bool>,
+}
+
+impl Working {
+    fn on(bench: &Bench) -> Self {
+        let ((stop, stopped), (interrupt, interrupted)) = (watch::channel(false), watch::channel(false));
+        let queue = Arc::new(bench.local.deliveries.clone());
+        Self { task: tokio::spawn(work(bench.courier.clone(), queue, stopped, interrupted)), stop, interrupt }
+    }
+
+    /// Stops it, cutting off what is under way.
+    async fn stop(self) {
+        self.stop.send(true).expect("it works");
+        self.interrupt.send(true).expect("it works");
+        tokio::time::timeout(Duration::from_secs(5), self.task).await.expect("at once").expect("no panic");
+    }
+}
+
+/// Waits until something is so.
+async fn until(what: &str, is_so: impl AsyncFn() -> bool) {
+    for _ in 0..1_000 {
+        if is_so().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("waited in vain for {what}");
+}
+
+async fn waiting(bench: &Bench) -> usize {
+    bench.local.deliveries.due(&Busy::default(), 1_000).await.expect("the queue answers").len()
+}
+
 #[tokio::test]
-async fn a_slow_receiver_does_not_hold_up_the_others() {
-    let (silent, quick) = (Receiver::silent().await, Receiver::start([answer(StatusCode::OK)]).await);
+async fn a_slow_receiver_holds_up_neither_others_nor_the_stop() {
+    let (silent, quick) = (Receiver::silent().await, Receiver::start(vec![answer(StatusCode::OK); 20]).await);
     let bench = Bench::new(here(), SystemLookup).await;
-    let slow = bench.completed(&silent.url("/")).await;
-    let message = bench.completed(&quick.url("/")).await;
-    let queue = Arc::new(bench.local.webhooks.clone());
-    for message in [&slow, &message] {
-        queue.push(&message.encode()).await.expect("push");
+    let mut slow = Vec::new();
+    for _ in 0..100 {
+        let message = bench.completed(&silent.url("/")).await;
+        bench.local.deliveries.push(&message).await.expect("push");
+        slow.push(message);
     }
-    let ((stop, stopped), (interrupt, interrupted)) = (watch::channel(false), watch::channel(false));
-    let working = tokio::spawn(work(bench.courier.clone(), queue.clone(), stopped, interrupted));
-    while bench.local.jobs.get(message.id).await.expect("the store answers").expect("on record").webhook.is_none() {
-        tokio::time::sleep(Duration::from_millis(10)).await;
+    let working = Working::on(&bench);
+    until("the slow one to be busy", async || silent.requests().len() == 4).await;
+    let mut quickly = Vec::new();
+    let start = Instant::now();
+    for _ in 0..20 {
+        let message = bench.completed(&quick.url("/")).await;
+        bench.local.deliveries.push(&message).await.expect("push");
+        quickly.push(message);
     }
-    while silent.requests().is_empty() {
-        tokio::time::sleep(Duration::from_millis(10)).await;
+    until("the quick one", async || quick.requests().len() == 20).await;
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    for message in &quickly {
+        until("its record", async || {
+            let job = bench.local.jobs.get(message.id).await.expect("the store answers").expect("on record");
+            job.webhook.is_some_and(|webhook| webhook.delivery.status == DeliveryStatus::Delivered)
+        })
+        .await;
     }
-    stop.send(true).expect("it works");
-    interrupt.send(true).expect("it finishes the slow one");
-    working.await.expect("it stops");
-    assert_eq!(bench.webhook(&message).await.status, WebhookStatus::Delivered);
-    let slow = bench.local.jobs.get(slow.id).await.expect("the store answers").expect("on record");
-    assert_eq!(slow.webhook, None, "it was cut off, and will be delivered again");
-    assert_eq!(queue.receive(Duration::ZERO, Duration::ZERO).await.expect("the queue answers"), None, "it is hidden");
+    assert_eq!(silent.requests().len(), 4, "no more at once than one destination may have");
+    working.stop().await;
+    let cut_off = bench.local.jobs.get(slow[0].id).await.expect("the store answers").expect("on record");
+    assert_eq!(cut_off.webhook, None, "it was cut off, and will be delivered again");
+    let busy = Busy::default();
+    let due = bench.local.deliveries.due(&busy, 9).await.expect("the queue answers");
+    assert_eq!(due.iter().map(|it| (it.body.as_str(), it.attempts)).collect::<Vec<_>>(), [(&*slow[0].encode(), 0)]);
+}
+
+#[tokio::test]
+async fn an_announcement_is_made_once_and_is_on_record() {
+    let bench = Bench::new(here(), SystemLookup).await;
+    let message = bench.announcement().await;
+    bench.mailer.answers([Sent { status: Some(451), ..Sent::later("The mail server answered 451: full.") }]);
+    let Verdict::Release(_) = bench.courier.deliver(&message.encode(), 1, now()).await else { panic!("it may pass") };
+    let pending = bench.announced(&message).await;
+    assert_eq!((pending.status, pending.attempts, pending.latest[0].status), (DeliveryStatus::Pending, 1, Some(451)));
+    assert_eq!(pending.latest[0].error.as_deref(), Some("The mail server answered 451: full."));
+    let due = pending.next_attempt_at.expect("another attempt");
+    for _ in ["the attempt", "a copy of the message"] {
+        assert_eq!(bench.courier.deliver(&message.encode(), 2, due).await, Verdict::Acknowledge);
+    }
+    let delivered = bench.announced(&message).await;
+    assert_eq!((delivered.status, delivered.attempts), (DeliveryStatus::Delivered, 2));
+    assert_eq!(bench.mailer.taken(), [message.id]);
+}
+
+#[tokio::test]
+async fn a_mail_that_is_refused_for_good_is_not_tried_again() {
+    let bench = Bench::new(here(), SystemLookup).await;
+    let message = bench.announcement().await;
+    bench.mailer.answers([Sent { status: Some(550), ..Sent::refused("The mail server answered 550: no.") }]);
+    for _ in ["the attempt", "a copy of the message"] {
+        assert_eq!(bench.courier.deliver(&message.encode(), 1, now()).await, Verdict::Acknowledge);
+    }
+    let refused = bench.announced(&message).await;
+    assert_eq!((refused.status, refused.attempts, refused.next_attempt_at), (DeliveryStatus::Refused, 1, None));
+    assert_eq!(bench.mailer.taken(), []);
+}
+
+#[tokio::test]
+async fn a_worker_removes_what_is_done_and_keeps_what_is_not() {
+    let receiver = Receiver::start([answer(StatusCode::OK), answer(StatusCode::INTERNAL_SERVER_ERROR)]).await;
+    let bench = Bench::new(here(), SystemLookup).await;
+    let messages = [bench.completed(&receiver.url("/")).await, bench.announcement().await];
+    for message in &messages {
+        bench.local.deliveries.push(message).await.expect("push");
+    }
+    let working = Working::on(&bench);
+    until("both to be made", async || waiting(&bench).await == 0).await;
+    assert_eq!((receiver.requests().len(), bench.mailer.taken()), (1, vec![messages[1].id]));
+
+    let late = bench.completed(&receiver.url("/")).await;
+    bench.local.deliveries.push(&late).await.expect("push");
+    until("an attempt", async || receiver.requests().len() >= 2).await;
+    until("its pause", async || waiting(&bench).await == 0).await;
+    working.stop().await;
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    assert_eq!(waiting(&bench).await, 1, "it is due again when its pause is over");
 }

@@ -8,4 +8,5 @@ mod warning;
 
 pub use pointer::escaped;
 pub use violation::Violation;
+pub use visible::visible_lines;
 pub use warning::{MAX_WARNINGS, Warning, merge, merge_section};

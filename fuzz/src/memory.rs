@@ -8,8 +8,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use jobs::{
-    Accepts, Claim, Claimed, Completed, Content, Data, Delivery, Failed, Held, Job, JobId, JobStore, Listed, Listing,
-    ObjectStore, Opened, Progress, Queue, Reservation, Reserved, Terms, Ticket, Unavailable, Webhook, WebhookMessage,
+    Accepts, AnnouncementRecord, Claim, Claimed, Completed, Content, Data, Delivery, DeliveryMessage, Failed, Held,
+    Job, JobId, JobStore, Listed, Listing, ObjectStore, Opened, Progress, Queue, Recorded, Reservation, Reserved,
+    Terms, Ticket, Unavailable,
 };
 use uuid::Uuid;
 
@@ -114,11 +115,17 @@ impl JobStore for Memory {
         not_here()
     }
 
-    async fn mark_notified(&self, _: JobId, _: Uuid, _: DateTime<Utc>) -> Result<Held, Unavailable> {
+    async fn mark_notified(
+        &self,
+        _: JobId,
+        _: Uuid,
+        _: DateTime<Utc>,
+        _: &AnnouncementRecord,
+    ) -> Result<Held, Unavailable> {
         not_here()
     }
 
-    async fn record_webhook(&self, _: &WebhookMessage, _: &Webhook) -> Result<Held, Unavailable> {
+    async fn record_delivery(&self, _: &DeliveryMessage, _: &Recorded) -> Result<Held, Unavailable> {
         not_here()
     }
 

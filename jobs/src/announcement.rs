@@ -3,10 +3,10 @@
 use std::fmt::Write;
 
 use chrono::{DateTime, Utc};
+use findings::{Warning, visible_lines};
+use serde::{Deserialize, Serialize};
 
-use findings::Warning;
-
-use crate::job::{Failure, Job, JobId, Status};
+use crate::job::{Failure, Job, JobId, Status, shortened};
 
 /// The longest subject, in characters: SNS takes less than a hundred.
 pub const MAX_SUBJECT_CHARS: usize = 99;
@@ -16,8 +16,11 @@ const MAX_VIOLATIONS: usize = 10;
 /// The most warnings that an announcement lists.
 const MAX_WARNINGS: usize = 10;
 
+/// The longest text, in characters: with its escapes it fits into a message of any queue.
+const MAX_TEXT_CHARS: usize = 40_000;
+
 /// One announcement of a job's end.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Announcement {
     /// The job; deliveries may repeat, and this is what to deduplicate on.
     pub job_id: JobId,
@@ -33,7 +36,7 @@ pub struct Announcement {
     pub subject: String,
     /// What says the same in ASCII, whatever the caller chose.
     pub plain_subject: String,
-    /// The plain text.
+    /// The plain text: lines, without any other control characters.
     pub text: String,
 }
 
@@ -82,6 +85,8 @@ impl Announcement {
         };
         let subject: String = subject.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         let (template, tags) = (job.template.clone(), job.notify.tags.clone());
+        // It may quote the data.
+        let text = visible_lines(&shortened(&text, MAX_TEXT_CHARS));
         let announcement =
             Self { job_id: job.id, template, status, retries: job.retries, tags, subject, plain_subject, text };
         match announcement.subject.char_indices().nth(MAX_SUBJECT_CHARS - 1) {
@@ -201,5 +206,38 @@ mod tests {
             assert!(completed.text.starts_with("Your report"), "{}", completed.text);
             assert_eq!(completed.plain_subject, "Report ready: invoice");
         }
+    }
+
+    #[test]
+    fn controls_of_the_data_do_not_reach_the_text() {
+        let violation =
+            findings::Violation { line: None, column: None, pointer: "/a\rb".into(), detail: "\u{1b}[2J".into() };
+        let mut failure = Failure::new("invalid-data", "The data\r does not fit.", "It says \u{7}\u{9b}2J.");
+        failure.errors.push(violation);
+        failure.diagnostics.push(crate::job::Diagnostic {
+            message: String::new(),
+            file: None,
+            line: None,
+            column: None,
+            hints: Vec::new(),
+            rendered: "error: \u{1b}]0;x\u{7}\r\n  here".into(),
+        });
+        let warning = Warning::new("odd", "ring \u{7}\r", Some("/\u{1b}c".into()));
+        let job = Job { warnings: vec![warning], ..job() };
+        for announcement in [
+            Announcement::failed(&job, &failure),
+            Announcement::completed(&job, "https://example.org/r/1", job.enqueued_at),
+        ] {
+            assert!(!announcement.text.contains(|c: char| c.is_control() && c != '\n'), "{:?}", announcement.text);
+            assert!(!announcement.subject.contains(char::is_control), "{:?}", announcement.subject);
+        }
+    }
+
+    #[test]
+    fn the_longest_text_fits_into_a_queue() {
+        let failure = Failure::new("x", "x", "\"".repeat(1_000_000));
+        let failed = Announcement::failed(&job(), &failure);
+        let body = serde_json::to_string(&failed).expect("JSON");
+        assert!(body.len() < crate::message::MAX_BODY_BYTES && failed.text.ends_with('…'));
     }
 }

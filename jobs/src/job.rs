@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::delivery::AnnouncementRecord;
 use crate::upload::UploadId;
 use crate::webhook::Webhook;
 
@@ -151,7 +152,7 @@ pub struct Job {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     #[schema(nullable = false)]
     pub error: Option<Failure>,
-    /// When its end was announced.
+    /// When the deliveries of its end were handed over, so that no run has anything left to do.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     #[schema(ignore)]
     pub notified_at: Option<DateTime<Utc>>,
@@ -162,6 +163,10 @@ pub struct Job {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     #[schema(nullable = false)]
     pub webhook: Option<Webhook>,
+    /// What became of announcing its end to people.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(nullable = false)]
+    pub announcement: Option<AnnouncementRecord>,
     /// The upload that its data is in, or the rows of it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     #[schema(nullable = false)]
@@ -199,6 +204,7 @@ impl Job {
             retries: 0,
             input: None,
             webhook: None,
+            announcement: None,
             options: Options::default(),
             notify: Notify::default(),
         }

@@ -2,12 +2,14 @@
 //!
 //! Read in this order: [`job`] (the record and its states), [`message`] (what travels through the queue),
 //! [`ports`] (the four traits), [`announcement`] and [`link`] (what a person gets to read and to click), [`Closing`]
-//! (how a job ends), [`webhook`] and [`destination`] (what a caller's server is told, and where it may be). Behind the ports stand two backends, each behind a feature of its name: `aws` (SQS, DynamoDB, S3, SNS) and `local`
+//! (how a job ends), [`delivery`] (what leaves Pressrun then), [`webhook`] and [`destination`] (what a caller's server gets, and
+//! where it may be). Behind the ports stand two backends, each behind a feature of its name: `aws` (SQS, DynamoDB, S3, SNS) and `local`
 //! (SQLite and a folder). One contract, `tests/contract.rs`, runs against both.
 
 pub mod announcement;
 mod closing;
 mod data;
+pub mod delivery;
 pub mod destination;
 pub mod event;
 #[cfg(feature = "aws")]
@@ -27,8 +29,12 @@ pub mod aws;
 pub mod local;
 
 pub use announcement::Announcement;
-pub use closing::Closing;
+pub use closing::{Announcing, Closing};
 pub use data::Data;
+pub use delivery::{
+    AnnouncementRecord, Channel, DeliveryAttempt, DeliveryMessage, DeliveryOutcome, DeliveryRecord, DeliveryStatus,
+    Payload, Recorded, Sent,
+};
 pub use destination::{Destinations, Hosts};
 pub use event::{Event, EventId};
 pub use findings::{Violation, Warning};
@@ -37,9 +43,10 @@ pub use link::LinkSigner;
 pub use message::Message;
 pub use patience::Patience;
 pub use ports::{
-    Accepts, Claim, Claimed, Completed, Content, Delivery, Failed, Held, JobStore, Listed, Listing, Notifier,
-    ObjectStore, Opened, Purpose, Queue, Reservation, Reserved, Terms, Ticket, Unavailable,
+    Accepts, Busy, Claim, Claimed, Completed, Content, Deliveries, Delivery, DueDeliveries, DueDelivery, Failed, Held,
+    JobStore, Listed, Listing, Notifier, ObjectStore, Opened, Purpose, Queue, Reservation, Reserved, Terms, Ticket,
+    Unavailable,
 };
 pub use upload::{Dialect, Separator, UploadFormat, UploadId};
 pub use usage::Usage;
-pub use webhook::{Webhook, WebhookAttempt, WebhookMessage, WebhookStatus};
+pub use webhook::Webhook;

@@ -15,9 +15,9 @@ use uuid::Uuid;
 
 use crate::announcement::Announcement;
 use crate::data::Data;
+use crate::delivery::{AnnouncementRecord, Channel, DeliveryMessage, Recorded, Sent};
 use crate::event::is_news;
 use crate::job::{Failure, Job, JobId, Progress, Status};
-use crate::webhook::{Webhook, WebhookMessage};
 
 /// A queue or store did not answer, or refused; the same call may work later.
 #[derive(Debug, thiserror::Error)]
@@ -128,12 +128,19 @@ pub trait JobStore: Send + Sync {
     /// by the next run at once. An attempt that is `forgiven` does not count.
     async fn release(&self, id: JobId, owner: Uuid, forgiven: bool) -> Result<Held, Unavailable>;
 
-    /// Records that the job's end was announced, if the claim still holds.
-    async fn mark_notified(&self, id: JobId, owner: Uuid, at: DateTime<Utc>) -> Result<Held, Unavailable>;
+    /// Records that the deliveries of the job's end were handed over, if the claim still holds. `announcement` goes on
+    /// record unless the delivery queue has recorded more of it.
+    async fn mark_notified(
+        &self,
+        id: JobId,
+        owner: Uuid,
+        at: DateTime<Utc>,
+        announcement: &AnnouncementRecord,
+    ) -> Result<Held, Unavailable>;
 
-    /// Records what became of telling a caller's server, if the job still is as `message` tells; nothing replaces a
-    /// delivery.
-    async fn record_webhook(&self, message: &WebhookMessage, webhook: &Webhook) -> Result<Held, Unavailable>;
+    /// Records where a delivery stands, if the job still is as `message` tells; nothing replaces a delivery that was
+    /// made.
+    async fn record_delivery(&self, message: &DeliveryMessage, recorded: &Recorded) -> Result<Held, Unavailable>;
 
     /// The data that was kept when the job failed.
     async fn kept_input(&self, id: JobId) -> Result<Option<Data>, Unavailable>;
@@ -142,7 +149,7 @@ pub trait JobStore: Send + Sync {
     /// as once. Nothing comes back, and nothing changes, if the job has not failed.
     async fn reopen(&self, id: JobId, overdue_at: DateTime<Utc>) -> Result<Option<Job>, Unavailable>;
 
-    /// Jobs that should have ended by `now`, or been announced, and that no message will bring further; `most` of them
+    /// Jobs that should have ended by `now`, with their deliveries handed over, and that no message will bring further; `most` of them
     /// at the most. A job that a run holds may be among them.
     async fn overdue(&self, now: DateTime<Utc>, most: usize) -> Result<Vec<Job>, Unavailable>;
 
@@ -221,7 +228,7 @@ pub enum Purpose {
     /// To make its report: one more attempt. A failed job whose message was [set aside](Failed::set_aside) runs again,
     /// since only a redrive can have brought the message back.
     Run,
-    /// To end it without a report, or to announce its end: no attempt.
+    /// To end it without a report, or to hand over the deliveries of its end: no attempt.
     Settle,
 }
 
@@ -289,11 +296,11 @@ pub enum Reserved {
 pub enum Claimed {
     /// The job has not ended and is this run's. Holds how many attempts there were, this one included.
     Run(u32),
-    /// The job ended but nobody was told, and telling is now this run's duty.
+    /// The job ended but its deliveries were not handed over, which is now this run's duty.
     Announce(Box<Job>),
     /// Another run holds the job until then.
     Busy(DateTime<Utc>),
-    /// The job ended and was announced: nothing is left to do.
+    /// The job ended and its deliveries were handed over: nothing is left to do.
     Settled,
 }
 
@@ -364,6 +371,60 @@ pub enum Opened {
 /// Tells people that a job ended.
 #[async_trait]
 pub trait Notifier: Send + Sync {
-    /// Sends one announcement.
-    async fn announce(&self, announcement: &Announcement) -> Result<(), Unavailable>;
+    /// Where announcements go.
+    fn channel(&self) -> Channel;
+
+    /// Makes one attempt to send an announcement.
+    async fn announce(&self, announcement: &Announcement) -> Sent;
+}
+
+/// Keeps deliveries until they are made or given up.
+#[async_trait]
+pub trait Deliveries: Send + Sync {
+    /// Puts a delivery in, to be attempted at once.
+    async fn push(&self, message: &DeliveryMessage) -> Result<(), Unavailable>;
+}
+
+/// The deliveries that wait on one machine, for the one process that works there. On AWS the event source hands them
+/// out.
+#[async_trait]
+pub trait DueDeliveries: Send + Sync {
+    /// Deliveries that are due and that `busy` does not exclude, at most `most`, and at most one for each destination
+    /// and caller. They stay where they are.
+    async fn due(&self, busy: &Busy, most: usize) -> Result<Vec<DueDelivery>, Unavailable>;
+
+    /// Removes a delivery that was made or given up.
+    async fn remove(&self, id: i64) -> Result<(), Unavailable>;
+
+    /// Counts an attempt and makes the delivery due again after `pause`.
+    async fn postpone(&self, id: i64, pause: Duration) -> Result<(), Unavailable>;
+
+    /// Returns after a push.
+    async fn pushed(&self);
+}
+
+/// What is not to be handed out now.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Busy {
+    /// Deliveries in hand.
+    pub ids: Vec<i64>,
+    /// Destinations that have as many attempts under way as they may.
+    pub destinations: Vec<String>,
+    /// Callers that do.
+    pub callers: Vec<String>,
+}
+
+/// A delivery that is due.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DueDelivery {
+    /// What it is removed or postponed by.
+    pub id: i64,
+    /// Whose server gets it.
+    pub destination: String,
+    /// Whose job it tells of.
+    pub caller: String,
+    /// How many attempts were made.
+    pub attempts: u32,
+    /// The message.
+    pub body: String,
 }

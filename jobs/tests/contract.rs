@@ -10,9 +10,10 @@ use bench::{Bench, MAX_RECEIVES};
 use chrono::{DateTime, Utc};
 use jobs::job::now;
 use jobs::{
-    Accepts, Announcement, Claim, Claimed, Completed, Content, Data, Delivery, Diagnostic, Failed, Failure, Held, Job,
-    JobId, Listing, Notify, Opened, Options, Progress, Purpose, Reservation, Reserved, Status, Terms, UploadFormat,
-    UploadId, Violation, Warning, Webhook, WebhookAttempt, WebhookMessage, WebhookStatus,
+    Accepts, Announcement, AnnouncementRecord, Channel, Claim, Claimed, Completed, Content, Data, Delivery,
+    DeliveryMessage, DeliveryRecord, Diagnostic, Failed, Failure, Held, Job, JobId, Listing, Notify, Opened, Options,
+    Payload, Progress, Purpose, Recorded, Reservation, Reserved, Sent, Status, Terms, UploadFormat, UploadId,
+    Violation, Warning, Webhook, webhook,
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -64,8 +65,10 @@ contract! {
     a_list_is_of_one_status_or_template,
     one_who_waits_hears_of_a_change_at_once,
     one_who_waits_in_vain_hears_the_state,
-    what_became_of_a_webhook_is_on_record,
-    a_webhook_of_an_earlier_end_is_not_on_record,
+    what_became_of_a_delivery_is_on_record,
+    a_delivery_of_an_earlier_end_is_not_on_record,
+    handing_over_replaces_nothing_that_the_delivery_queue_recorded,
+    a_delivery_of_each_kind_waits_in_its_queue,
     a_key_stands_for_the_first_job_that_reserved_it,
     of_many_reservations_at_once_one_is_fresh,
     a_key_is_free_again_when_its_time_is_over,
@@ -241,7 +244,7 @@ async fn an_expired_lease_is_taken_over_and_its_owner_fenced_off(bench: &Bench) 
     for _ in ["once", "again, as after a lost answer"] {
         assert_eq!(bench.jobs.complete(job.id, fresh.owner, &report).await.expect("answers"), Held::Yes);
     }
-    assert_eq!(bench.jobs.mark_notified(job.id, stale.owner, at).await.expect("answers"), Held::No);
+    assert_eq!(mark_notified(bench, &job, &stale).await, Held::No);
     let ended = get(bench, job.id).await;
     assert_eq!((ended.status, ended.pages, ended.bytes), (Status::Completed, Some(2), Some(345)));
     assert_eq!((ended.finished_at, ended.notified_at, ended.warnings), (Some(at), None, vec![]));
@@ -336,8 +339,8 @@ async fn an_unannounced_end_is_announced_by_the_next_run(bench: &Bench) {
         Claimed::Announce(ended) => assert_eq!((ended.status, ended.attempts), (Status::Completed, 1)),
         other => panic!("expected an announcement to make, got {other:?}"),
     }
-    assert_eq!(bench.jobs.mark_notified(job.id, first.owner, now()).await.expect("answers"), Held::No);
-    assert_eq!(bench.jobs.mark_notified(job.id, second.owner, now()).await.expect("answers"), Held::Yes);
+    assert_eq!(mark_notified(bench, &job, &first).await, Held::No);
+    assert_eq!(mark_notified(bench, &job, &second).await, Held::Yes);
     assert_eq!(bench.jobs.claim(&job, &claim(99)).await.expect("answers"), Claimed::Settled);
 }
 
@@ -386,6 +389,16 @@ async fn settling_a_job_is_no_attempt(bench: &Bench) {
     assert_eq!((recorded.attempts, recorded.started_at), (1, Some(first.now)));
 }
 
+/// An announcement that was sent at the first attempt.
+fn announced() -> AnnouncementRecord {
+    let (delivery, _) = DeliveryRecord::pending().after(Sent::taken(Some(250)), (now(), now()), now());
+    AnnouncementRecord { channel: Channel::Mail, delivery }
+}
+
+async fn mark_notified(bench: &Bench, job: &Job, claim: &Claim) -> Held {
+    bench.jobs.mark_notified(job.id, claim.owner, now(), &announced()).await.expect("answers")
+}
+
 /// Fails a job, announced, with `data` kept.
 async fn fail(bench: &Bench, job: &Job, data: &Data, set_aside: bool) {
     let claim = claim(-60);
@@ -393,7 +406,7 @@ async fn fail(bench: &Bench, job: &Job, data: &Data, set_aside: bool) {
     let failure = Failure::new("x", "x", "x");
     let failed = Failed { input: Some(data), set_aside, ..failed(&failure) };
     assert_eq!(bench.jobs.fail(job.id, claim.owner, &failed).await.expect("answers"), Held::Yes);
-    assert_eq!(bench.jobs.mark_notified(job.id, claim.owner, now()).await.expect("answers"), Held::Yes);
+    assert_eq!(mark_notified(bench, &job, &claim).await, Held::Yes);
 }
 
 async fn a_failed_job_is_queued_again_with_the_data_that_was_kept(bench: &Bench) {
@@ -463,7 +476,7 @@ async fn a_job_is_overdue_from_its_time_until_it_is_announced(bench: &Bench) {
     let failure = Failure::new("x", "x", "x");
     assert_eq!(bench.jobs.fail(job.id, claim.owner, &failed(&failure)).await.expect("answers"), Held::Yes);
     assert_eq!(overdue(90).await, [job.id], "nobody was told");
-    assert_eq!(bench.jobs.mark_notified(job.id, claim.owner, now()).await.expect("answers"), Held::Yes);
+    assert_eq!(mark_notified(bench, &job, &claim).await, Held::Yes);
     assert_eq!(overdue(90).await, []);
     bench.jobs.reopen(job.id, now() + chrono::Duration::seconds(200)).await.expect("answers").expect("it had failed");
     assert_eq!(overdue(90).await, []);
@@ -557,50 +570,94 @@ fn reservation(key: &str, fingerprint: &str) -> Reservation {
 }
 
 /// A job that ended, and the message about its end.
-async fn ended(bench: &Bench, job: &Job, claim: &Claim) -> WebhookMessage {
+async fn ended(bench: &Bench, job: &Job, claim: &Claim) -> DeliveryMessage {
     run(bench, job, claim).await;
     let failure = Failure::new("x", "x", "x");
     let failed = Failed { set_aside: true, ..failed(&failure) };
     assert_eq!(bench.jobs.fail(job.id, claim.owner, &failed).await.expect("answers"), Held::Yes);
-    WebhookMessage::new(&get(bench, job.id).await, "https://example.org/hook", "https://press.test", None)
+    webhook::delivery(&get(bench, job.id).await, "https://example.org/hook", "https://press.test", None)
 }
 
-async fn what_became_of_a_webhook_is_on_record(bench: &Bench) {
+/// A delivery of each kind, in that state.
+fn recorded(delivery: &DeliveryRecord) -> [Recorded; 2] {
+    let (url, delivery) = ("https://example.org/hook".to_owned(), delivery.clone());
+    let announcement = AnnouncementRecord { channel: Channel::Topic, delivery: delivery.clone() };
+    [Recorded::Webhook(Webhook { url, delivery }), Recorded::Announcement(announcement)]
+}
+
+/// What is on record of deliveries of that kind.
+fn on_record(job: &Job, like: &Recorded) -> Option<Recorded> {
+    match like {
+        Recorded::Webhook(_) => job.webhook.clone().map(Recorded::Webhook),
+        Recorded::Announcement(_) => job.announcement.clone().map(Recorded::Announcement),
+    }
+}
+
+async fn what_became_of_a_delivery_is_on_record(bench: &Bench) {
     let job = job();
     let message = ended(bench, &job, &claim(0)).await;
-    assert_eq!(get(bench, job.id).await.webhook, None);
-
-    let attempt = WebhookAttempt { at: now(), status: Some(500), error: Some("Oh \"no\": ü".into()) };
-    let pending = Webhook::pending(&message.url).after(attempt.clone(), WebhookStatus::Pending, Some(now()));
-    let delivered = pending.clone().after(attempt, WebhookStatus::Delivered, None);
-    for webhook in [&pending, &delivered] {
-        assert_eq!(bench.jobs.record_webhook(&message, webhook).await.expect("answers"), Held::Yes);
-        assert_eq!(get(bench, job.id).await.webhook.as_ref(), Some(webhook));
+    let answered = Sent { status: Some(500), ..Sent::later("Oh \"no\": ü") };
+    let (pending, _) = DeliveryRecord::pending().after(answered, (now(), now()), now());
+    let (delivered, _) = pending.clone().after(Sent::taken(Some(204)), (now(), now()), now());
+    for (pending, delivered) in recorded(&pending).iter().zip(&recorded(&delivered)) {
+        assert_eq!(on_record(&get(bench, job.id).await, pending), None);
+        for state in [pending, delivered] {
+            assert_eq!(bench.jobs.record_delivery(&message, state).await.expect("answers"), Held::Yes);
+            assert_eq!(on_record(&get(bench, job.id).await, state).as_ref(), Some(state));
+        }
+        let late = bench.jobs.record_delivery(&message, pending).await.expect("answers");
+        assert_eq!(late, Held::No, "a copy of the message was slower");
+        assert_eq!(on_record(&get(bench, job.id).await, delivered).as_ref(), Some(delivered));
     }
-    let late = bench.jobs.record_webhook(&message, &pending).await.expect("answers");
-    assert_eq!(late, Held::No, "a copy of the message was slower");
-    assert_eq!(get(bench, job.id).await.webhook, Some(delivered));
 }
 
-async fn a_webhook_of_an_earlier_end_is_not_on_record(bench: &Bench) {
-    let webhook = Webhook::pending("https://example.org/hook");
-    let (retried, moved_back) = (job(), job());
-    for job in [&retried, &moved_back] {
-        let message = ended(bench, job, &claim(0)).await;
-        assert_eq!(bench.jobs.record_webhook(&message, &webhook).await.expect("answers"), Held::Yes);
-        let again = if job.id == retried.id {
-            bench.jobs.reopen(job.id, in_a_month()).await.expect("answers").expect("it failed").webhook
-        } else {
-            run(bench, job, &claim(11)).await;
-            get(bench, job.id).await.webhook
-        };
-        assert_eq!(again, None, "there is no end to tell of");
-        assert_eq!(bench.jobs.record_webhook(&message, &webhook).await.expect("answers"), Held::No);
-        assert_eq!(get(bench, job.id).await.webhook, None);
+async fn a_delivery_of_an_earlier_end_is_not_on_record(bench: &Bench) {
+    for state in recorded(&DeliveryRecord::pending()) {
+        let (retried, moved_back) = (job(), job());
+        for job in [&retried, &moved_back] {
+            let message = ended(bench, job, &claim(0)).await;
+            assert_eq!(bench.jobs.record_delivery(&message, &state).await.expect("answers"), Held::Yes);
+            let again = if job.id == retried.id {
+                bench.jobs.reopen(job.id, in_a_month()).await.expect("answers").expect("it failed")
+            } else {
+                run(bench, job, &claim(11)).await;
+                get(bench, job.id).await
+            };
+            assert_eq!(on_record(&again, &state), None, "there is no end to tell of");
+            assert_eq!(bench.jobs.record_delivery(&message, &state).await.expect("answers"), Held::No);
+            assert_eq!(on_record(&get(bench, job.id).await, &state), None);
+        }
+        let message = ended(bench, &retried, &claim(22)).await;
+        assert_eq!(message.retries, 1);
+        assert_eq!(bench.jobs.record_delivery(&message, &state).await.expect("answers"), Held::Yes);
     }
-    let message = ended(bench, &retried, &claim(22)).await;
-    assert_eq!(message.retries, 1);
-    assert_eq!(bench.jobs.record_webhook(&message, &webhook).await.expect("answers"), Held::Yes);
+}
+
+async fn handing_over_replaces_nothing_that_the_delivery_queue_recorded(bench: &Bench) {
+    let (job, claim) = (job(), claim(0));
+    let message = ended(bench, &job, &claim).await;
+    let first = AnnouncementRecord { channel: Channel::Mail, delivery: DeliveryRecord::pending() };
+    let pending = Recorded::Announcement(first.clone());
+    assert_eq!(bench.jobs.record_delivery(&message, &pending).await.expect("answers"), Held::Yes);
+    assert_eq!(mark_notified(bench, &job, &claim).await, Held::Yes);
+    assert_eq!(get(bench, job.id).await.announcement, Some(first));
+
+    let (job, claim) = (self::job(), self::claim(0));
+    ended(bench, &job, &claim).await;
+    assert_eq!(mark_notified(bench, &job, &claim).await, Held::Yes);
+    let recorded = get(bench, job.id).await.announcement.expect("it is on record");
+    assert_eq!((recorded.channel, recorded.delivery.attempts), (Channel::Mail, 1));
+}
+
+async fn a_delivery_of_each_kind_waits_in_its_queue(bench: &Bench) {
+    let job = Job { status: Status::Failed, ..job() };
+    let words = Announcement::failed(&job, &Failure::new("x", "x", "x"));
+    let webhook = Payload::Webhook { url: "https://example.org/ü hook".into(), event: json!({"n": 1}) };
+    for payload in [webhook, Payload::Announcement(words)] {
+        let message = DeliveryMessage::new(&job, payload);
+        bench.deliveries.push(&message).await.expect("push");
+        assert_eq!(DeliveryMessage::decode(&bench.next_delivery().await).expect("one of ours"), message);
+    }
 }
 
 async fn a_key_stands_for_the_first_job_that_reserved_it(bench: &Bench) {
@@ -699,7 +756,8 @@ async fn an_upload_is_taken_as_it_was_announced(bench: &Bench) {
 async fn an_announcement_arrives(bench: &Bench) {
     let notify = Notify { tags: vec!["month-end".into(), "eu".into()], ..Notify::default() };
     let announcement = Announcement::completed(&Job { notify, ..job() }, "https://example.org/r/1", in_a_month());
-    bench.notifier.announce(&announcement).await.expect("announce");
+    let sent = bench.notifier.announce(&announcement).await;
+    assert_eq!(sent, Sent::taken(None));
     let mail = bench.next_mail().await;
     for part in
         [&announcement.subject, &announcement.job_id.to_string(), "https://example.org/r/1", "completed", "month-end"]

@@ -13,7 +13,7 @@ use jobs::aws::environment::{
 };
 use jobs::aws::{Bucket, DynamoStore, SqsQueue, Topic, sdk_config};
 use jobs::job::MEBIBYTE;
-use jobs::{Closing, LinkSigner, Patience, Queue, Ticket};
+use jobs::{Announcing, Closing, LinkSigner, Patience, Queue, Ticket};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use processor::{DEFAULT_SECTION_ROWS, Limits, Press, Processor, Verdict, concerning};
 use tokio::sync::watch;
@@ -49,8 +49,8 @@ async fn serve() -> Result<(), Error> {
     let processor = &Processor {
         closing: Closing {
             jobs: Arc::new(DynamoStore::new(&config, environment::required(TABLE)?)),
-            notifier: Arc::new(Topic::new(&config, environment::required(TOPIC_ARN)?)),
-            webhooks: Arc::new(SqsQueue::new(&config, environment::required(WEBHOOKS_URL)?)),
+            announcing: Announcing::InRun(Arc::new(Topic::new(&config, environment::required(TOPIC_ARN)?))),
+            deliveries: Arc::new(SqsQueue::new(&config, environment::required(WEBHOOKS_URL)?)),
             links: LinkSigner::new(environment::required(LINK_KEY)?.as_bytes()),
             public_url: environment::required(PUBLIC_URL)?,
             retention: TimeDelta::days(environment::parsed(RETENTION_DAYS)?.unwrap_or(30)),

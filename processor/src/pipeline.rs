@@ -189,8 +189,9 @@ impl Run<'_> {
             }
             Claimed::Announce(job) => {
                 Span::current().record("attempt", job.attempts);
-                let announced = self.processor.closing.announce(&job, self.owner).await;
-                announced.map(|held| self.verdict(held)).map_err(self.trouble())
+                // The run that made the report may have been killed before it removed its sections.
+                self.may_have_sections.store(true, Ordering::Relaxed);
+                self.announce(Some(*job)).await
             }
             Claimed::Settled => Ok(Verdict::Acknowledge),
             Claimed::Busy(until) => {
@@ -313,16 +314,23 @@ impl Run<'_> {
     async fn complete(&self, report: &Report) -> Result<Verdict, Interrupted> {
         let (pages, bytes, warnings) = (report.pages as u64, report.bytes, report.warnings.as_slice());
         let completed = Completed { pages, bytes, warnings, at: now() };
-        let held = self.processor.closing.complete(&self.job, self.owner, &completed).await;
-        self.clear(held.as_ref().ok()).await;
-        held.map(|held| self.verdict(held)).map_err(self.trouble())
+        let ended = self.processor.closing.complete(&self.job, self.owner, &completed).await;
+        self.announce(ended.map_err(self.trouble())?).await
     }
 
     async fn fail(&self, failure: &Failure) -> Result<Verdict, Interrupted> {
         let failed = Failed { failure, input: self.message.data.as_ref(), set_aside: false, at: now() };
-        let held = self.processor.closing.fail(&self.job, self.owner, &failed).await;
-        self.clear(held.as_ref().ok()).await;
-        held.map(|held| self.verdict(held)).map_err(self.trouble())
+        let ended = self.processor.closing.fail(&self.job, self.owner, &failed).await;
+        self.announce(ended.map_err(self.trouble())?).await
+    }
+
+    /// Hands over the deliveries of a job that ended, if it is this run's to do.
+    async fn announce(&self, ended: Option<Job>) -> Result<Verdict, Interrupted> {
+        let Some(ended) = ended else { return Ok(self.verdict(Held::No)) };
+        // Nobody needs them any more, whatever becomes of the deliveries.
+        self.clear().await;
+        let announced = self.processor.closing.announce(&ended, self.owner).await;
+        announced.map(|held| self.verdict(held)).map_err(self.trouble())
     }
 
     /// A run that lost its claim leaves the job, and its message, to the run that took over.

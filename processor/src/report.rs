@@ -211,8 +211,8 @@ impl Run<'_> {
     }
 
     /// Removes the sections of a job that has ended; what remains in spite of this ends with the job's record.
-    pub(crate) async fn clear(&self, ended: Option<&Held>) {
-        if ended != Some(&Held::Yes) || !self.may_have_sections.load(Ordering::Relaxed) {
+    pub(crate) async fn clear(&self) {
+        if !self.may_have_sections.load(Ordering::Relaxed) {
             return;
         }
         if let Err(error) = self.processor.objects.remove_under(&self.job.id.sections_prefix()).await {

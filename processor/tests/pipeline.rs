@@ -3,14 +3,17 @@
 #[allow(dead_code, reason = "each test file uses some of it")]
 mod bench;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
 use bench::{Bench, mail_count};
 use chrono::{DateTime, TimeDelta, Utc};
 use jobs::job::{MEBIBYTE, ON_MISSING_GLYPH, PDF_STANDARDS, now};
 use jobs::{
-    Claim, Claimed, Completed, Content, Data, Failure, Job, JobId, JobStore, Message, ObjectStore, Options, Purpose,
-    Queue, Status, Terms, UploadFormat, UploadId, WebhookMessage,
+    Announcement, Announcing, Channel, Claim, Claimed, Completed, Content, Data, DeliveryRecord, DeliveryStatus,
+    Failure, Job, JobId, JobStore, Message, Notifier, ObjectStore, Options, Payload, Purpose, Sent, Status, Terms,
+    UploadFormat, UploadId,
 };
 use processor::{Limits, Verdict, title_of};
 use serde_json::{Value, json};
@@ -171,21 +174,18 @@ async fn the_end_of_a_job_with_a_webhook_waits_for_the_courier() {
         let mut message = message(template);
         message.notify.webhook = Some("https://example.org/hook".into());
         assert_eq!(bench.process(&message).await, Verdict::Acknowledge);
-        let pushed = bench.local.webhooks.receive(Duration::ZERO, Duration::ZERO).await.expect("the queue answers");
-        let delivery = pushed.expect("an event");
-        bench.local.webhooks.acknowledge(&delivery.ticket).await.expect("the queue answers");
-        let told = WebhookMessage::decode(&delivery.body).expect("ours");
-        assert_eq!((told.id, told.status, told.url.as_str()), (message.id, status, "https://example.org/hook"));
-        let (job, data) = (bench.job(message.id).await, &told.event["data"]);
-        assert_eq!(told.event["type"], format!("job.{status}"));
+        let told = bench.delivery().await.expect("an event");
+        let Payload::Webhook { url, event } = told.payload else { panic!("{told:?}") };
+        assert_eq!((told.id, told.status, url.as_str()), (message.id, status, "https://example.org/hook"));
+        let (job, data) = (bench.job(message.id).await, &event["data"]);
+        assert_eq!(event["type"], format!("job.{status}"));
         assert_eq!((&data["attempts"], &data["finished_at"]), (&json!(1), &json!(job.finished_at)));
         let link = data["link"].as_str().unwrap_or_default();
         assert_eq!(link.starts_with("https://press.test/r/"), status == Status::Completed, "{data}");
         assert_eq!(data["error"]["type"].is_string(), status == Status::Failed, "{data}");
     }
     assert_eq!(bench.process(&message("hello")).await, Verdict::Acknowledge);
-    let none = bench.local.webhooks.receive(Duration::ZERO, Duration::ZERO).await.expect("the queue answers");
-    assert_eq!(none, None, "nobody asked for it");
+    assert_eq!(bench.delivery().await, None, "nobody asked for it");
 }
 
 #[tokio::test]
@@ -356,18 +356,73 @@ async fn a_job_whose_every_attempt_was_killed_is_failed_by_the_next_delivery() {
 }
 
 #[tokio::test]
-async fn an_announcement_that_fails_is_made_by_the_next_delivery() {
+async fn an_announcement_that_fails_is_left_to_the_delivery_queue() {
     let bench = Bench::new(&[("hello", HELLO)]).await;
     let message = message("hello");
     bench.outbox_is_there(false);
-    assert!(matches!(bench.process_delivery(&message, 1).await, Verdict::Release(_)));
+    assert_eq!(bench.process(&message).await, Verdict::Acknowledge);
     let job = bench.job(message.id).await;
-    assert_eq!((job.status, job.notified_at), (Status::Completed, None));
+    assert_eq!((job.status, job.notified_at.is_some()), (Status::Completed, true));
+    let announcement = job.announcement.expect("an attempt is on record");
+    assert_eq!((announcement.channel, announcement.delivery.status), (Channel::Outbox, DeliveryStatus::Pending));
+    let error = announcement.delivery.latest[0].error.as_deref().expect("a reason");
+    assert_eq!(error, "The mail could not be written: No such file or directory (os error 2).");
+    let left = bench.delivery().await.expect("the announcement");
+    assert!(matches!(left.payload, Payload::Announcement(ref words) if words.job_id == message.id), "{left:?}");
+}
 
-    bench.outbox_is_there(true);
-    assert_eq!(bench.process_delivery(&message, 2).await, Verdict::Acknowledge);
-    bench.mail(message.id, Status::Completed);
-    assert_eq!(bench.job(message.id).await.attempts, 1);
+/// A mail server that does what it is told to.
+struct Mailer {
+    hangs: bool,
+    answer: Sent,
+}
+
+#[async_trait]
+impl Notifier for Mailer {
+    fn channel(&self) -> Channel {
+        Channel::Topic
+    }
+
+    async fn announce(&self, _: &Announcement) -> Sent {
+        if self.hangs {
+            std::future::pending::<()>().await;
+        }
+        self.answer.clone()
+    }
+}
+
+#[tokio::test]
+async fn a_run_announces_in_one_attempt_of_a_few_seconds() {
+    let later = Sent::later("busy");
+    for (hangs, answer, status, is_left) in [
+        (true, later.clone(), DeliveryStatus::Pending, true),
+        (false, later, DeliveryStatus::Pending, true),
+        (false, Sent::refused("never"), DeliveryStatus::Refused, false),
+        (false, Sent::taken(None), DeliveryStatus::Delivered, false),
+    ] {
+        let mut bench = Bench::new(&[("hello", HELLO)]).await;
+        bench.processor.closing.announcing = Announcing::InRun(Arc::new(Mailer { hangs, answer }));
+        let message = message("hello");
+        let start = Instant::now();
+        assert_eq!(bench.process(&message).await, Verdict::Acknowledge);
+        assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+        let job = bench.job(message.id).await;
+        let delivery = job.announcement.expect("it is on record").delivery;
+        assert_eq!((job.status, delivery.status, delivery.attempts), (Status::Completed, status, 1));
+        assert_eq!(bench.delivery().await.is_some(), is_left, "{status:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_run_leaves_what_takes_its_time_to_the_delivery_queue() {
+    let mut bench = Bench::new(&[("hello", HELLO)]).await;
+    bench.processor.closing.announcing = Announcing::Queued(Channel::Mail);
+    let message = message("hello");
+    assert_eq!(bench.process(&message).await, Verdict::Acknowledge);
+    let announcement = bench.job(message.id).await.announcement.expect("it is on record");
+    assert_eq!((announcement.channel, announcement.delivery), (Channel::Mail, DeliveryRecord::pending()));
+    assert!(bench.delivery().await.is_some());
+    assert_eq!(mail_count(&bench), 0);
 }
 
 /// Data with numbers that a double does not hold.

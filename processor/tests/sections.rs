@@ -6,11 +6,16 @@ mod bench;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use async_trait::async_trait;
 use bench::Bench;
 use jobs::job::now;
-use jobs::{Content, Job, JobId, Message, ObjectStore, Options, Status, UploadFormat, UploadId, Warning};
+use jobs::{
+    Announcing, Channel, Content, Deliveries, DeliveryMessage, Job, JobId, Message, ObjectStore, Options, Status,
+    Unavailable, UploadFormat, UploadId, Warning,
+};
 use processor::Verdict;
 use serde_json::{Value, json};
 
@@ -77,6 +82,35 @@ async fn a_long_report_is_made_in_sections_and_they_are_removed() {
     assert!(job.pages.is_some_and(|pages| pages > 10), "{job:?}");
     assert_eq!(job.progress, None, "it has ended");
     assert!(!sections_of(&bench, message.id).exists());
+}
+
+/// A delivery queue that takes nothing.
+struct Closed;
+
+#[async_trait]
+impl Deliveries for Closed {
+    async fn push(&self, _: &DeliveryMessage) -> Result<(), Unavailable> {
+        Err(Unavailable::when("put the delivery in the queue")("it is closed"))
+    }
+}
+
+#[tokio::test]
+async fn sections_are_removed_though_nobody_can_be_told() {
+    let mut bench = bench().await;
+    bench.processor.closing.announcing = Announcing::Queued(Channel::Mail);
+    let open = std::mem::replace(&mut bench.processor.closing.deliveries, Arc::new(Closed));
+    let message = uploaded(&bench, &entries(1_000), Options::default()).await;
+    assert!(matches!(bench.process(&message).await, Verdict::Release(_)));
+    let job = bench.job(message.id).await;
+    assert_eq!((job.status, job.notified_at), (Status::Completed, None));
+    let folder = sections_of(&bench, message.id);
+    assert!(!folder.exists());
+
+    // A run that was killed before it removed them.
+    fs::create_dir_all(folder.join("fingerprint")).expect("a folder");
+    bench.processor.closing.deliveries = open;
+    assert_eq!(bench.process_delivery(&message, 2).await, Verdict::Acknowledge);
+    assert!(!folder.exists() && bench.job(message.id).await.notified_at.is_some());
 }
 
 #[tokio::test]

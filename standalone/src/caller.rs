@@ -1,10 +1,12 @@
 //! What the commands for callers have in common: what may go wrong, how it is told, and the exit status it gets.
 
 use std::error::Error;
+use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use findings::visible_lines;
 use jobs::Failure;
 use jobs::job::shortened;
 use reqwest::StatusCode;
@@ -122,19 +124,19 @@ impl CallerError {
         match self {
             Self::Failed(failure) if !failure.diagnostics.is_empty() => {
                 for diagnostic in &failure.diagnostics {
-                    eprintln!("{}\n", diagnostic.rendered);
+                    complain(format!("{}\n", diagnostic.rendered));
                 }
             }
             Self::Failed(failure) => {
-                eprintln!("error: {self}");
+                complain(format!("error: {self}"));
                 for violation in &failure.errors {
-                    eprintln!("  {violation}");
+                    complain(format!("  {violation}"));
                 }
             }
-            _ => eprintln!("error: {self}"),
+            _ => complain(format!("error: {self}")),
         }
         if let Some(advice) = self.advice() {
-            eprintln!("{advice}");
+            complain(advice);
         }
     }
 
@@ -186,4 +188,9 @@ pub(crate) fn print(text: &str) -> Result<(), CallerError> {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(failed_to("write to standard output")(error)),
         _ => Ok(()),
     }
+}
+
+/// Writes a line to standard error. What it quotes may hold controls, which a terminal is not to act on.
+pub(crate) fn complain(text: impl Display) {
+    eprintln!("{}", visible_lines(&text.to_string()));
 }

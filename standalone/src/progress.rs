@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 use jobs::{Job, Status};
 
+use crate::caller::complain;
+
 /// How often the line moves.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -81,7 +83,7 @@ impl Progress {
 
     /// Tells something that stays.
     pub(crate) fn say(&self, line: &str) {
-        self.bar.suspend(|| eprintln!("{line}"));
+        self.bar.suspend(|| complain(line));
     }
 
     /// Takes the moving line away.

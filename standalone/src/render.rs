@@ -16,7 +16,7 @@ use processor::{Cutting, Limits, LongError, LongReport, Press, PressError, Rows,
 use tempfile::TempDir;
 use typesetter::{Format, Options, OutputLimits, PdfStandard, Report, Request};
 
-use crate::caller::place as place_of;
+use crate::caller::{complain, place as place_of};
 use crate::cli::Render;
 use crate::output::place;
 use crate::progress::Progress;
@@ -100,10 +100,10 @@ async fn run(options: &Render) -> Result<(), RenderError> {
         }
     };
     for diagnostic in &report.diagnostics {
-        eprintln!("{diagnostic}\n");
+        complain(format!("{diagnostic}\n"));
     }
     for warning in &report.warnings {
-        eprintln!("warning: {warning}");
+        complain(format!("warning: {warning}"));
     }
     write(options, &folder, &report)
 }
@@ -378,33 +378,33 @@ fn failed_to(attempted: impl Into<String>) -> impl FnOnce(io::Error) -> RenderEr
 fn print(error: &RenderError) {
     match error {
         RenderError::Data { violations, .. } => {
-            eprintln!("error: {error}:");
+            complain(format!("error: {error}:"));
             for violation in violations {
-                eprintln!("  {}: {}", place_of(&violation.pointer), violation.detail);
+                complain(format!("  {}: {}", place_of(&violation.pointer), violation.detail));
             }
         }
         RenderError::Rows { violations, .. } | RenderError::Numbers { violations, .. } => {
-            eprintln!("error: {error}:");
+            complain(format!("error: {error}:"));
             for violation in violations {
-                eprintln!("  {violation}");
+                complain(format!("  {violation}"));
             }
         }
         RenderError::Press(PressError::Typesetter(typesetter::Error::InvalidData { violations })) => {
-            eprintln!("error: the data does not fit the template:");
+            complain("error: the data does not fit the template:");
             for violation in violations {
-                eprintln!("  {violation}");
+                complain(format!("  {violation}"));
             }
         }
         RenderError::Press(PressError::Typesetter(error)) if !error.diagnostics().is_empty() => {
             for diagnostic in error.diagnostics() {
-                eprintln!("{diagnostic}\n");
+                complain(format!("{diagnostic}\n"));
             }
         }
         RenderError::Press(press) => match failure_of(press) {
-            Some(failure) => eprintln!("error: {} {}", failure.title, failure.detail),
-            None => eprintln!("error: {press}"),
+            Some(failure) => complain(format!("error: {} {}", failure.title, failure.detail)),
+            None => complain(format!("error: {press}")),
         },
-        _ => eprintln!("error: {error}"),
+        _ => complain(format!("error: {error}")),
     }
 }
 

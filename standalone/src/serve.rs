@@ -12,7 +12,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use courier::{BadSecret, Courier, Poster, SystemLookup};
 use jobs::local::{Local, OpenError, Smtp};
-use jobs::{Closing, Destinations, LinkSigner, Notifier, Patience};
+use jobs::{Announcing, Channel, Closing, Destinations, LinkSigner, Notifier, Patience};
 use listener::catalogue::Unusable;
 use listener::{Access, Catalogue, Listener};
 use processor::{Limits, Press, Processor, work};
@@ -25,7 +25,7 @@ use tokio::task::JoinSet;
 use crate::access::{self, AccessError};
 use crate::announcer::Announcer;
 use crate::cli::{MailOptions, Serve};
-use crate::upkeep::upkeep;
+use crate::upkeep::{expiries, sweeps};
 
 /// After how many deliveries a job that meets transient trouble fails for good.
 const MAX_ATTEMPTS: u32 = 5;
@@ -88,8 +88,15 @@ pub(crate) fn serve(options: Serve) -> ExitCode {
     }
 }
 
-#[tokio::main]
-async fn run(options: Serve) -> Result<(), ServeError> {
+fn run(options: Serve) -> Result<(), ServeError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let served = runtime.block_on(serve_until_stopped(options));
+    // A name server that does not answer holds a thread of its own, which nobody waits for.
+    runtime.shutdown_background();
+    served
+}
+
+async fn serve_until_stopped(options: Serve) -> Result<(), ServeError> {
     let telemetry = telemetry::server::start(options.log_format.into())?;
     let mode = access::mode(&options)?;
     let catalogue = Catalogue::new(&options.templates);
@@ -103,13 +110,15 @@ async fn run(options: Serve) -> Result<(), ServeError> {
     let local = Local::open(&options.data, MAX_ATTEMPTS + SPARE_DELIVERIES).await?;
 
     let (stop, stopped) = watch::channel(false);
-    let closing = closing(&options, &local, &url)?;
+    let notifier = notifier(&options, &local)?;
+    let closing = closing(&options, &local, &url, &notifier);
     let mut tasks = start_workers(&options, &local, &closing, &stopped)?;
     let sweeper = Sweeper { queue: Arc::new(local.queue.clone()), closing };
-    let courier = Arc::new(courier(&options, &local)?);
+    let courier = Arc::new(courier(&options, &local, notifier)?);
     let interrupt = interrupt_after(Duration::from_secs(options.stop_timeout), stopped.clone());
-    tasks.spawn(courier::work(courier, Arc::new(local.webhooks.clone()), stopped.clone(), interrupt));
-    tasks.spawn(upkeep(Arc::new(sweeper), local.expiry.clone(), retention(&options), stopped.clone()));
+    tasks.spawn(courier::work(courier, Arc::new(local.deliveries.clone()), stopped.clone(), interrupt));
+    tasks.spawn(sweeps(Arc::new(sweeper), stopped.clone()));
+    tasks.spawn(expiries(local.expiry.clone(), retention(&options), stopped.clone()));
     announce_start(&options, &url, &names);
     let router = listener(&options, catalogue, access::access(&options, mode, &local), &local).router();
     let server = axum::serve(socket, router).with_graceful_shutdown(told_to_stop(stop));
@@ -122,29 +131,36 @@ async fn run(options: Serve) -> Result<(), ServeError> {
     Ok(())
 }
 
-fn closing(options: &Serve, local: &Local, url: &str) -> Result<Closing, ServeError> {
+fn notifier(options: &Serve, local: &Local) -> Result<Arc<dyn Notifier>, ServeError> {
     let MailOptions { smtp_url, mail_from, mail_to } = &options.mail;
-    let notifier: Arc<dyn Notifier> = match (smtp_url, mail_from, mail_to) {
+    Ok(match (smtp_url, mail_from, mail_to) {
         (Some(url), Some(from), Some(to)) => Arc::new(Smtp::new(url, from.clone(), to.clone())?),
         // What links lead to is for whoever is at this machine.
         _ => Arc::new(Announcer(local.outbox.clone())),
-    };
-    Ok(Closing {
+    })
+}
+
+fn closing(options: &Serve, local: &Local, url: &str, notifier: &Arc<dyn Notifier>) -> Closing {
+    Closing {
         jobs: Arc::new(local.jobs.clone()),
-        notifier,
-        webhooks: Arc::new(local.webhooks.clone()),
+        announcing: match notifier.channel() {
+            // A file is written at once; a mail server may take its time.
+            Channel::Outbox => Announcing::InRun(notifier.clone()),
+            channel => Announcing::Queued(channel),
+        },
+        deliveries: Arc::new(local.deliveries.clone()),
         links: LinkSigner::new(&local.link_key),
         public_url: options.public_url.clone().unwrap_or_else(|| url.to_owned()),
         retention: retention(options),
         patience: Patience::default(),
-    })
+    }
 }
 
-fn courier(options: &Serve, local: &Local) -> Result<Courier, ServeError> {
+fn courier(options: &Serve, local: &Local, notifier: Arc<dyn Notifier>) -> Result<Courier, ServeError> {
     let secrets = options.webhooks.webhook_secret.as_ref().filter(|secrets| !secrets.is_empty());
     let secrets = secrets.unwrap_or(&local.webhook_secret).parse()?;
     let poster = Poster::new(destinations(options), Arc::new(SystemLookup), secrets, WEBHOOK_TIME_LIMIT)?;
-    Ok(Courier { jobs: Arc::new(local.jobs.clone()), poster, patience: Patience::default() })
+    Ok(Courier { jobs: Arc::new(local.jobs.clone()), poster, notifier, patience: Patience::default() })
 }
 
 /// A receiver may be another server of this machine.

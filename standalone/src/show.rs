@@ -4,8 +4,9 @@ use std::fmt::Write;
 use std::process::ExitCode;
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use findings::visible_lines;
 use indicatif::HumanBytes;
-use jobs::{Failure, Job, Webhook};
+use jobs::{AnnouncementRecord, DeliveryRecord, Failure, Job};
 use serde_json::{Value, json};
 
 use crate::caller::{self, CallerError};
@@ -26,7 +27,7 @@ pub(crate) fn jobs(options: ListJobs) -> ExitCode {
 #[tokio::main(flavor = "current_thread")]
 async fn show(options: &ShowJob) -> Result<(), CallerError> {
     let record = Client::new(&options.server, Progress::new())?.job(options.id).await?;
-    caller::print(&if options.json { pretty(&record.json) } else { described(&record) })
+    caller::print(&if options.json { pretty(&record.json) } else { visible_lines(&described(&record)) })
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -46,7 +47,7 @@ async fn list(options: &ListJobs) -> Result<(), CallerError> {
         eprintln!("There are no such jobs.");
         return Ok(());
     }
-    caller::print(&table(page.jobs.iter().map(|record| row(&record.job)).collect()))
+    caller::print(&visible_lines(&table(page.jobs.iter().map(|record| row(&record.job)).collect())))
 }
 
 fn pretty(json: &Value) -> String {
@@ -70,7 +71,8 @@ fn described(record: &Record) -> String {
         ("warnings", Some(job.warnings.len()).filter(|warnings| *warnings > 0).map(|warnings| warnings.to_string())),
         ("report", record.report_url.clone()),
         ("link", record.link.clone()),
-        ("webhook", job.webhook.as_ref().map(told)),
+        ("webhook", job.webhook.as_ref().map(|webhook| told(&webhook.delivery))),
+        ("announced", job.announcement.as_ref().map(announced)),
         ("error", job.error.as_ref().map(reason)),
     ];
     let known = lines.into_iter().filter_map(|(name, value)| Some((name, value?)));
@@ -89,13 +91,18 @@ fn described(record: &Record) -> String {
 }
 
 /// In one line: where the delivery stands and, if it has not succeeded, what came of the last attempt.
-fn told(webhook: &Webhook) -> String {
-    let (status, attempts) = (webhook.status.as_str(), webhook.attempts);
+fn told(delivery: &DeliveryRecord) -> String {
+    let (status, attempts) = (delivery.status.as_str(), delivery.attempts);
     let attempts = if attempts == 1 { "1 attempt".to_owned() } else { format!("{attempts} attempts") };
-    match webhook.latest.last().and_then(|attempt| attempt.error.as_ref()) {
+    match delivery.latest.last().and_then(|attempt| attempt.error.as_ref()) {
         Some(error) => format!("{status}, {attempts}. {error}"),
         None => format!("{status}, {attempts}"),
     }
+}
+
+/// The same of an announcement, with its channel.
+fn announced(announcement: &AnnouncementRecord) -> String {
+    format!("by {}: {}", announcement.channel.as_str(), told(&announcement.delivery))
 }
 
 /// In one line. Where there are diagnostics, they are the detail.

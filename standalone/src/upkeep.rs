@@ -1,4 +1,5 @@
-//! What a server does besides serving: it ends jobs that no run will end, and removes what is kept no longer.
+//! What a server does besides serving: it ends jobs that no run will end, and removes what is kept no longer. Neither
+//! waits for the other.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,23 +16,31 @@ use tokio::time::{MissedTickBehavior, interval};
 /// How often the server looks after its data.
 const EVERY: Duration = Duration::from_secs(15);
 
-/// Looks after the data until `stop` turns true. Any step may be the last, so none is waited for.
-pub(crate) async fn upkeep(
-    sweeper: Arc<Sweeper>,
-    expiry: Expiry,
-    retention: TimeDelta,
-    mut stop: watch::Receiver<bool>,
-) {
+/// Ends jobs that no run will end, until `stop` turns true.
+pub(crate) async fn sweeps(sweeper: Arc<Sweeper>, stop: watch::Receiver<bool>) {
+    repeat("the sweep", stop, || sweep(sweeper.clone())).await;
+}
+
+/// Removes what is kept no longer, until `stop` turns true.
+pub(crate) async fn expiries(expiry: Expiry, retention: TimeDelta, stop: watch::Receiver<bool>) {
+    repeat("the expiry", stop, || expire(expiry.clone(), retention)).await;
+}
+
+/// Does `work` again and again until `stop` turns true. Any step may be the last, so none is waited for.
+async fn repeat<F>(name: &str, mut stop: watch::Receiver<bool>, work: impl Fn() -> F)
+where
+    F: Future<Output = Result<(), Unavailable>> + Send + 'static,
+{
     let mut clock = interval(EVERY);
     clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let round = async {
             clock.tick().await;
-            // In a task of its own, a panic ends this round and not the upkeep.
-            match tokio::spawn(look_after(sweeper.clone(), expiry.clone(), retention)).await {
+            // In a task of its own, a panic ends this round and not the next.
+            match tokio::spawn(work()).await {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::error!(%error, "upkeep failed and is tried again"),
-                Err(error) => tracing::error!(%error, "upkeep panicked and is tried again"),
+                Ok(Err(error)) => tracing::error!(%error, "{name} failed and is tried again"),
+                Err(error) => tracing::error!(%error, "{name} panicked and is tried again"),
             }
         };
         tokio::select! {
@@ -41,11 +50,15 @@ pub(crate) async fn upkeep(
     }
 }
 
-async fn look_after(sweeper: Arc<Sweeper>, expiry: Expiry, retention: TimeDelta) -> Result<(), Unavailable> {
+async fn sweep(sweeper: Arc<Sweeper>) -> Result<(), Unavailable> {
     let ended = sweeper.sweep().await?;
     if ended > 0 {
         tracing::warn!(ended, "ended jobs that no run would have ended");
     }
+    Ok(())
+}
+
+async fn expire(expiry: Expiry, retention: TimeDelta) -> Result<(), Unavailable> {
     let removed = expiry.remove_expired(now()).await?;
     if removed > 0 {
         tracing::info!(removed, "removed expired jobs");

@@ -1,9 +1,9 @@
 //! Ends the jobs that no run will end.
 //!
 //! A message whose every delivery was killed lies among the dead letters while its job still says `running`; a message
-//! may be lost altogether. [`Sweeper::sweep`] finds both, fails those jobs with a reason, and announces it. It also
-//! announces the ends that nobody could be told of while their messages lived. It is a program of its own, so that it
-//! does not die of what killed the processor.
+//! may be lost altogether. [`Sweeper::sweep`] finds both, fails those jobs with a reason, and hands their deliveries over,
+//! as it does for ends whose deliveries no run could hand over. It is a program of its own, so that it does not die of
+//! what killed the processor.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -52,7 +52,9 @@ impl Sweeper {
             }
             for Delivery { body, ticket, .. } in letters {
                 // What is not a job was reported with each of its deliveries.
-                if let Ok(message) = Message::decode(&body) {
+                if start.elapsed() < TIME
+                    && let Ok(message) = Message::decode(&body)
+                {
                     ended += counted(message.id, self.end_dead_letter(&message).await);
                 }
                 seen.push(ticket);
@@ -67,6 +69,10 @@ impl Sweeper {
         while start.elapsed() < TIME {
             let mut progress = 0;
             for job in self.closing.jobs.overdue(now(), BATCH).await? {
+                // An announcement may take seconds.
+                if start.elapsed() >= TIME {
+                    return Ok(ended + progress);
+                }
                 let failed = Failed { failure: &overdue(), input: None, set_aside: false, at: now() };
                 progress += counted(job.id, self.end(&job, Origin::default(), &failed).await);
             }
@@ -108,21 +114,25 @@ impl Sweeper {
         let (owner, now) = (Uuid::new_v4(), now());
         let terms = Terms::of(job, now, TimeDelta::zero(), self.closing.retention);
         let claim = Claim { owner, now, lease_until: now + LEASE, purpose: Purpose::Settle, terms };
-        let held = match self.closing.jobs.claim(job, &claim).await? {
+        let ended = match self.closing.jobs.claim(job, &claim).await? {
             Claimed::Run(_) => self.closing.fail(job, owner, failed).await?,
-            Claimed::Announce(ended) => self.announce(&ended, owner, failed).await?,
+            Claimed::Announce(ended) => self.ended_before(*ended, owner, failed).await?,
             Claimed::Busy(_) | Claimed::Settled => return Ok(false),
         };
-        Ok(held == Held::Yes)
+        match ended {
+            Some(ended) => Ok(self.closing.announce(&ended, owner).await? == Held::Yes),
+            None => Ok(false),
+        }
     }
 
-    async fn announce(&self, ended: &Job, owner: Uuid, failed: &Failed<'_>) -> Result<Held, Unavailable> {
+    /// A job that ended before the sweep, as it is to be announced.
+    async fn ended_before(&self, ended: Job, owner: Uuid, failed: &Failed<'_>) -> Result<Option<Job>, Unavailable> {
         match &ended.error {
             // A run that gave the job up was killed before it could remove the message, which may come back.
             Some(failure) if failed.set_aside && failure.name() == Failure::ATTEMPTS_EXHAUSTED => {
-                self.closing.fail(ended, owner, &Failed { failure, ..*failed }).await
+                self.closing.fail(&ended, owner, &Failed { failure, ..*failed }).await
             }
-            _ => self.closing.announce(ended, owner).await,
+            _ => Ok(Some(ended)),
         }
     }
 }

@@ -9,7 +9,7 @@ use jobs::aws::environment::{
     self, DEAD_LETTERS_URL, LINK_KEY, PUBLIC_URL, QUEUE_URL, RETENTION_DAYS, TABLE, TOPIC_ARN, WEBHOOKS_URL,
 };
 use jobs::aws::{DynamoStore, SqsQueue, Topic, sdk_config};
-use jobs::{Closing, LinkSigner, Patience};
+use jobs::{Announcing, Closing, LinkSigner, Patience};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde_json::Value;
 use sweeper::Sweeper;
@@ -26,8 +26,8 @@ async fn main() -> Result<(), Error> {
         queue: Arc::new(queue.with_dead_letters(environment::required(DEAD_LETTERS_URL)?)),
         closing: Closing {
             jobs: Arc::new(DynamoStore::new(&config, environment::required(TABLE)?)),
-            notifier: Arc::new(Topic::new(&config, environment::required(TOPIC_ARN)?)),
-            webhooks: Arc::new(SqsQueue::new(&config, environment::required(WEBHOOKS_URL)?)),
+            announcing: Announcing::InRun(Arc::new(Topic::new(&config, environment::required(TOPIC_ARN)?))),
+            deliveries: Arc::new(SqsQueue::new(&config, environment::required(WEBHOOKS_URL)?)),
             links: LinkSigner::new(environment::required(LINK_KEY)?.as_bytes()),
             public_url: environment::required(PUBLIC_URL)?,
             retention: TimeDelta::days(environment::parsed(RETENTION_DAYS)?.unwrap_or(30)),

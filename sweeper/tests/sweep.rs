@@ -8,8 +8,8 @@ use chrono::TimeDelta;
 use jobs::job::now;
 use jobs::local::Local;
 use jobs::{
-    Claim, Claimed, Closing, Completed, Held, Job, JobId, JobStore, LinkSigner, Message, Patience, Purpose, Queue,
-    Status, Terms,
+    Announcing, Claim, Claimed, Closing, Completed, Held, Job, JobId, JobStore, LinkSigner, Message, Patience, Purpose,
+    Queue, Status, Terms,
 };
 use serde_json::json;
 use sweeper::Sweeper;
@@ -30,8 +30,8 @@ impl Bench {
         let local = Local::open(folder.path(), MAX_RECEIVES).await.expect("a fresh data folder opens");
         let closing = Closing {
             jobs: Arc::new(local.jobs.clone()),
-            notifier: Arc::new(local.outbox.clone()),
-            webhooks: Arc::new(local.webhooks.clone()),
+            announcing: Announcing::InRun(Arc::new(local.outbox.clone())),
+            deliveries: Arc::new(local.deliveries.clone()),
             links: LinkSigner::new(b"key"),
             public_url: "https://press.test".into(),
             retention: TimeDelta::days(30),
@@ -229,4 +229,47 @@ async fn what_is_kept_no_longer_is_removed_with_its_files() {
     assert_eq!(bench.local.jobs.get(kept.id).await.expect("answers"), None);
     assert!(!bench.folder.path().join("objects").join(&key).exists());
     assert_eq!(mails(bench.folder.path()), 0);
+}
+
+#[tokio::test]
+async fn an_end_that_could_not_be_announced_expires_all_the_same() {
+    let bench = Bench::new().await;
+    let job = bench.record(3600).await;
+    let owner = bench.claim(&job, TimeDelta::zero()).await;
+    let completed = Completed { pages: 1, bytes: 1, warnings: &[], at: now() };
+    assert_eq!(bench.local.jobs.complete(job.id, owner, &completed).await.expect("answers"), Held::Yes);
+    let running = bench.record(3600).await;
+    bench.claim(&running, TimeDelta::zero()).await;
+    assert_eq!(bench.local.expiry.remove_expired(now() + TimeDelta::days(2)).await.expect("answers"), 1);
+    assert_eq!(bench.local.jobs.get(job.id).await.expect("answers"), None);
+    assert_eq!(bench.job(running.id).await.status, Status::Running);
+}
+
+/// A mail server that hangs.
+struct Hung;
+
+#[async_trait::async_trait]
+impl jobs::Notifier for Hung {
+    fn channel(&self) -> jobs::Channel {
+        jobs::Channel::Topic
+    }
+
+    async fn announce(&self, _: &jobs::Announcement) -> jobs::Sent {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test]
+async fn a_sweep_ends_though_announcing_hangs() {
+    let mut bench = Bench::new().await;
+    bench.sweeper.closing.announcing = Announcing::InRun(Arc::new(Hung));
+    let jobs = [bench.record(-1).await, bench.record(-1).await];
+    let start = std::time::Instant::now();
+    assert_eq!(bench.sweep().await, 2);
+    assert!(start.elapsed() < Duration::from_secs(15), "{:?}", start.elapsed());
+    for job in jobs {
+        bench.failure(job.id).await;
+        let announcement = bench.job(job.id).await.announcement.expect("it is on record");
+        assert_eq!(announcement.delivery.status, jobs::DeliveryStatus::Pending);
+    }
 }

@@ -47,7 +47,7 @@ const fn metric(name: &'static str, unit: Unit, label: Option<&'static str>, mea
 }
 
 /// Every metric, in the order of a job's life.
-pub static METRICS: [Metric; 12] = [
+pub static METRICS: [Metric; 13] = [
     metric("accepted", Unit::Count, None, "Requests that were answered with 202 and a new job."),
     metric("rejected", Unit::Count, Some("reason"), "Calls that were refused, by the last word of the problem's type."),
     metric("queue_wait", Unit::Milliseconds, None, "Time from a job's enqueueing to its first claim by a run."),
@@ -60,6 +60,7 @@ pub static METRICS: [Metric; 12] = [
     metric("retries", Unit::Count, None, "Attempts at jobs beyond the first."),
     metric("cold_starts", Unit::Count, Some("function"), "Starts of a process that serves a function."),
     metric("announcements", Unit::Count, Some("channel"), "Ends of jobs that were told, by channel."),
+    metric("undelivered", Unit::Count, Some("kind"), "Deliveries that were given up or refused, by kind."),
 ];
 
 /// Where values go.
@@ -161,6 +162,11 @@ pub fn announced(channel: Channel) {
     record("announcements", Some(channel.as_str()), 1);
 }
 
+/// A delivery of this kind was given up, or refused for good.
+pub fn undelivered(kind: &str) {
+    record("undelivered", Some(kind), 1);
+}
+
 fn record(name: &str, label: Option<&str>, value: u64) {
     if let (Some(sink), Some(metric)) = (SINK.get(), METRICS.iter().find(|metric| metric.name == name)) {
         sink.record(metric, label, value);
@@ -201,6 +207,7 @@ mod tests {
         retried();
         cold_start("listener");
         announced(Channel::Sns);
+        undelivered("webhook");
         let values = VALUES.lock().expect("the values");
         let recorded = |name: &str| values.iter().find(|(metric, ..)| metric.name == name);
         for metric in &METRICS {

@@ -18,8 +18,8 @@ use courier::{Courier, Lookup, Poster};
 use jobs::job::now;
 use jobs::local::Local;
 use jobs::{
-    Claim, Completed, Destinations, Failed, Failure, Held, Job, JobId, JobStore, Notify, Patience, Purpose, Terms,
-    Webhook, WebhookMessage,
+    Announcement, AnnouncementRecord, Channel, Claim, Completed, DeliveryMessage, DeliveryRecord, Destinations, Failed,
+    Failure, Held, Job, JobId, JobStore, Notifier, Notify, Patience, Payload, Purpose, Sent, Terms, Webhook, webhook,
 };
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -33,6 +33,7 @@ const LONG: Duration = Duration::from_secs(60);
 pub(crate) struct Bench {
     pub(crate) courier: Arc<Courier>,
     pub(crate) local: Local,
+    pub(crate) mailer: Arc<Mailer>,
     _folder: TempDir,
 }
 
@@ -51,8 +52,10 @@ impl Bench {
         let secrets = SECRET.parse().expect("a secret");
         let poster = Poster::new(destinations, Arc::new(lookup), secrets, time_limit).expect("a client");
         let patience = Patience::default();
-        let courier = Arc::new(Courier { jobs: Arc::new(local.jobs.clone()), poster, patience });
-        Self { courier, local, _folder: folder }
+        let mailer = Arc::new(Mailer::default());
+        let notifier = mailer.clone();
+        let courier = Arc::new(Courier { jobs: Arc::new(local.jobs.clone()), poster, notifier, patience });
+        Self { courier, local, mailer, _folder: folder }
     }
 
     async fn running(&self, url: &str) -> (Job, Uuid) {
@@ -65,14 +68,14 @@ impl Bench {
         (job, owner)
     }
 
-    async fn message(&self, id: JobId) -> WebhookMessage {
+    async fn message(&self, id: JobId) -> DeliveryMessage {
         let job = self.local.jobs.get(id).await.expect("the store answers").expect("on record");
         let url = job.notify.webhook.clone().expect("a webhook");
-        WebhookMessage::new(&job, &url, "https://press.test", Some(("https://press.test/r/1", now())))
+        webhook::delivery(&job, &url, "https://press.test", Some(("https://press.test/r/1", now())))
     }
 
     /// The message about a job that completed.
-    pub(crate) async fn completed(&self, url: &str) -> WebhookMessage {
+    pub(crate) async fn completed(&self, url: &str) -> DeliveryMessage {
         let (job, owner) = self.running(url).await;
         assert_eq!(
             self.local
@@ -86,7 +89,7 @@ impl Bench {
     }
 
     /// The message about a job that failed.
-    pub(crate) async fn failed(&self, url: &str) -> WebhookMessage {
+    pub(crate) async fn failed(&self, url: &str) -> DeliveryMessage {
         let (job, owner) = self.running(url).await;
         let failure = Failure::new("x", "why", "x");
         let failed = Failed { failure: &failure, input: None, set_aside: false, at: now() };
@@ -94,9 +97,58 @@ impl Bench {
         self.message(job.id).await
     }
 
-    pub(crate) async fn webhook(&self, message: &WebhookMessage) -> Webhook {
+    /// The message that announces a job that failed.
+    pub(crate) async fn announcement(&self) -> DeliveryMessage {
+        let job = self.failed("https://example.org/").await.id;
+        let job = self.local.jobs.get(job).await.expect("the store answers").expect("on record");
+        let words = Announcement::failed(&job, &Failure::new("x", "why", "x"));
+        DeliveryMessage::new(&job, Payload::Announcement(words))
+    }
+
+    /// What is on record of it.
+    pub(crate) async fn announced(&self, message: &DeliveryMessage) -> DeliveryRecord {
+        let job = self.local.jobs.get(message.id).await.expect("the store answers").expect("on record");
+        let AnnouncementRecord { channel, delivery } = job.announcement.expect("an attempt is on record");
+        assert_eq!(channel, Channel::Mail);
+        delivery
+    }
+
+    pub(crate) async fn webhook(&self, message: &DeliveryMessage) -> Webhook {
         let job = self.local.jobs.get(message.id).await.expect("the store answers").expect("on record");
         job.webhook.expect("an attempt is on record")
+    }
+}
+
+/// A mail server that answers in turn, and takes every mail from then on.
+#[derive(Default)]
+pub(crate) struct Mailer {
+    answers: Mutex<VecDeque<Sent>>,
+    taken: Mutex<Vec<JobId>>,
+}
+
+impl Mailer {
+    pub(crate) fn answers(&self, answers: impl IntoIterator<Item = Sent>) {
+        self.answers.lock().expect("no panic in here").extend(answers);
+    }
+
+    /// The jobs whose mails it took.
+    pub(crate) fn taken(&self) -> Vec<JobId> {
+        self.taken.lock().expect("no panic in here").clone()
+    }
+}
+
+#[async_trait]
+impl Notifier for Mailer {
+    fn channel(&self) -> Channel {
+        Channel::Mail
+    }
+
+    async fn announce(&self, announcement: &Announcement) -> Sent {
+        if let Some(answer) = self.answers.lock().expect("no panic in here").pop_front() {
+            return answer;
+        }
+        self.taken.lock().expect("no panic in here").push(announcement.job_id);
+        Sent::taken(Some(250))
     }
 }
 

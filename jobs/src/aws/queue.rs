@@ -9,10 +9,14 @@ use aws_sdk_sqs::error::BuildError;
 use aws_sdk_sqs::types::{
     Message, MessageSystemAttributeName, MessageSystemAttributeNameForSends, MessageSystemAttributeValue,
 };
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest, Sha256};
 use telemetry::trace;
 
 use super::refused;
-use crate::ports::{Delivery, Queue, Ticket, Unavailable};
+use crate::delivery::DeliveryMessage;
+use crate::ports::{Deliveries, Delivery, Queue, Ticket, Unavailable};
 
 /// The longest SQS waits for a message.
 const LONGEST_WAIT: Duration = Duration::from_secs(20);
@@ -44,10 +48,11 @@ impl SqsQueue {
     }
 }
 
-#[async_trait]
-impl Queue for SqsQueue {
-    async fn push(&self, body: &str) -> Result<(), Unavailable> {
+impl SqsQueue {
+    /// Puts a message in. SQS lets groups with few messages in hand go first, on a standard queue too.
+    async fn send(&self, body: &str, group: Option<String>) -> Result<(), Unavailable> {
         let mut request = self.client.send_message().queue_url(&self.url).message_body(body);
+        request = request.set_message_group_id(group);
         if let Some(context) = trace::current() {
             let header = MessageSystemAttributeValue::builder().data_type("String").string_value(context.to_xray());
             let header = header.build().map_err(Unavailable::when::<BuildError>("put the message in the queue"))?;
@@ -55,6 +60,22 @@ impl Queue for SqsQueue {
         }
         request.send().await.map_err(refused("put the message in the queue"))?;
         Ok(())
+    }
+}
+
+#[async_trait]
+impl Deliveries for SqsQueue {
+    async fn push(&self, message: &DeliveryMessage) -> Result<(), Unavailable> {
+        // Neither a host nor a caller's name is a group's name as it is.
+        let lane = Sha256::digest(format!("{} {}", message.destination(), message.caller()));
+        self.send(&message.encode(), Some(URL_SAFE_NO_PAD.encode(lane))).await
+    }
+}
+
+#[async_trait]
+impl Queue for SqsQueue {
+    async fn push(&self, body: &str) -> Result<(), Unavailable> {
+        self.send(body, None).await
     }
 
     async fn receive(&self, visibility: Duration, wait: Duration) -> Result<Option<Delivery>, Unavailable> {

@@ -17,13 +17,13 @@ use uuid::Uuid;
 use super::item::{Item, number, put_if, text, update_if};
 use super::refused;
 use crate::data::Data;
+use crate::delivery::{AnnouncementRecord, DeliveryMessage, DeliveryStatus, Recorded};
 use crate::job::{Job, JobId, Progress, Status};
 use crate::ports::{
     Claim, Claimed, Completed, Failed, Held, JobStore, Listed, Listing, Purpose, Reservation, Reserved, Terms,
     Unavailable,
 };
 use crate::upload::UploadId;
-use crate::webhook::{Webhook, WebhookMessage, WebhookStatus};
 
 /// The index of jobs that have not ended or were not announced: partition key `open`, sort key `overdue_at`.
 const OPEN_JOBS: &str = "open-jobs";
@@ -41,7 +41,7 @@ const MOST_LOOKED_AT: usize = 1_000;
 const MOST_ROUNDS: u32 = 5;
 
 /// What a job is read from: all but its data, which may be large.
-const COLUMNS: [&str; 18] = [
+const COLUMNS: [&str; 19] = [
     "id",
     "template",
     "status",
@@ -59,6 +59,7 @@ const COLUMNS: [&str; 18] = [
     "options",
     "notify",
     "webhook",
+    "announcement",
     "upload",
 ];
 
@@ -86,11 +87,11 @@ const CLAIM: &str = "#status = :running, #owner = :owner, lease_until = :lease, 
     notify = if_not_exists(notify, :notify), \
     #open = :open, #month = :month, \
     expires_at = if_not_exists(expires_at, :expires) \
-    REMOVE #error, finished_at, notified_at, set_aside, reopened, progress, warnings, webhook, webhook_status";
+    REMOVE #error, finished_at, notified_at, set_aside, reopened, progress, warnings, webhook, webhook_status, announcement, announcement_status";
 
 const REOPEN: &str = "SET #status = :queued, attempts = :zero, retries = if_not_exists(retries, :zero) + :counted, reopened = :true, \
     overdue_at = :overdue, #open = :open \
-    REMOVE #owner, lease_until, #error, finished_at, notified_at, set_aside, webhook, webhook_status";
+    REMOVE #owner, lease_until, #error, finished_at, notified_at, set_aside, webhook, webhook_status, announcement, announcement_status";
 
 /// Idempotency keys share the table; their items are `idempotency#{key}`.
 const KEY_PREFIX: &str = "idempotency#";
@@ -438,33 +439,48 @@ impl JobStore for DynamoStore {
         self.fenced("end the lease", end_lease, owner).await
     }
 
-    async fn mark_notified(&self, id: JobId, owner: Uuid, at: DateTime<Utc>) -> Result<Held, Unavailable> {
+    async fn mark_notified(
+        &self,
+        id: JobId,
+        owner: Uuid,
+        at: DateTime<Utc>,
+        announcement: &AnnouncementRecord,
+    ) -> Result<Held, Unavailable> {
         let update = self
             .update(id)
             .condition_expression("#owner = :owner AND #status IN (:completed, :failed)")
-            .update_expression("SET notified_at = :at REMOVE lease_until, overdue_at, #open")
+            .update_expression(
+                "SET notified_at = :at, announcement = if_not_exists(announcement, :announcement), \
+                 announcement_status = if_not_exists(announcement_status, :announcement_status) \
+                 REMOVE lease_until, overdue_at, #open",
+            )
             .expression_attribute_names("#open", "open")
             .expression_attribute_values(":completed", text(Status::Completed))
             .expression_attribute_values(":failed", text(Status::Failed))
+            .expression_attribute_values(":announcement", json(announcement)?)
+            .expression_attribute_values(":announcement_status", text(announcement.delivery.status.as_str()))
             .expression_attribute_values(":at", json(&at)?);
-        self.fenced("record the announcement", update, owner).await
+        self.fenced("record that the deliveries were handed over", update, owner).await
     }
 
-    async fn record_webhook(&self, message: &WebhookMessage, webhook: &Webhook) -> Result<Held, Unavailable> {
+    async fn record_delivery(&self, message: &DeliveryMessage, recorded: &Recorded) -> Result<Held, Unavailable> {
+        let column = recorded.column();
         let update = self
             .update(message.id)
             .condition_expression(
-                "#status = :ended AND retries = :retries \
-                 AND (attribute_not_exists(webhook_status) OR webhook_status <> :delivered)",
+                "#job_status = :ended AND retries = :retries \
+                 AND (attribute_not_exists(#delivery_status) OR #delivery_status <> :delivered)",
             )
-            .update_expression("SET webhook = :webhook, webhook_status = :webhook_status")
-            .expression_attribute_names("#status", "status")
+            .update_expression("SET #delivery = :delivery, #delivery_status = :delivery_status")
+            .expression_attribute_names("#job_status", "status")
+            .expression_attribute_names("#delivery", column)
+            .expression_attribute_names("#delivery_status", format!("{column}_status"))
             .expression_attribute_values(":ended", text(message.status))
             .expression_attribute_values(":retries", number(message.retries.into()))
-            .expression_attribute_values(":delivered", text(WebhookStatus::Delivered.as_str()))
-            .expression_attribute_values(":webhook_status", text(webhook.status.as_str()))
-            .expression_attribute_values(":webhook", json(webhook)?);
-        let held = update_if("record the webhook", update).await?;
+            .expression_attribute_values(":delivered", text(DeliveryStatus::Delivered.as_str()))
+            .expression_attribute_values(":delivery_status", text(recorded.delivery().status.as_str()))
+            .expression_attribute_values(":delivery", json(recorded)?);
+        let held = update_if("record the delivery", update).await?;
         Ok(if held.is_some() { Held::Yes } else { Held::No })
     }
 
@@ -616,6 +632,7 @@ fn read_job(item: &Item) -> Result<Job, Unavailable> {
         options: read_json(item, "options")?.unwrap_or_default(),
         notify: read_json(item, "notify")?.unwrap_or_default(),
         webhook: read_json(item, "webhook")?,
+        announcement: read_json(item, "announcement")?,
         input: read_upload(item)?,
     })
 }

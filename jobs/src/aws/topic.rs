@@ -6,10 +6,11 @@ use aws_sdk_sns::Client;
 use aws_sdk_sns::error::{BuildError, ProvideErrorMetadata};
 use aws_sdk_sns::types::MessageAttributeValue;
 
-use telemetry::metrics::{Channel, announced};
+use telemetry::metrics::announced;
 
 use super::refused;
 use crate::announcement::Announcement;
+use crate::delivery::{Channel, Sent, reason};
 use crate::ports::{Notifier, Unavailable};
 
 /// A topic in SNS.
@@ -42,7 +43,8 @@ fn list_attribute(values: &[String]) -> Result<MessageAttributeValue, Unavailabl
 }
 
 /// What SNS says to a subject, or anything else, that it does not take.
-const REFUSED: [&str; 2] = ["InvalidParameter", "ParameterValueInvalid"];
+const REFUSED: [&str; 4] =
+    ["InvalidParameter", "InvalidParameterValue", "ParameterValueInvalid", "ValidationException"];
 
 impl Topic {
     async fn publish(&self, announcement: &Announcement) -> Result<Taken, Unavailable> {
@@ -74,23 +76,36 @@ impl Topic {
     }
 }
 
-#[async_trait]
-impl Notifier for Topic {
+impl Topic {
     /// Subjects are "UTF-8 text with no line breaks or control characters, and less than 100 characters long"
     /// (<https://docs.aws.amazon.com/sns/latest/api/API_Publish.html>). That was ASCII once, and other services with SNS's
     /// interface still want it: what is refused is sent again under a subject in ASCII.
-    async fn announce(&self, announcement: &Announcement) -> Result<(), Unavailable> {
-        let taken = match self.publish(announcement).await? {
+    async fn publish_under_some_subject(&self, announcement: &Announcement) -> Result<Taken, Unavailable> {
+        match self.publish(announcement).await? {
             Taken::No(_) if !announcement.subject.is_ascii() => {
                 tracing::warn!("the topic takes no such subject, so the text begins with it");
-                self.publish(&announcement.under(announcement.plain_subject.clone())).await?
+                self.publish(&announcement.under(announcement.plain_subject.clone())).await
             }
-            taken => taken,
-        };
-        match taken {
-            Taken::Yes => announced(Channel::Sns),
-            Taken::No(error) => return Err(error),
+            taken => Ok(taken),
         }
-        Ok(())
+    }
+}
+
+#[async_trait]
+impl Notifier for Topic {
+    fn channel(&self) -> Channel {
+        Channel::Topic
+    }
+
+    async fn announce(&self, announcement: &Announcement) -> Sent {
+        let told = |error: Unavailable| format!("Could not {}.", reason(&error.to_string()));
+        match self.publish_under_some_subject(announcement).await {
+            Ok(Taken::Yes) => {
+                announced(Channel::Topic.into());
+                Sent::taken(None)
+            }
+            Ok(Taken::No(error)) => Sent::refused(told(error)),
+            Err(error) => Sent::later(told(error)),
+        }
     }
 }

@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The schema, in the steps it grew by; `PRAGMA user_version` counts the steps a database has taken. Times are
 /// milliseconds since 1970.
-const STEPS: [&str; 6] = [
+const STEPS: [&str; 7] = [
     "
     CREATE TABLE IF NOT EXISTS messages (
         id          INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -94,6 +94,24 @@ const STEPS: [&str; 6] = [
     ",
     "
     ALTER TABLE jobs ADD COLUMN warnings TEXT;
+    ",
+    // Deliveries were webhooks alone, in a queue beside that of jobs.
+    "
+    ALTER TABLE jobs ADD COLUMN announcement TEXT;
+    CREATE TABLE deliveries (
+        id           INTEGER PRIMARY KEY AUTOINCREMENT,
+        body         TEXT NOT NULL,
+        destination  TEXT NOT NULL,
+        caller       TEXT NOT NULL,
+        lane         TEXT NOT NULL GENERATED ALWAYS AS (destination || ' ' || caller) STORED,
+        due_at       INTEGER NOT NULL DEFAULT 0,
+        attempts     INTEGER NOT NULL DEFAULT 0
+    ) STRICT;
+    CREATE INDEX deliveries_by_lane ON deliveries (lane, due_at, id);
+    INSERT INTO deliveries (body, destination, caller, due_at, attempts)
+        SELECT body, coalesce(iif(json_valid(body), body ->> '$.url', NULL), ''), '', visible_at, receives
+        FROM messages WHERE queue = 'webhooks' AND dead_at IS NULL ORDER BY id;
+    DELETE FROM messages WHERE queue = 'webhooks';
     ",
 ];
 

@@ -62,7 +62,8 @@ impl Expiry {
 
     /// Jobs that have ended, and whose time is over.
     async fn expired(&self, now: DateTime<Utc>) -> Result<Vec<JobId>, sqlx::Error> {
-        let rows = sqlx::query("SELECT id FROM jobs WHERE expires_at <= ?1 AND notified_at IS NOT NULL LIMIT ?2");
+        let rows =
+            sqlx::query("SELECT id FROM jobs WHERE expires_at <= ?1 AND status IN ('completed', 'failed') LIMIT ?2");
         let rows = rows.bind(now.timestamp_millis()).bind(MOST).fetch_all(&mut *self.database.reader().await).await?;
         rows.iter().map(|row| read_id(row, "id")).collect()
     }

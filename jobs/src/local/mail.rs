@@ -1,17 +1,35 @@
 //! An announcement as a mail, and a mail server that sends it.
 
+use std::error::Error;
+use std::time::Duration;
+
 use async_trait::async_trait;
 use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
 use lettre::message::{Body, Mailbox, Mailboxes};
 use lettre::transport::smtp::Error as SmtpError;
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
-use telemetry::metrics::{Channel, announced};
+use telemetry::metrics::announced;
+use tokio::time::timeout;
+use url::Url;
 
 use crate::announcement::Announcement;
-use crate::ports::{Notifier, Unavailable};
+use crate::delivery::{Channel, DeliveryOutcome, Sent, reason, root_cause};
+use crate::ports::Notifier;
 
 /// The longest line of a plain mail, in bytes (RFC 5322, section 2.1.1).
 const MAX_LINE_BYTES: usize = 998;
+
+/// How long a mail server may take to connect, or to answer one command.
+const COMMAND_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long one attempt may take in all, with the lookup of the server's name.
+const TIME_LIMIT: Duration = Duration::from_secs(30);
+
+/// Replies to signing in (RFC 4954, section 6), which an operator can mend.
+const SIGN_IN: [u16; 4] = [530, 534, 535, 538];
+
+/// Replies to a command that the server does not know or take, which may quote it.
+const SYNTAX: std::ops::RangeInclusive<u16> = 500..=504;
 
 /// A mail server, and who gets the mails.
 #[derive(Debug, Clone)]
@@ -19,33 +37,67 @@ pub struct Smtp {
     server: AsyncSmtpTransport<Tokio1Executor>,
     from: Mailbox,
     to: Mailboxes,
+    signs_in: bool,
 }
 
 impl Smtp {
     /// Mails through the server at `url`: `smtps://user:password@host` or, with STARTTLS,
     /// `smtp://user:password@host:587?tls=required`; `smtp://host:25` sends in the clear.
     pub fn new(url: &str, from: Mailbox, to: Mailboxes) -> Result<Self, SmtpError> {
-        let server = AsyncSmtpTransport::<Tokio1Executor>::from_url(url)?.build();
-        Ok(Self { server, from, to })
+        let server = AsyncSmtpTransport::<Tokio1Executor>::from_url(url)?.timeout(Some(COMMAND_LIMIT)).build();
+        let signs_in = Url::parse(url).is_ok_and(|url| url.password().is_some());
+        Ok(Self { server, from, to, signs_in })
     }
 }
 
 #[async_trait]
 impl Notifier for Smtp {
-    async fn announce(&self, announcement: &Announcement) -> Result<(), Unavailable> {
-        let attempted = "send the mail";
-        let mail = mail(announcement, &self.from, &self.to).map_err(Unavailable::when(attempted))?;
-        self.server.send(mail).await.map_err(Unavailable::when(attempted))?;
-        announced(Channel::Mail);
-        Ok(())
+    fn channel(&self) -> Channel {
+        Channel::Mail
+    }
+
+    async fn announce(&self, announcement: &Announcement) -> Sent {
+        let mail = match mail(announcement, &self.from, &self.to) {
+            Ok(mail) => mail,
+            Err(error) => {
+                return Sent::refused(format!("The mail could not be written: {}.", reason(&error.to_string())));
+            }
+        };
+        match timeout(TIME_LIMIT, self.server.send(mail)).await {
+            Ok(Ok(reply)) => {
+                announced(Channel::Mail.into());
+                Sent::taken(Some(reply.code().into()))
+            }
+            Ok(Err(error)) => self.refused(&error),
+            Err(_) => Sent::later(format!("The mail server did not take the mail within {} s.", TIME_LIMIT.as_secs())),
+        }
     }
 }
 
-type Refused = Box<dyn std::error::Error + Send + Sync>;
+impl Smtp {
+    /// What it means that the mail server did not take a mail.
+    fn refused(&self, error: &SmtpError) -> Sent {
+        let Some(status) = error.status().map(u16::from) else {
+            return Sent::later(format!("The mail server could not be reached: {}.", root_cause(error)));
+        };
+        let may_quote_a_password = self.signs_in && (SIGN_IN.contains(&status) || SYNTAX.contains(&status));
+        let text = match error.source() {
+            Some(_) if may_quote_a_password => " when Pressrun signed in, or soon after".to_owned(),
+            Some(said) => format!(": {}", reason(&said.to_string())),
+            None => String::new(),
+        };
+        let told = Some(format!("The mail server answered {status}{}.", text.trim_end_matches('.')));
+        let is_final = error.is_permanent() && !SIGN_IN.contains(&status);
+        let outcome = if is_final { DeliveryOutcome::Refused } else { DeliveryOutcome::Later { retry_after: None } };
+        Sent { status: Some(status), error: told, outcome }
+    }
+}
+
+type Unwritable = Box<dyn Error + Send + Sync>;
 
 /// The mail that tells `announcement`. Its `Message-ID` is the same however often it is sent, so that a mail program can
 /// tell a repeated one, and another when the job was queued again.
-pub(super) fn mail(announcement: &Announcement, from: &Mailbox, to: &Mailboxes) -> Result<Message, Refused> {
+pub(super) fn mail(announcement: &Announcement, from: &Mailbox, to: &Mailboxes) -> Result<Message, Unwritable> {
     let Announcement { job_id, status, retries, .. } = announcement;
     let mut mail = Message::builder()
         .from(from.clone())
@@ -57,11 +109,16 @@ pub(super) fn mail(announcement: &Announcement, from: &Mailbox, to: &Mailboxes) 
     }
     let mut mail = mail.body(body(&announcement.text))?;
     for (name, value) in [
+        // RFC 3834: no vacation notice is to answer it.
+        ("Auto-Submitted", "auto-generated".to_owned()),
         ("X-Pressrun-Job", job_id.to_string()),
         ("X-Pressrun-Template", announcement.template.clone()),
         ("X-Pressrun-Status", status.to_string()),
         ("X-Pressrun-Tags", announcement.tags.join(", ")),
     ] {
+        if value.is_empty() {
+            continue;
+        }
         mail.headers_mut().insert_raw(HeaderValue::new(HeaderName::new_from_ascii_str(name), value));
     }
     Ok(mail)
@@ -93,6 +150,14 @@ mod tests {
         let (from, to) = ("Pressrun <pressrun@localhost>".parse(), "you@localhost".parse());
         let mail = mail(&announcement, &from.expect("an address"), &to.expect("addresses")).expect("a mail");
         String::from_utf8(mail.formatted()).expect("ASCII")
+    }
+
+    #[test]
+    fn a_mail_says_that_a_program_sent_it_and_has_no_empty_header() {
+        let mail = sent("Invoice 42");
+        let (head, _) = mail.split_once("\r\n\r\n").expect("a head");
+        assert!(head.contains("\r\nAuto-Submitted: auto-generated\r\n"), "{head}");
+        assert!(head.split("\r\n").all(|line| !line.trim_end().ends_with(':')), "{head}");
     }
 
     /// The lines of the subject's header, unfolded.

@@ -12,6 +12,7 @@
 
 mod changes;
 mod database;
+mod deliveries;
 mod expiry;
 mod keys;
 mod mail;
@@ -27,6 +28,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use database::Refusal;
+pub use deliveries::SqliteDeliveries;
 pub use expiry::Expiry;
 pub use mail::Smtp;
 pub use objects::Folder;
@@ -37,15 +39,12 @@ pub use usage::SqliteUsage;
 
 use crate::upload::UPLOADS;
 
-/// After how many deliveries a webhook is set aside: many more than a courier makes attempts in a day.
-const MAX_WEBHOOK_RECEIVES: u32 = 100;
-
 /// A data folder, opened for this process alone.
 pub struct Local {
     /// The queue.
     pub queue: SqliteQueue,
-    /// The queue of webhooks.
-    pub webhooks: SqliteQueue,
+    /// The delivery queue.
+    pub deliveries: SqliteDeliveries,
     /// The record of jobs.
     pub jobs: SqliteStore,
     /// How much callers use.
@@ -137,7 +136,7 @@ impl Local {
         }
         Ok(Self {
             queue: SqliteQueue::new(database.clone(), "jobs", max_receives),
-            webhooks: SqliteQueue::new(database.clone(), "webhooks", MAX_WEBHOOK_RECEIVES),
+            deliveries: SqliteDeliveries::new(database.clone()),
             jobs: SqliteStore::new(database.clone()),
             usage: SqliteUsage::new(database.clone()),
             expiry: Expiry { database, objects: objects.clone(), outbox: outbox.clone() },

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
-use sqlx::{QueryBuilder, Row, Sqlite};
+use sqlx::{AssertSqlSafe, QueryBuilder, Row, Sqlite};
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
@@ -15,6 +15,7 @@ use super::changes::Changes;
 use super::database::{self, Database};
 use super::keys;
 use crate::data::Data;
+use crate::delivery::{AnnouncementRecord, DeliveryMessage, Recorded};
 use crate::event::is_news;
 use crate::job::{Job, JobId, Progress, Status};
 use crate::ports::{
@@ -22,7 +23,6 @@ use crate::ports::{
     Unavailable,
 };
 use crate::upload::{NoUploadId, UploadId};
-use crate::webhook::{Webhook, WebhookMessage};
 
 /// A job store in SQLite.
 #[derive(Debug, Clone)]
@@ -37,7 +37,7 @@ type Query = sqlx::query::Query<'static, Sqlite, SqliteArguments>;
 macro_rules! columns {
     () => {
         "id, template, status, attempts, enqueued_at, started_at, finished_at, pages, bytes, progress, warnings, error, \
-         notified_at, retries, options, notify, webhook, upload, lease_until"
+         notified_at, retries, options, notify, webhook, announcement, upload, lease_until"
     };
 }
 
@@ -65,6 +65,7 @@ const CLAIM: &str = concat!(
         error       = NULL,
         notified_at = NULL,
         webhook     = NULL,
+        announcement = NULL,
         set_aside   = 0,
         reopened    = 0
     WHERE lease_until <= ?11 AND (status IN ('queued', 'running') OR (set_aside AND ?12))
@@ -281,23 +282,33 @@ impl JobStore for SqliteStore {
         self.write(id, "put the job back", query.bind(id.to_string()).bind(owner.to_string()).bind(forgiven)).await
     }
 
-    async fn mark_notified(&self, id: JobId, owner: Uuid, at: DateTime<Utc>) -> Result<Held, Unavailable> {
+    async fn mark_notified(
+        &self,
+        id: JobId,
+        owner: Uuid,
+        at: DateTime<Utc>,
+        announcement: &AnnouncementRecord,
+    ) -> Result<Held, Unavailable> {
+        let attempted = "record that the deliveries were handed over";
         let query = sqlx::query(
-            "UPDATE jobs SET notified_at = ?3, lease_until = 0
+            "UPDATE jobs SET notified_at = ?3, announcement = coalesce(announcement, ?4), lease_until = 0
              WHERE id = ?1 AND owner = ?2 AND status IN ('completed', 'failed')",
         );
-        let query = query.bind(id.to_string()).bind(owner.to_string()).bind(at.timestamp_millis());
-        self.write(id, "record the announcement", query).await
+        let announcement = to_json(announcement).map_err(Unavailable::when(attempted))?;
+        let query = query.bind(id.to_string()).bind(owner.to_string()).bind(at.timestamp_millis()).bind(announcement);
+        self.write(id, attempted, query).await
     }
 
-    async fn record_webhook(&self, message: &WebhookMessage, webhook: &Webhook) -> Result<Held, Unavailable> {
-        let attempted = "record the webhook";
-        let query = sqlx::query(
-            "UPDATE jobs SET webhook = ?4
-             WHERE id = ?1 AND retries = ?2 AND status = ?3 AND coalesce(webhook ->> '$.status', '') <> 'delivered'",
-        );
+    async fn record_delivery(&self, message: &DeliveryMessage, recorded: &Recorded) -> Result<Held, Unavailable> {
+        let attempted = "record the delivery";
+        let column = recorded.column();
+        // The column's name is one of ours.
+        let query = sqlx::query(AssertSqlSafe(format!(
+            "UPDATE jobs SET {column} = ?4
+             WHERE id = ?1 AND retries = ?2 AND status = ?3 AND coalesce({column} ->> '$.status', '') <> 'delivered'"
+        )));
         let query = query.bind(message.id.to_string()).bind(message.retries).bind(message.status.as_str());
-        self.write(message.id, attempted, query.bind(to_json(webhook).map_err(Unavailable::when(attempted))?)).await
+        self.write(message.id, attempted, query.bind(to_json(recorded).map_err(Unavailable::when(attempted))?)).await
     }
 
     async fn kept_input(&self, id: JobId) -> Result<Option<Data>, Unavailable> {
@@ -315,7 +326,7 @@ impl JobStore for SqliteStore {
             "UPDATE jobs SET
                  status = 'queued', attempts = 0, retries = retries + (NOT reopened), reopened = 1, overdue_at = ?2,
                  owner = NULL, lease_until = 0, error = NULL, finished_at = NULL, notified_at = NULL, set_aside = 0,
-                 webhook = NULL
+                 webhook = NULL, announcement = NULL
              WHERE id = ?1 AND (status = 'failed' OR (status = 'queued' AND reopened))
              RETURNING ",
             columns!()
@@ -380,6 +391,7 @@ fn read_job(row: &SqliteRow) -> Result<Job, sqlx::Error> {
         options: from_json(row, "options")?.unwrap_or_default(),
         notify: from_json(row, "notify")?.unwrap_or_default(),
         webhook: from_json(row, "webhook")?,
+        announcement: from_json(row, "announcement")?,
         input: read_upload(row)?,
     })
 }

@@ -9,8 +9,8 @@ use aws_sdk_dynamodb::types::{
 };
 use aws_sdk_sqs::types::QueueAttributeName;
 use jobs::aws::{Bucket, DynamoStore, DynamoUsage, SqsQueue, Topic};
-use jobs::local::Local;
-use jobs::{JobId, JobStore, Notifier, ObjectStore, Queue, Usage};
+use jobs::local::{Local, SqliteDeliveries};
+use jobs::{Busy, Deliveries, DueDeliveries, JobId, JobStore, Notifier, ObjectStore, Queue, Usage};
 use tempfile::TempDir;
 
 /// After how many deliveries a message is set aside.
@@ -23,7 +23,15 @@ pub(crate) struct Bench {
     pub(crate) objects: Box<dyn ObjectStore>,
     pub(crate) notifier: Box<dyn Notifier>,
     pub(crate) usage: Box<dyn Usage>,
+    pub(crate) deliveries: Box<dyn Deliveries>,
+    waiting: Waiting,
     inbox: Inbox,
+}
+
+/// Where deliveries wait.
+enum Waiting {
+    Table(SqliteDeliveries),
+    Queue(SqsQueue),
 }
 
 enum Inbox {
@@ -41,6 +49,8 @@ impl Bench {
             usage: Box::new(local.usage),
             objects: Box::new(local.objects),
             notifier: Box::new(local.outbox),
+            deliveries: Box::new(local.deliveries.clone()),
+            waiting: Waiting::Table(local.deliveries),
             inbox: Inbox::Folder(folder),
         }
     }
@@ -55,6 +65,7 @@ impl Bench {
         make_table(&config, &name).await;
         aws_sdk_s3::Client::new(&config).create_bucket().bucket(&name).send().await.expect("a bucket");
         let inbox = make_queue(&config, &format!("{name}-inbox")).await;
+        let deliveries = SqsQueue::new(&config, make_queue(&config, &format!("{name}-deliveries")).await);
         let topic = make_topic(&config, &name, &inbox).await;
         Self {
             queue: Box::new(SqsQueue::new(&config, queue).with_dead_letters(dead_letters)),
@@ -62,7 +73,26 @@ impl Bench {
             usage: Box::new(DynamoUsage::new(&config, &name)),
             objects: Box::new(Bucket::new(&config, &name)),
             notifier: Box::new(Topic::new(&config, topic)),
+            deliveries: Box::new(deliveries.clone()),
+            waiting: Waiting::Queue(deliveries),
             inbox: Inbox::Queue(SqsQueue::new(&config, inbox)),
+        }
+    }
+
+    /// Takes the next delivery out of its queue.
+    pub(crate) async fn next_delivery(&self) -> String {
+        match &self.waiting {
+            Waiting::Table(table) => {
+                let due = table.due(&Busy::default(), 1).await.expect("the queue answers").pop().expect("a delivery");
+                table.remove(due.id).await.expect("the queue answers");
+                due.body
+            }
+            Waiting::Queue(queue) => {
+                let wait = Duration::from_secs(10);
+                let delivery = queue.receive(wait, wait).await.expect("the queue answers").expect("a delivery");
+                queue.acknowledge(&delivery.ticket).await.expect("the queue answers");
+                delivery.body
+            }
         }
     }
 

@@ -2,7 +2,10 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use jobs::job::Diagnostic;
-use jobs::{Failure, Job, LinkSigner, Notify, Status, UploadId, Violation, Webhook, WebhookAttempt, WebhookStatus};
+use jobs::{
+    AnnouncementRecord, Channel, DeliveryRecord, Failure, Job, LinkSigner, Notify, Sent, Status, UploadId, Violation,
+    Webhook,
+};
 use serde_json::{Value, json};
 
 use crate::job::Answer;
@@ -48,11 +51,14 @@ pub(crate) fn job(status: Status) -> Job {
         Status::Queued => queued,
         Status::Running => running,
         Status::Completed => {
-            let attempt =
-                WebhookAttempt { at: enqueued_at + TimeDelta::milliseconds(88), status: Some(204), error: None };
-            let webhook = Webhook::pending(WEBHOOK).after(attempt, WebhookStatus::Delivered, None);
+            let delivered = |after, status| {
+                let at = enqueued_at + TimeDelta::milliseconds(after);
+                DeliveryRecord::pending().after(Sent::taken(Some(status)), (at, at), at).0
+            };
+            let webhook = Some(Webhook { url: WEBHOOK.into(), delivery: delivered(88, 204) });
+            let announcement = Some(AnnouncementRecord { channel: Channel::Mail, delivery: delivered(92, 250) });
             let (finished_at, pages, bytes) = (after(74), Some(1), Some(21_468));
-            Job { status, finished_at, pages, bytes, webhook: Some(webhook), ..running }
+            Job { status, finished_at, pages, bytes, webhook, announcement, ..running }
         }
         Status::Failed => Job { status, finished_at: after(31), error: Some(failure()), ..running },
     }

@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use chrono::TimeDelta;
 use jobs::local::{Folder, Local};
 use jobs::{
-    Accepts, Closing, Content, Job, JobId, JobStore, LinkSigner, Message, ObjectStore, Opened, Patience, Status,
-    Unavailable,
+    Accepts, Announcing, Busy, Closing, Content, DeliveryMessage, DueDeliveries, Job, JobId, JobStore, LinkSigner,
+    Message, ObjectStore, Opened, Patience, Status, Unavailable,
 };
 use processor::{DEFAULT_SECTION_ROWS, Limits, Press, Processor, Verdict};
 use tempfile::TempDir;
@@ -45,8 +45,8 @@ impl Bench {
         let processor = Processor {
             closing: Closing {
                 jobs: Arc::new(local.jobs.clone()),
-                notifier: Arc::new(local.outbox.clone()),
-                webhooks: Arc::new(local.webhooks.clone()),
+                announcing: Announcing::InRun(Arc::new(local.outbox.clone())),
+                deliveries: Arc::new(local.deliveries.clone()),
                 links: LinkSigner::new(b"key"),
                 public_url: "https://press.test".into(),
                 retention: TimeDelta::days(30),
@@ -84,6 +84,13 @@ impl Bench {
 
     pub(crate) async fn report(&self, id: JobId) -> Option<Vec<u8>> {
         self.local.objects.get(&id.report_key()).await.expect("the store answers")
+    }
+
+    /// Takes a delivery out of its queue.
+    pub(crate) async fn delivery(&self) -> Option<DeliveryMessage> {
+        let due = self.local.deliveries.due(&Busy::default(), 1).await.expect("the queue answers").pop()?;
+        self.local.deliveries.remove(due.id).await.expect("the queue answers");
+        Some(DeliveryMessage::decode(&due.body).expect("one of ours"))
     }
 
     /// The data folder.

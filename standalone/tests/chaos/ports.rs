@@ -7,9 +7,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use jobs::{
-    Accepts, Announcement, Claim, Claimed, Completed, Content, Data, Delivery, Failed, Held, Job, JobId, JobStore,
-    Listed, Listing, Message, Notifier, ObjectStore, Opened, Progress, Queue, Reservation, Reserved, Terms, Ticket,
-    Unavailable, Webhook, WebhookMessage,
+    Accepts, Announcement, AnnouncementRecord, Channel, Claim, Claimed, Completed, Content, Data, Deliveries, Delivery,
+    DeliveryMessage, Failed, Held, Job, JobId, JobStore, Listed, Listing, Message, Notifier, ObjectStore, Opened,
+    Payload, Progress, Queue, Recorded, Reservation, Reserved, Sent, Terms, Ticket, Unavailable,
 };
 use uuid::Uuid;
 
@@ -73,12 +73,18 @@ impl JobStore for Ports {
         self.faults.call("release", self.world.local.jobs.release(id, owner, forgiven)).await
     }
 
-    async fn mark_notified(&self, id: JobId, owner: Uuid, at: DateTime<Utc>) -> Result<Held, Unavailable> {
-        self.faults.call("mark notified", self.world.local.jobs.mark_notified(id, owner, at)).await
+    async fn mark_notified(
+        &self,
+        id: JobId,
+        owner: Uuid,
+        at: DateTime<Utc>,
+        announcement: &AnnouncementRecord,
+    ) -> Result<Held, Unavailable> {
+        self.faults.call("mark notified", self.world.local.jobs.mark_notified(id, owner, at, announcement)).await
     }
 
-    async fn record_webhook(&self, message: &WebhookMessage, webhook: &Webhook) -> Result<Held, Unavailable> {
-        self.faults.call("record webhook", self.world.local.jobs.record_webhook(message, webhook)).await
+    async fn record_delivery(&self, message: &DeliveryMessage, recorded: &Recorded) -> Result<Held, Unavailable> {
+        self.faults.call("record delivery", self.world.local.jobs.record_delivery(message, recorded)).await
     }
 
     async fn kept_input(&self, id: JobId) -> Result<Option<Data>, Unavailable> {
@@ -146,16 +152,38 @@ impl ObjectStore for Ports {
 
 #[async_trait]
 impl Notifier for Ports {
-    async fn announce(&self, announcement: &Announcement) -> Result<(), Unavailable> {
+    fn channel(&self) -> Channel {
+        Channel::Mail
+    }
+
+    async fn announce(&self, announcement: &Announcement) -> Sent {
         let announce = async {
             self.world.announce(announcement.job_id, announcement.status);
-            self.world.local.outbox.announce(announcement).await
+            Ok(())
         };
-        self.faults.call("announce", announce).await
+        match self.faults.call("announce", announce).await {
+            Ok(()) => Sent::taken(Some(250)),
+            Err(error) => Sent::later(error.to_string()),
+        }
     }
 }
 
-/// Deliveries are the world's own business.
+#[async_trait]
+impl Deliveries for Ports {
+    async fn push(&self, message: &DeliveryMessage) -> Result<(), Unavailable> {
+        let push = async {
+            match message.payload {
+                // Nobody answers at the webhooks' host: that the event waits is all there is to see.
+                Payload::Webhook { .. } => self.world.tell(message.id, message.status),
+                Payload::Announcement(_) => self.world.deliver_later(&message.encode()),
+            }
+            Ok(())
+        };
+        self.faults.call("push delivery", push).await
+    }
+}
+
+/// Who gets which message is the world's own business.
 #[async_trait]
 impl Queue for Ports {
     async fn push(&self, body: &str) -> Result<(), Unavailable> {
@@ -185,42 +213,6 @@ impl Queue for Ports {
 
     async fn show_dead_letters(&self, _tickets: &[Ticket]) -> Result<(), Unavailable> {
         self.world.messages().show_dead_letters();
-        Ok(())
-    }
-}
-
-/// The queue of webhooks, as one process reaches it. What is pushed stays there.
-pub(crate) struct Webhooks(pub(crate) Ports);
-
-#[async_trait]
-impl Queue for Webhooks {
-    async fn push(&self, body: &str) -> Result<(), Unavailable> {
-        let Ports { world, faults } = &self.0;
-        let push = async {
-            let message = WebhookMessage::decode(body).expect("one of ours");
-            world.tell(message.id, message.status);
-            Ok(())
-        };
-        faults.call("push webhook", push).await
-    }
-
-    async fn receive(&self, _visibility: Duration, _wait: Duration) -> Result<Option<Delivery>, Unavailable> {
-        Ok(None)
-    }
-
-    async fn acknowledge(&self, _ticket: &Ticket) -> Result<(), Unavailable> {
-        Ok(())
-    }
-
-    async fn release(&self, _ticket: &Ticket, _delay: Duration) -> Result<(), Unavailable> {
-        Ok(())
-    }
-
-    async fn dead_letters(&self) -> Result<Vec<Delivery>, Unavailable> {
-        Ok(Vec::new())
-    }
-
-    async fn show_dead_letters(&self, _tickets: &[Ticket]) -> Result<(), Unavailable> {
         Ok(())
     }
 }

@@ -1,15 +1,19 @@
 //! A world to run jobs in: the ports of one machine with faults before and after every call, and a clock that can be
 //! moved.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use courier::{Courier, Poster, SystemLookup};
 use jobs::job::now;
 use jobs::local::Local;
-use jobs::{Closing, Destinations, Job, JobId, JobStore, LinkSigner, Message, Notify, ObjectStore, Patience, Status};
+use jobs::{
+    Announcing, Channel, Closing, DeliveryStatus, Destinations, Job, JobId, JobStore, LinkSigner, Message, Notify,
+    ObjectStore, Patience, Status,
+};
 use listener::{Catalogue, Listener};
 use processor::{DEFAULT_SECTION_ROWS, Limits, Press, Processor, Verdict};
 use sweeper::Sweeper;
@@ -17,7 +21,7 @@ use tempfile::TempDir;
 use tokio::sync::watch;
 
 use crate::faults::Faults;
-use crate::ports::{Ports, Webhooks};
+use crate::ports::Ports;
 use crate::queue::{Entry, Messages};
 
 /// After how many deliveries a job that meets trouble fails.
@@ -36,9 +40,19 @@ pub(crate) struct World {
     ahead: Mutex<TimeDelta>,
     announced: Mutex<Vec<(JobId, Status)>>,
     told: Mutex<Vec<(JobId, Status)>>,
+    /// Announcements that wait for the courier, and how often it got each.
+    deliveries: Mutex<VecDeque<(String, u32)>>,
     stored: Mutex<BTreeMap<String, BTreeSet<Vec<u8>>>>,
     seen: Mutex<BTreeSet<JobId>>,
+    announcing: FirstAttempt,
     folder: TempDir,
+}
+
+/// Who makes the first attempt to announce an end: the run as on AWS, or the queue as with a mail server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FirstAttempt {
+    OfTheRun,
+    OfTheQueue,
 }
 
 /// One process and what goes wrong in it.
@@ -61,6 +75,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl World {
     pub(crate) async fn new(seed: u64) -> Arc<Self> {
+        Self::announcing(FirstAttempt::OfTheQueue, seed).await
+    }
+
+    pub(crate) async fn announcing(announcing: FirstAttempt, seed: u64) -> Arc<Self> {
         let folder = TempDir::new().expect("a folder");
         for (name, main) in [("good", "= Hello\n#json(\"/data.json\").name"), ("broken", "#nothing")] {
             let template = folder.path().join("templates").join(name);
@@ -75,8 +93,10 @@ impl World {
             ahead: Mutex::default(),
             announced: Mutex::default(),
             told: Mutex::default(),
+            deliveries: Mutex::default(),
             stored: Mutex::default(),
             seen: Mutex::default(),
+            announcing,
             folder,
         })
     }
@@ -110,6 +130,10 @@ impl World {
         lock(&self.told).push((id, status));
     }
 
+    pub(crate) fn deliver_later(&self, body: &str) {
+        lock(&self.deliveries).push_back((body.to_owned(), 0));
+    }
+
     pub(crate) fn store(&self, key: &str, bytes: Vec<u8>) {
         lock(&self.stored).entry(key.to_owned()).or_default().insert(bytes);
     }
@@ -138,8 +162,11 @@ impl World {
     fn closing(self: &Arc<Self>, faults: &Arc<Faults>) -> Closing {
         Closing {
             jobs: self.ports(faults),
-            notifier: self.ports(faults),
-            webhooks: Arc::new(Webhooks(Ports { world: self.clone(), faults: faults.clone() })),
+            announcing: match self.announcing {
+                FirstAttempt::OfTheRun => Announcing::InRun(self.ports(faults)),
+                FirstAttempt::OfTheQueue => Announcing::Queued(Channel::Mail),
+            },
+            deliveries: self.ports(faults),
             links: LinkSigner::new(b"key"),
             public_url: "https://press.test".into(),
             retention: TimeDelta::days(30),
@@ -191,6 +218,37 @@ impl World {
         sweeper.sweep().await.expect("nothing goes wrong");
     }
 
+    /// Makes the deliveries that wait, until none is left.
+    pub(crate) async fn deliver(self: &Arc<Self>) {
+        self.deliver_with(&Arc::default()).await;
+    }
+
+    /// The same by a courier that `faults` may stop; what it had in hand waits again then.
+    pub(crate) async fn deliver_with(self: &Arc<Self>, faults: &Arc<Faults>) {
+        let secrets = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".parse().expect("a secret");
+        let poster = Poster::new(Destinations::default(), Arc::new(SystemLookup), secrets, Duration::from_secs(1));
+        let (poster, patience) = (poster.expect("a client"), Patience { retries: 0, first_pause: Duration::ZERO });
+        let courier = Courier { jobs: self.ports(faults), poster, notifier: self.ports(faults), patience };
+        for _ in 0..MAX_DELIVERIES {
+            let Some((body, receives)) = lock(&self.deliveries).pop_front() else { return };
+            let verdict = tokio::select! {
+                verdict = courier.deliver(&body, receives + 1, self.now()) => Some(verdict),
+                () = faults.killed() => None,
+            };
+            match verdict {
+                Some(courier::Verdict::Acknowledge) => continue,
+                Some(courier::Verdict::Release(pause)) => self.advance(TimeDelta::from_std(pause).expect("short")),
+                Some(courier::Verdict::Reject) => panic!("one of ours was rejected"),
+                None => {}
+            }
+            lock(&self.deliveries).push_front((body, receives + 1));
+            if verdict.is_none() {
+                return;
+            }
+        }
+        panic!("{MAX_DELIVERIES} attempts and no end");
+    }
+
     /// Queues a job as an accepted one is, its data in the message or parked.
     pub(crate) async fn accept(&self, template: &str, parked: bool) -> JobId {
         let notify = Notify { webhook: Some("https://hooks.test".into()), ..Notify::default() };
@@ -223,9 +281,10 @@ impl World {
         }
     }
 
-    /// What must hold once nothing is left to do: every job ended, was announced as it ended, to its webhook too if it
+    /// What must hold once no run is left to do and the courier is done: every job ended, was announced as it ended, to its webhook too if it
     /// has one, and has one report or none.
-    pub(crate) async fn check(&self, told: &str) {
+    pub(crate) async fn check(self: &Arc<Self>, told: &str) {
+        self.deliver().await;
         let seen = lock(&self.seen).clone();
         for id in seen {
             // A job that was queued but neither accepted nor ever run is not on record.
@@ -233,6 +292,8 @@ impl World {
             assert!(job.status.is_final() && job.notified_at.is_some(), "{id} did not end ({told}): {job:?}");
             let announced = self.announcements(id);
             assert!(announced.contains(&job.status), "{id} was announced as {announced:?} ({told}): {job:?}");
+            let recorded = job.announcement.as_ref().expect("it is on record");
+            assert_eq!(recorded.delivery.status, DeliveryStatus::Delivered, "{id} ({told}): {job:?}");
             let told_of = job.notify.webhook.is_none() || lock(&self.told).contains(&(id, job.status));
             assert!(told_of, "{id} has a webhook and no event ({told}): {job:?}");
             let reports = lock(&self.stored).get(&id.report_key()).cloned().unwrap_or_default();

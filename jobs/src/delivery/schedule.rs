@@ -1,4 +1,4 @@
-//! When an event is sent again: soon at first, then ever more seldom, for a day.
+//! When a delivery is attempted again: soon at first, then ever more seldom, for a day.
 
 use std::time::Duration;
 
@@ -13,11 +13,11 @@ const LONGEST: u64 = 4 * 3_600;
 /// For how long attempts are made.
 const LIFE: TimeDelta = TimeDelta::days(1);
 
-/// The pause after the `attempt`th attempt, in whole seconds, for an event of that `age`; nothing if there is to be no
-/// other attempt. A receiver may ask for a longer one.
+/// The pause after the `attempt`th attempt, in whole seconds, for a delivery of that `age`; nothing if there is to be no
+/// other attempt. A server may ask for a longer one.
 pub(crate) fn pause(attempt: u32, retry_after: Option<Duration>, age: TimeDelta) -> Option<Duration> {
     let step = usize::try_from(attempt.saturating_sub(1)).unwrap_or(usize::MAX).min(PAUSES.len() - 1);
-    // So that many events that met the same outage do not come back together.
+    // So that many deliveries that met the same outage do not come back together.
     let jitter = fastrand::u64(0..=PAUSES[step] / 5);
     let wanted = retry_after.map_or(0, |wait| wait.as_secs().min(LONGEST));
     let pause = Duration::from_secs((PAUSES[step] + jitter).max(wanted));
