@@ -95,7 +95,7 @@ impl DeliveryMessage {
             retries: job.retries,
             status: job.status,
             template: job.template.clone(),
-            caller: None,
+            caller: job.caller.clone(),
             since: now(),
             traceparent: trace::traceparent(),
             request_id: trace::request_id(),
