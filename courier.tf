@@ -1,6 +1,7 @@
-# The courier: tells callers' servers that their jobs ended, for a day if need be.
+# The courier: makes the deliveries that are queued, for a day if need be. They are webhooks, and the announcements that
+# SNS did not take at once.
 #
-# What it sends goes to addresses that callers name, so it is in no VPC and may reach nothing but its queue and the records.
+# Webhooks go to addresses that callers name, so it is in no VPC and may reach nothing but its queue, the topic and the records.
 
 locals {
   courier_zip             = "${local.zips}/courier.zip"
@@ -19,7 +20,7 @@ resource "aws_sqs_queue" "webhooks" {
   })
 }
 
-# Only what crashed the courier, or was no webhook, comes here.
+# Only what crashed the courier, or was no delivery, comes here.
 resource "aws_sqs_queue" "webhook_dead_letters" {
   name                      = "${var.name}-webhook-dead-letters"
   message_retention_seconds = 14 * 24 * 3600
@@ -57,7 +58,7 @@ resource "aws_lambda_function" "courier" {
   #checkov:skip=CKV_AWS_173:AWS encrypts environments under its own key; whoever may read the function may read the state file too.
   #checkov:skip=CKV_AWS_272:Zips are made by whoever deploys them; a signing profile would be theirs to add.
   function_name    = "${var.name}-courier"
-  description      = "Tells callers' servers that their jobs ended (${var.release})"
+  description      = "Makes deliveries: webhooks, and announcements that SNS did not take at once (${var.release})"
   role             = aws_iam_role.courier.arn
   runtime          = "provided.al2023"
   handler          = "bootstrap"
@@ -72,6 +73,7 @@ resource "aws_lambda_function" "courier" {
     variables = merge(local.webhook_hosts, {
       PRESSRUN_SERVICE        = var.name
       PRESSRUN_TABLE          = aws_dynamodb_table.jobs.name
+      PRESSRUN_TOPIC_ARN      = aws_sns_topic.reports.arn
       PRESSRUN_WEBHOOKS_URL   = aws_sqs_queue.webhooks.url
       PRESSRUN_WEBHOOK_SECRET = local.webhook_secret
       RUST_LOG                = var.log_level

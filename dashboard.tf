@@ -39,6 +39,7 @@ locals {
       { title = "Requests to the URL, announcements", metrics = [
         ["AWS/Lambda", "UrlRequestCount", "FunctionName", aws_lambda_function.listener.function_name, { stat = "Sum" }],
         ["Pressrun", "announcements", "service", var.name, { stat = "Sum" }],
+        ["Pressrun", "undelivered", "service", var.name, { stat = "Sum" }],
       ] },
     ] },
     { heading = "How fast?", charts = [

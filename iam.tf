@@ -147,7 +147,7 @@ data "aws_iam_policy_document" "processor" {
   }
 
   statement {
-    sid       = "PushWebhooks"
+    sid       = "PushDeliveries"
     actions   = ["sqs:SendMessage"]
     resources = [aws_sqs_queue.webhooks.arn]
   }
@@ -199,7 +199,7 @@ data "aws_iam_policy_document" "sweeper" {
   }
 
   statement {
-    sid       = "PushWebhooks"
+    sid       = "PushDeliveries"
     actions   = ["sqs:SendMessage"]
     resources = [aws_sqs_queue.webhooks.arn]
   }
@@ -226,7 +226,7 @@ resource "aws_iam_role_policy" "courier" {
 
 data "aws_iam_policy_document" "courier" {
   statement {
-    sid = "TakeWebhooks"
+    sid = "TakeDeliveries"
     actions = [
       "sqs:ChangeMessageVisibility",
       "sqs:DeleteMessage",
@@ -240,6 +240,12 @@ data "aws_iam_policy_document" "courier" {
     sid       = "RecordAttempts"
     actions   = ["dynamodb:GetItem", "dynamodb:UpdateItem"]
     resources = [aws_dynamodb_table.jobs.arn]
+  }
+
+  statement {
+    sid       = "AnnounceEnds"
+    actions   = ["sns:Publish"]
+    resources = [aws_sns_topic.reports.arn]
   }
 
   statement {

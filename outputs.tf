@@ -62,7 +62,7 @@ output "dead_letter_queue_url" {
 }
 
 output "webhook_queue_url" {
-  description = "SQS queue of the webhooks that wait for the courier."
+  description = "SQS queue of the deliveries that wait for the courier: webhooks, and announcements that SNS did not take at once."
   value       = aws_sqs_queue.webhooks.url
 }
 

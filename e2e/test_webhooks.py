@@ -9,12 +9,16 @@ import base64
 import json
 import subprocess
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import requests
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from bad_mail_servers import HUNG, MailServer
 from emulated_aws import ROOT
 from polling import wait_for
 from server import Server, free_address
@@ -101,12 +105,32 @@ def test_a_receiver_that_stumbles_gets_the_event(program, tmp_path):
         assert len({headers["webhook-id"] for headers, _ in receiver.requests}) == 1
 
         job = server.job(job_id)
-        del job["webhook"]
+        del job["webhook"], job["announcement"]
         link = job["link"]
         assert (event["type"], event["timestamp"], event["data"]) == ("job.completed", job["finished_at"], job)
         assert requests.get(link, timeout=60).content.startswith(b"%PDF")
         shown = subprocess.run([program, "job", job_id, "--url", server.url], capture_output=True, text=True, check=True)
         assert "webhook    delivered, 4 attempts" in shown.stdout
+
+
+def test_a_tarpit_delays_nobody_elses_events(program, tmp_path):
+    with (
+        MailServer(HUNG) as tarpit, Receiver(200) as receiver, Server(program, tmp_path / "data") as server,
+        ThreadPoolExecutor(8) as callers,
+    ):
+        slow = list(callers.map(lambda _: queued(server, f"http://{tarpit.address}/hook"), range(60)))
+        wait_for(lambda: tarpit.open == 4, "the tarpit to hold what it may", within=60)
+        wait_for(lambda: all(server.job(id)["status"] == "completed" for id in slow), "the reports", within=120)
+        for _ in range(5):
+            job_id = queued(server, receiver.url)
+            ended = wait_for(lambda: server.job(job_id).get("finished_at"), "the end", within=60, every=0.01)
+            webhook = settled(server, job_id)
+            began = datetime.fromisoformat(webhook["latest"][0]["at"])
+            assert webhook["status"] == "delivered" and began - datetime.fromisoformat(ended) < timedelta(seconds=1)
+        assert (tarpit.most_at_once, len(receiver.requests)) == (4, 5)
+        began = time.monotonic()
+        server.process.terminate()
+        assert server.process.wait(timeout=60) == 0 and time.monotonic() - began < 40
 
 
 def test_an_event_survives_the_death_of_the_server(program, tmp_path):

@@ -1,7 +1,7 @@
-//! What a job is, and the four ports it passes: [`Queue`], [`JobStore`], [`ObjectStore`] and [`Notifier`].
+//! What a job is, and the five ports it passes: [`Queue`], [`JobStore`], [`ObjectStore`], [`Notifier`] and [`Deliveries`].
 //!
 //! Read in this order: [`job`] (the record and its states), [`message`] (what travels through the queue),
-//! [`ports`] (the four traits), [`announcement`] and [`link`] (what a person gets to read and to click), [`Closing`]
+//! [`ports`] (the traits), [`announcement`] and [`link`] (what a person gets to read and to click), [`Closing`]
 //! (how a job ends), [`delivery`] (what leaves Pressrun then), [`webhook`] and [`destination`] (what a caller's server gets, and
 //! where it may be). Behind the ports stand two backends, each behind a feature of its name: `aws` (SQS, DynamoDB, S3, SNS) and `local`
 //! (SQLite and a folder). One contract, `tests/contract.rs`, runs against both.

@@ -1,4 +1,4 @@
-//! The four ports a job passes, as traits that each backend implements.
+//! The five ports a job passes, as traits that each backend implements.
 //!
 //! Two rules hold behind every port. A call that returned `Ok` is durable; only what is done again if it is lost, such as
 //! the steps of a run, may go with the power of the one machine it was done on, the last of it first. A call that returned

@@ -25,7 +25,7 @@
 //! | [`CORS_ORIGINS`] | listener | other sites whose pages may call, separated by commas, or `*`; none where absent |
 //! | [`REPORTS_ORIGIN`] | listener | origin of signed URLs, from which the page fetches reports; none where absent |
 //! | [`STREAM_SECONDS`] | listener | how long one stream of events or one long poll may last; 25 where absent |
-//! | [`WEBHOOKS_URL`] | processor, sweeper, courier | URL of the SQS queue of webhooks |
+//! | [`WEBHOOKS_URL`] | processor, sweeper, courier | URL of the SQS queue of deliveries: webhooks, and announcements that failed at first |
 //! | [`WEBHOOK_HOSTS`] | listener, courier | hosts that webhooks may go to, separated by commas; any where absent |
 //! | [`WEBHOOK_SECRET`] | courier | secrets that sign webhooks, each as `whsec_…`, separated by commas |
 //! | [`CONNECTIONS_URL`] | WebSockets | where messages to connections go; makes of the listener the function behind the WebSocket API |

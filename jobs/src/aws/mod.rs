@@ -1,4 +1,4 @@
-//! The four ports on AWS: SQS, DynamoDB, S3 and SNS; and [two more](crate::followers) for API Gateway's WebSockets.
+//! The five ports on AWS: SQS, DynamoDB, S3 and SNS; and [two more](crate::followers) for API Gateway's WebSockets.
 
 mod connections;
 pub mod environment;

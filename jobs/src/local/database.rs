@@ -230,3 +230,51 @@ pub(super) async fn write_one(
 ) -> Result<Option<SqliteRow>, sqlx::Error> {
     Ok(query.fetch_all(writer).await?.pop())
 }
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::delivery::{DeliveryMessage, Payload};
+    use crate::job::JobId;
+    use crate::ports::{Busy, DueDeliveries, JobStore};
+
+    /// How many steps the build took that had webhooks alone.
+    const WEBHOOKS_ALONE: usize = 7;
+
+    #[tokio::test]
+    async fn webhooks_that_an_earlier_build_queued_are_deliveries() {
+        let (folder, id) = (TempDir::new().expect("a folder"), JobId::new());
+        let options = SqliteConnectOptions::new().filename(folder.path().join("pressrun.db")).create_if_missing(true);
+        let mut old = options.connect().await.expect("a database");
+        for step in &STEPS[..WEBHOOKS_ALONE] {
+            sqlx::raw_sql(AssertSqlSafe(*step)).execute(&mut old).await.expect("an old step");
+        }
+        let filled = format!(
+            r#"PRAGMA user_version = {WEBHOOKS_ALONE};
+            INSERT INTO jobs (id, template, status, enqueued_at, finished_at, expires_at, webhook)
+                VALUES ('{id}', 'letter', 'failed', 1, 1, 2, '{{"url":"https://example.org/","status":"pending","attempts":3}}');
+            INSERT INTO messages (queue, receives, visible_at, ticket, body) VALUES ('webhooks', 3, 0, 't', '{{"version":1,
+                "id":"{id}","status":"failed","ended_at":"2026-11-21T09:55:21.466Z","url":"https://example.org/",
+                "event":{{"type":"job.failed"}}}}');
+            INSERT INTO messages (queue, visible_at, body) VALUES ('jobs', 0, 'a job');"#
+        );
+        sqlx::raw_sql(AssertSqlSafe(filled)).execute(&mut old).await.expect("old rows");
+        drop(old);
+
+        let local = crate::local::Local::open(folder.path(), 9).await.expect("it opens");
+        let due = local.deliveries.due(&Busy::default(), 9).await.expect("the queue answers");
+        let [delivery] = due.as_slice() else { panic!("{due:?}") };
+        assert_eq!((delivery.destination.as_str(), delivery.attempts), ("https://example.org/", 3));
+        let message = DeliveryMessage::decode(&delivery.body).expect("a message");
+        assert!(message.id == id && matches!(message.payload, Payload::Webhook { .. }));
+        let job = local.jobs.get(id).await.expect("the store answers").expect("on record");
+        assert_eq!(job.webhook.map(|webhook| webhook.delivery.attempts), Some(3));
+        let jobs: i64 = sqlx::query_scalar("SELECT count(*) FROM messages WHERE queue = 'jobs'")
+            .fetch_one(&mut *open(&folder.path().join("pressrun.db")).await.ok().expect("it opens").reader().await)
+            .await
+            .expect("a count");
+        assert_eq!(jobs, 1, "messages of jobs stay where they are");
+    }
+}

@@ -107,3 +107,79 @@ impl DueDeliveries for SqliteDeliveries {
         self.pushed.notified().await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::announcement::Announcement;
+    use crate::delivery::Payload;
+    use crate::job::{Failure, Job, JobId, Status};
+    use crate::local::Local;
+
+    fn message(caller: &str, url: Option<&str>) -> DeliveryMessage {
+        let job = Job { status: Status::Failed, ..Job::queued(JobId::new(), "letter", now()) };
+        let payload = match url {
+            Some(url) => Payload::Webhook { url: url.into(), event: serde_json::json!({}) },
+            None => Payload::Announcement(Announcement::failed(&job, &Failure::new("x", "x", "x"))),
+        };
+        DeliveryMessage::new(&Job { caller: Some(caller.into()), ..job }, payload)
+    }
+
+    async fn lanes(queue: &SqliteDeliveries, busy: &Busy) -> Vec<(String, String, i64)> {
+        let due = queue.due(busy, 100).await.expect("the queue answers");
+        due.into_iter().map(|it| (it.destination, it.caller, it.id)).collect()
+    }
+
+    #[tokio::test]
+    async fn the_first_of_each_lane_is_due_unless_it_is_busy() {
+        let folder = TempDir::new().expect("a folder");
+        let queue = Local::open(folder.path(), 9).await.expect("it opens").deliveries;
+        for _ in 0..3 {
+            for (caller, url) in
+                [("ann", Some("https://slow.test/a")), ("bob", Some("https://slow.test/b")), ("ann", None)]
+            {
+                queue.push(&message(caller, url)).await.expect("push");
+            }
+        }
+        let lane = |destination: &str, caller: &str, id| (destination.to_owned(), caller.to_owned(), id);
+        let (slow, mail) = ("slow.test:443", "announcements");
+        let first = [lane(slow, "ann", 1), lane(slow, "bob", 2), lane(mail, "ann", 3)];
+        assert_eq!(lanes(&queue, &Busy::default()).await, first);
+        assert_eq!(lanes(&queue, &Busy::default()).await, first, "they stay where they are");
+        let in_hand = Busy { ids: vec![1, 3], ..Busy::default() };
+        let next = [lane(slow, "bob", 2), lane(slow, "ann", 4), lane(mail, "ann", 6)];
+        assert_eq!(lanes(&queue, &in_hand).await, next);
+        let slow_is_full = Busy { destinations: vec![slow.into()], ..Busy::default() };
+        assert_eq!(lanes(&queue, &slow_is_full).await, [lane(mail, "ann", 3)]);
+        let ann_is_full = Busy { callers: vec!["ann".into()], ..Busy::default() };
+        assert_eq!(lanes(&queue, &ann_is_full).await, [lane(slow, "bob", 2)]);
+        queue.remove(2).await.expect("it answers");
+        queue.postpone(1, Duration::from_secs(60)).await.expect("it answers");
+        assert_eq!(
+            lanes(&queue, &Busy::default()).await,
+            [lane(mail, "ann", 3), lane(slow, "ann", 4), lane(slow, "bob", 5)]
+        );
+        assert_eq!(queue.due(&Busy::default(), 2).await.expect("it answers").len(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_lane_with_many_deliveries_delays_no_other() {
+        let folder = TempDir::new().expect("a folder");
+        let queue = Local::open(folder.path(), 9).await.expect("it opens").deliveries;
+        let body = message("ann", Some("https://slow.test/")).encode();
+        let many = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000)
+                    INSERT INTO deliveries (body, destination, caller) SELECT ?1, 'slow.test:443', 'ann' FROM n";
+        let mut writer = queue.database.writer().await;
+        sqlx::query(many).bind(body).execute(&mut *writer).await.expect("it writes");
+        drop(writer);
+        queue.push(&message("bob", Some("https://quick.test/"))).await.expect("push");
+        let busy = Busy { ids: (1..5).collect(), destinations: vec!["slow.test:443".into()], callers: Vec::new() };
+        let start = std::time::Instant::now();
+        for _ in 0..20 {
+            assert_eq!(lanes(&queue, &busy).await.len(), 1);
+        }
+        assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+    }
+}

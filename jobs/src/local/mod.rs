@@ -1,7 +1,7 @@
-//! The four ports on one machine: SQLite and a folder.
+//! The five ports on one machine: SQLite and a folder.
 //!
 //! ```text
-//! DIR/pressrun.db    the queue and the job record (SQLite, write-ahead log)
+//! DIR/pressrun.db    the queues and the job record (SQLite, write-ahead log)
 //! DIR/objects/       reports, parked data and uploads
 //! DIR/outbox/        announcements, one .eml file each
 //! DIR/link.key       what signs the links in announcements

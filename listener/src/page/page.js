@@ -722,13 +722,16 @@ function stateOf({ status, attempts }) {
   return status === "running" && attempts > 1 ? `running, attempt ${attempts}` : status;
 }
 
-/** What there is to know of a finished job: pages, size, time it took, warnings. */
+/** What there is to know of a finished job: pages, size, time it took, warnings, and who was not told. */
 function facts(job) {
   const list = [];
   if (job.pages !== undefined) list.push(counted(job.pages, "page"));
   if (job.bytes !== undefined) list.push(size(job.bytes));
   if (job.started_at && job.finished_at) list.push(span(new Date(job.finished_at) - new Date(job.started_at)));
   if (job.warnings?.length) list.push(counted(job.warnings.length, "warning"));
+  for (const [what, delivery] of [["webhook", job.webhook], [job.announcement?.channel, job.announcement]]) {
+    if (delivery?.attempts && delivery.status !== "delivered") list.push(`${what} ${delivery.status}`);
+  }
   return list;
 }
 
