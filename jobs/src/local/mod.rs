@@ -15,10 +15,12 @@ mod database;
 mod deliveries;
 mod expiry;
 mod keys;
+mod listing;
 mod mail;
 mod objects;
 mod outbox;
 mod queue;
+mod readers;
 mod store;
 mod usage;
 
