@@ -26,7 +26,15 @@ run "defaults" {
 
   assert {
     condition     = aws_lambda_event_source_mapping.webhooks.function_response_types == toset(["ReportBatchItemFailures"])
-    error_message = "The courier must be able to give single webhooks back."
+    error_message = "The courier must be able to give single deliveries back."
+  }
+
+  assert {
+    condition = alltrue([
+      for function in [aws_lambda_function.processor, aws_lambda_function.sweeper, aws_lambda_function.courier] :
+      function.environment[0].variables.PRESSRUN_TOPIC_ARN == aws_sns_topic.reports.arn
+    ])
+    error_message = "Whoever announces must know the topic, the courier too: it gets what SNS did not take at once."
   }
 
   assert {
