@@ -110,9 +110,7 @@ impl Closing {
     async fn tell_people(&self, job: &Job) -> Result<AnnouncementRecord, Unavailable> {
         let recorded = match &self.announcing {
             Announcing::InRun(notifier) => attempt(&**notifier, &self.announcement(job)).await,
-            Announcing::Queued(channel) => {
-                AnnouncementRecord { channel: *channel, delivery: DeliveryRecord::pending() }
-            }
+            Announcing::Queued(channel) => AnnouncementRecord::pending(*channel),
         };
         if recorded.delivery.status == DeliveryStatus::Pending {
             let job = self.on_record(job).await?;

@@ -408,7 +408,7 @@ async fn fail(bench: &Bench, job: &Job, data: &Data, set_aside: bool) {
     let failure = Failure::new("x", "x", "x");
     let failed = Failed { input: Some(data), set_aside, ..failed(&failure) };
     assert_eq!(bench.jobs.fail(job.id, claim.owner, &failed).await.expect("answers"), Held::Yes);
-    assert_eq!(mark_notified(bench, &job, &claim).await, Held::Yes);
+    assert_eq!(mark_notified(bench, job, &claim).await, Held::Yes);
 }
 
 async fn a_failed_job_is_queued_again_with_the_data_that_was_kept(bench: &Bench) {
@@ -645,7 +645,7 @@ async fn a_delivery_of_an_earlier_end_is_not_on_record(bench: &Bench) {
 async fn handing_over_replaces_nothing_that_the_delivery_queue_recorded(bench: &Bench) {
     let (job, claim) = (job(), claim(0));
     let message = ended(bench, &job, &claim).await;
-    let first = AnnouncementRecord { channel: Channel::Mail, delivery: DeliveryRecord::pending() };
+    let first = AnnouncementRecord::pending(Channel::Mail);
     let pending = Recorded::Announcement(first.clone());
     assert_eq!(bench.jobs.record_delivery(&message, &pending).await.expect("answers"), Held::Yes);
     assert_eq!(mark_notified(bench, &job, &claim).await, Held::Yes);

@@ -13,7 +13,8 @@ use bench::{Answer, Bench, good, post};
 use jobs::job::now;
 use jobs::local::SqliteQueue;
 use jobs::{
-    Content, Data, Delivery, Failed, Failure, Job, JobId, JobStore, Message, ObjectStore, Queue, Ticket, Unavailable,
+    AnnouncementRecord, Channel, Content, Data, Delivery, Failed, Failure, Job, JobId, JobStore, Message, ObjectStore,
+    Queue, Ticket, Unavailable,
 };
 use listener::Listener;
 use serde_json::{Value, json};
@@ -97,7 +98,12 @@ async fn failed(bench: &Bench, input: Option<&Data>) -> Job {
     let failure = Failure::new("x", "x", "x");
     let failed = Failed { failure: &failure, input, set_aside: false, at: now() };
     _ = bench.local.jobs.fail(job.id, owner, &failed).await.expect("the store answers");
-    _ = bench.local.jobs.mark_notified(job.id, owner, now()).await.expect("the store answers");
+    _ = bench
+        .local
+        .jobs
+        .mark_notified(job.id, owner, now(), &AnnouncementRecord::pending(Channel::Mail))
+        .await
+        .expect("the store answers");
     job
 }
 

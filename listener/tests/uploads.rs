@@ -10,7 +10,8 @@ use bench::{Answer, Bench, add_template, post};
 use chrono::TimeDelta;
 use jobs::job::now;
 use jobs::{
-    Claim, Data, Failed, Failure, JobStore, LinkSigner, Message, Purpose, Queue, Terms, UploadFormat, UploadId,
+    AnnouncementRecord, Channel, Claim, Data, Failed, Failure, JobStore, LinkSigner, Message, Purpose, Queue, Terms,
+    UploadFormat, UploadId,
 };
 use serde_json::{Value, json};
 
@@ -257,7 +258,12 @@ async fn fail(bench: &Bench, message: &Message) {
     let failure = Failure::new("x", "x", "x");
     let failed = Failed { failure: &failure, input: message.data.as_ref(), set_aside: false, at: now() };
     _ = bench.local.jobs.fail(message.id, claim.owner, &failed).await.expect("the store answers");
-    _ = bench.local.jobs.mark_notified(message.id, claim.owner, now()).await.expect("the store answers");
+    _ = bench
+        .local
+        .jobs
+        .mark_notified(message.id, claim.owner, now(), &AnnouncementRecord::pending(Channel::Mail))
+        .await
+        .expect("the store answers");
 }
 
 #[tokio::test]

@@ -193,6 +193,13 @@ pub struct AnnouncementRecord {
     pub delivery: DeliveryRecord,
 }
 
+impl AnnouncementRecord {
+    /// An announcement that no attempt was made for.
+    pub fn pending(channel: Channel) -> Self {
+        Self { channel, delivery: DeliveryRecord::pending() }
+    }
+}
+
 /// The state of one delivery, as a job's record has it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]

@@ -342,7 +342,7 @@ async fn a_retry_stopped_at_any_step_is_made_good_by_another() {
 /// Five jobs, two processes, and whatever the dice say: kills, trouble, messages that come twice, early, late or again
 /// after they were dealt with, and a clock that jumps.
 async fn random_scenario(seed: u64) {
-    let first = if seed % 2 == 0 { FirstAttempt::OfTheQueue } else { FirstAttempt::OfTheRun };
+    let first = if seed.is_multiple_of(2) { FirstAttempt::OfTheQueue } else { FirstAttempt::OfTheRun };
     let world = World::announcing(first, seed).await;
     let mut dice = fastrand::Rng::with_seed(seed);
     let processes = [world.process(), world.process()];
