@@ -40,6 +40,6 @@ pub use ports::{
     Accepts, Claim, Claimed, Completed, Content, Delivery, Failed, Held, JobStore, Listed, Listing, Notifier,
     ObjectStore, Opened, Purpose, Queue, Reservation, Reserved, Terms, Ticket, Unavailable,
 };
-pub use upload::{Dialect, Separator, UploadFormat, UploadId};
+pub use upload::{Dialect, Separator, UploadFormat, UploadId, UploadOwner};
 pub use usage::Usage;
 pub use webhook::{Webhook, WebhookAttempt, WebhookMessage, WebhookStatus};

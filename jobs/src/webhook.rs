@@ -135,7 +135,7 @@ impl WebhookMessage {
 /// What became of telling a caller's server, on the job's record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Webhook {
-    /// Where the event goes, as the caller wrote it.
+    /// Where the event goes, as the caller wrote it; callers are shown it without user name, password and query.
     pub url: String,
     /// Where its delivery stands.
     pub status: WebhookStatus,
