@@ -282,14 +282,14 @@ mod tests {
     fn a_token_names_its_caller_and_the_callers_rights() {
         let digest = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b"; // of "secret"
         let text = format!(
-            "# who may call\ncrm  abc-1-of-16-chars\ncrm\tabc-2-of-16-chars\n\nbilling 16-characters-x==,\
+            "# who may call\ncrm  abc-1-of-16-chars\ncrm\tabc-2-of-16-chars\n\nbilling 16-characters-xy==,\
              ops@example.org sha256:{digest}  admin\ndefault the-operators-own-2\n"
         );
         let tokens: Tokens = text.parse().expect("tokens");
         for (token, name, admin) in [
             ("abc-1-of-16-chars", "crm", false),
             ("abc-2-of-16-chars", "crm", false),
-            ("16-characters-x==", "billing", false),
+            ("16-characters-xy==", "billing", false),
             ("secret", "ops@example.org", true),
             ("the-operators-own-2", "default", true),
         ] {
