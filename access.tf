@@ -63,6 +63,52 @@ variable "tokens" {
   }
 }
 
+variable "rights" {
+  description = "Who has which right besides what concerns its own jobs. { admin = [...] } names those who see, follow and retry the jobs of all callers: names of `tokens`, or where access_mode is iam ARNs of users and roles, in which * stands for any characters. The caller `default` is one anyway; where access_mode is jwt, the tokens say it by jwt_rights_claim."
+  type        = map(list(string))
+  default     = {}
+  nullable    = false
+
+  validation {
+    condition     = length(setsubtract(keys(var.rights), ["admin"])) == 0
+    error_message = "rights must be keyed by a right; there is admin."
+  }
+
+  validation {
+    condition     = length(flatten(values(var.rights))) == 0 || contains(["token", "iam"], var.access_mode)
+    error_message = "rights are for access_mode = token and iam. With jwt the tokens hold them, in jwt_rights_claim."
+  }
+
+  validation {
+    condition     = var.access_mode != "token" || length(setsubtract(flatten(values(var.rights)), nonsensitive(keys(var.tokens)))) == 0
+    error_message = "rights must name callers of tokens, where access_mode is token."
+  }
+
+  validation {
+    condition     = var.access_mode != "iam" || alltrue([for arn in flatten(values(var.rights)) : can(regex("^arn:aws[a-z-]*:(iam|sts)::[0-9]{12}:[^,\\s]+$", arn))])
+    error_message = "rights must hold ARNs of users and roles of one account each, such as arn:aws:iam::123456789012:role/Ops*, where access_mode is iam."
+  }
+}
+
+variable "shared_jobs" {
+  description = "Whether every caller sees, follows and retries the jobs of all, and may use their uploads."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
+variable "jwt_rights_claim" {
+  description = "Claim that has callers' rights where access_mode is jwt, such as pressrun:admin, as a list or separated by blanks."
+  type        = string
+  default     = "scope"
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[^\\s]{1,200}$", var.jwt_rights_claim))
+    error_message = "jwt_rights_claim must be the name of a claim, such as scope or cognito:groups."
+  }
+}
+
 variable "jwt_issuer" {
   description = "OIDC issuer whose tokens are good, exactly as they have it in `iss`, for example https://cognito-idp.eu-central-1.amazonaws.com/<user pool>. Its keys are fetched from there."
   type        = string
@@ -140,14 +186,22 @@ variable "cors_origins" {
 locals {
   by_iam = var.access_mode == "iam"
 
-  tokens = join(",", flatten([for name, tokens in var.tokens : [for token in tokens : "${name} sha256:${sha256(token)}"]]))
+  # A name, a token's digest, and rights.
+  tokens = join(",", flatten([for name, tokens in var.tokens : [for token in tokens : join(" ", concat(
+    [name, "sha256:${sha256(token)}"],
+    [for right, names in var.rights : right if contains(names, name)],
+  ))]]))
+
+  rights = join(",", flatten([for right, arns in var.rights : [for arn in arns : "${right} ${arn}"]]))
 
   # What those two functions are told that callers reach.
   access = merge(
     { PRESSRUN_ACCESS = var.access_mode },
     var.access_mode == "token" ? { PRESSRUN_TOKEN = local.api_token } : {},
     nonsensitive(length(var.tokens) > 0) ? { PRESSRUN_TOKENS = local.tokens } : {},
-    var.access_mode == "jwt" ? { PRESSRUN_JWT_ISSUER = var.jwt_issuer, PRESSRUN_JWT_AUDIENCE = join(",", var.jwt_audience) } : {},
+    var.access_mode == "jwt" ? { PRESSRUN_JWT_ISSUER = var.jwt_issuer, PRESSRUN_JWT_AUDIENCE = join(",", var.jwt_audience), PRESSRUN_JWT_RIGHTS_CLAIM = var.jwt_rights_claim } : {},
+    local.by_iam && local.rights != "" ? { PRESSRUN_RIGHTS = local.rights } : {},
+    var.shared_jobs ? { PRESSRUN_SHARED_JOBS = "yes" } : {},
     var.accept_anybody ? { PRESSRUN_ACCEPT_ANYBODY = "yes" } : {},
     var.quota_requests_per_minute != null ? { PRESSRUN_QUOTA_REQUESTS = var.quota_requests_per_minute } : {},
     var.quota_jobs_in_flight != null ? { PRESSRUN_QUOTA_JOBS = var.quota_jobs_in_flight } : {},

@@ -40,7 +40,7 @@ data "aws_iam_policy_document" "listener" {
   statement {
     sid       = "ListJobs"
     actions   = ["dynamodb:Query"]
-    resources = ["${aws_dynamodb_table.jobs.arn}/index/${local.jobs_by_month_index}"]
+    resources = [for index in [local.jobs_by_month_index, local.jobs_by_caller_index] : "${aws_dynamodb_table.jobs.arn}/index/${index}"]
   }
 
   # A retry asks whether the input is still there.

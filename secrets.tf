@@ -1,4 +1,5 @@
 # The three secrets: the token callers present, the key that signs the links in mails, and the one that signs webhooks.
+# The token is that of the caller `default`, who sees the jobs of all callers: it is yours, and none to give to a caller.
 # All are in the state file.
 #
 # Each is made once, on the first apply, and kept. To change one:

@@ -2,8 +2,9 @@
 
 locals {
   # The functions know them by these names.
-  open_jobs_index     = "open-jobs"
-  jobs_by_month_index = "jobs-by-month"
+  open_jobs_index      = "open-jobs"
+  jobs_by_month_index  = "jobs-by-month"
+  jobs_by_caller_index = "jobs-by-caller"
 }
 
 resource "aws_dynamodb_table" "jobs" {
@@ -32,6 +33,11 @@ resource "aws_dynamodb_table" "jobs" {
     type = "S"
   }
 
+  attribute {
+    name = "caller_month"
+    type = "S"
+  }
+
   # Only a job that has not ended, or whose end nobody announced, carries `open`: the index holds no more than those.
   global_secondary_index {
     name            = local.open_jobs_index
@@ -44,6 +50,14 @@ resource "aws_dynamodb_table" "jobs" {
   global_secondary_index {
     name            = local.jobs_by_month_index
     hash_key        = "month"
+    range_key       = "id"
+    projection_type = "KEYS_ONLY"
+  }
+
+  # For listing one caller's jobs, at a cost that other callers' do not add to.
+  global_secondary_index {
+    name            = local.jobs_by_caller_index
+    hash_key        = "caller_month"
     range_key       = "id"
     projection_type = "KEYS_ONLY"
   }

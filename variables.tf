@@ -37,7 +37,7 @@ variable "tags" {
 # Who may call is in access.tf.
 
 variable "api_token" {
-  description = "Bearer token of the caller `default`, where access_mode is token. Null generates one: `terraform output -raw api_token`."
+  description = "Bearer token of the caller `default`, who sees the jobs of all callers, where access_mode is token; give callers tokens of their own by `tokens`. Null generates one: `terraform output -raw api_token`."
   type        = string
   default     = null
   sensitive   = true

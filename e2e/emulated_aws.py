@@ -23,6 +23,7 @@ FUNCTIONS = ("listener", "processor", "sweeper", "courier")
 
 # The caller `crm` is about to change from one to the other.
 CRM_TOKENS = ["crm-token-of-an-end-to-end-test-old", "crm-token-of-an-end-to-end-test-new"]
+BILLING_TOKEN = "billing-token-of-an-end-to-end-test"
 
 # More than all tests together need of either.
 QUOTA_REQUESTS, QUOTA_JOBS = 100_000, 1_000
@@ -68,7 +69,7 @@ class Deployment:
                     archive.writestr(f"templates/probe/{file}", text)
         (self.folder / "terraform.tfvars").write_text(
             'name = "pressrun-e2e"\nprocessor_timeout_seconds = 60\nforce_destroy = true\nwebsocket = true\n'
-            f"tokens = {json.dumps({'crm': CRM_TOKENS})}\n"
+            f"tokens = {json.dumps({'crm': CRM_TOKENS, 'billing': [BILLING_TOKEN]})}\n"
             f"quota_requests_per_minute = {QUOTA_REQUESTS}\nquota_jobs_in_flight = {QUOTA_JOBS}\n"
             'notification_emails = { "accounts@example.com" = {}, "support@example.com" = { status = ["failed"] } }\n'
         )

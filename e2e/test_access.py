@@ -98,6 +98,7 @@ ALLOWED = {
         ("s3:GetObject", "{bucket}/reports/x.pdf"),
         ("s3:GetObject", "{bucket}/inputs/x.json"),
         ("dynamodb:Query", "{jobs_by_month}"),
+        ("dynamodb:Query", "{jobs_by_caller}"),
     ],
     "processor": [
         ("sns:Publish", "{topic}"),
@@ -147,6 +148,7 @@ def arns(deployment) -> dict[str, str]:
         "dead_letters": arn("sqs", outputs["dead_letter_queue_url"].rpartition("/")[2]),
         "table": arn("dynamodb", f"table/{outputs['table']}"),
         "open_jobs": arn("dynamodb", f"table/{outputs['table']}/index/open-jobs"),
+        "jobs_by_caller": arn("dynamodb", f"table/{outputs['table']}/index/jobs-by-caller"),
         "jobs_by_month": arn("dynamodb", f"table/{outputs['table']}/index/jobs-by-month"),
         "stream": aws("dynamodb").describe_table(TableName=outputs["table"])["Table"]["LatestStreamArn"],
         "followers": arn("dynamodb", "table/pressrun-e2e-followers"),

@@ -24,6 +24,8 @@ from server import CALLERS_AT_ONCE, Server
 
 REQUESTS = 1000
 
+ONE, TWO, THREE = (f"token-number-{number}-of-a-test" for number in ("one", "two", "three"))
+
 
 def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
@@ -43,8 +45,8 @@ def replace(file: Path, text: str) -> None:
 
 def test_a_token_is_rotated_while_1000_requests_run(program, tmp_path):
     tokens = tmp_path / "tokens"
-    tokens.write_text("# who may call\ncrm old-token\nbilling other-token\n")
-    current, flying, answered = ["old-token"], Counter(), threading.Semaphore(0)
+    tokens.write_text("# who may call\ncrm old-token-of-the-crm\nbilling other-token-of-billing\n")
+    current, flying, answered = ["old-token-of-the-crm"], Counter(), threading.Semaphore(0)
     lock = threading.Lock()
 
     with Server(program, tmp_path / "data", "--tokens-file", tokens) as server, ThreadPoolExecutor(CALLERS_AT_ONCE) as callers:
@@ -64,27 +66,27 @@ def test_a_token_is_rotated_while_1000_requests_run(program, tmp_path):
         def rotate() -> None:
             for _ in range(REQUESTS // 3):
                 answered.acquire()
-            replace(tokens, "crm old-token\ncrm new-token\nbilling other-token\n")
+            replace(tokens, "crm old-token-of-the-crm\ncrm new-token-of-the-crm\nbilling other-token-of-billing\n")
             with lock:
-                current[0] = "new-token"
+                current[0] = "new-token-of-the-crm"
             # Whoever read the old token a moment ago is still on the way with it.
-            wait_for(lambda: flying["old-token"] == 0, "the callers to have changed", within=60, every=0.01)
-            replace(tokens, "crm new-token\nbilling other-token\n")
+            wait_for(lambda: flying["old-token-of-the-crm"] == 0, "the callers to have changed", within=60, every=0.01)
+            replace(tokens, "crm new-token-of-the-crm\nbilling other-token-of-billing\n")
 
         rotation = threading.Thread(target=rotate)
         rotation.start()
         answers = list(callers.map(queue, range(REQUESTS)))
         rotation.join()
         assert {status for _, status in answers} == {202}, "a request with a valid token was refused"
-        assert {token for token, _ in answers} == {"old-token", "new-token"}
+        assert {token for token, _ in answers} == {"old-token-of-the-crm", "new-token-of-the-crm"}
 
         def refused() -> bool:
-            return requests.get(f"{server.url}/jobs", headers=bearer("old-token"), timeout=60).status_code == 401
+            return requests.get(f"{server.url}/jobs", headers=bearer("old-token-of-the-crm"), timeout=60).status_code == 401
 
         wait_for(refused, "the old token to be refused", within=10)
-        assert requests.get(f"{server.url}/jobs", headers=bearer("other-token"), timeout=60).status_code == 200
+        assert requests.get(f"{server.url}/jobs", headers=bearer("other-token-of-billing"), timeout=60).status_code == 200
     log = server.log.read_text()
-    assert not any(token in log for token in ("old-token", "new-token", "other-token"))
+    assert not any(token in log for token in ("old-token-of-the-crm", "new-token-of-the-crm", "other-token-of-billing"))
 
 
 @pytest.fixture
@@ -195,35 +197,35 @@ def test_an_issuer_that_is_gone_is_not_the_callers_fault(program, tmp_path):
 
 def test_quotas_are_each_callers_own(program, tmp_path):
     # Nothing is typeset in time: whatever is queued stays in flight.
-    options = ("--tokens", "crm one,crm two,billing three", "--quota-jobs", "3", "--quota-requests", "8", "--workers", "1")
+    options = ("--tokens", f"crm {ONE},crm {TWO},billing {THREE}", "--quota-jobs", "3", "--quota-requests", "8", "--workers", "1")
     with Server(program, tmp_path / "data", *options) as server:
         wait_for(lambda: time.time() % 60 < 30, "most of a minute to be left", within=60)
-        answers = [server.send(number, bearer(token)) for number, token in enumerate(["one", "two"] * 6)]
+        answers = [server.send(number, bearer(token)) for number, token in enumerate([ONE, TWO] * 6)]
         refused = {problem(answer) for answer in answers if answer.status_code != 202}
         assert (429, "too-many-requests") in refused
         assert refused <= {(429, "too-many-requests"), (429, "too-many-jobs")}
         assert all(problem(answer) == (429, "too-many-requests") for answer in answers[8:])
         assert all(1 <= int(answer.headers["Retry-After"]) <= 60 for answer in answers if answer.status_code == 429)
-        assert server.send(0, bearer("three")).status_code == 202
+        assert server.send(0, bearer(THREE)).status_code == 202
 
 
 def test_the_quota_is_that_of_the_socket_too(program, tmp_path):
     letter = {"template": "letter", "data": json.loads((ROOT / "templates/letter/sample.json").read_text())}
-    options = ("--tokens", "crm one,billing two", "--quota-requests", "1")
+    options = ("--tokens", f"crm {ONE},billing {TWO}", "--quota-requests", "1")
     with Server(program, tmp_path / "data", *options) as server:
         wait_for(lambda: time.time() % 60 < 40, "much of a minute to be left", within=60)
         url = server.url.replace("http://", "ws://") + "/ws"
         with pytest.raises(InvalidStatus):
             connect(url)
-        with connect(url, additional_headers=bearer("one")) as socket:
+        with connect(url, additional_headers=bearer(ONE)) as socket:
             socket.send(json.dumps(letter))
             assert json.loads(socket.recv(timeout=60))["status"] == "queued"
             socket.send(json.dumps(letter))
             frames = (json.loads(socket.recv(timeout=60)) for _ in range(10))
             refused = next(frame for frame in frames if "type" in frame)
             assert (refused["status"], refused["type"]) == (429, "urn:pressrun:problem:too-many-requests")
-        assert problem(server.send(0, bearer("one"))) == (429, "too-many-requests")
-        assert server.send(0, bearer("two")).status_code == 202
+        assert problem(server.send(0, bearer(ONE))) == (429, "too-many-requests")
+        assert server.send(0, bearer(TWO)).status_code == 202
 
 
 def test_pages_of_admitted_sites_alone_may_call(program, tmp_path):

@@ -110,7 +110,7 @@ def test_drafts_survive_a_look_at_another_template(browse):
 
 
 def test_the_token_is_asked_for_kept_and_forgotten(browse):
-    browse("token", "--token", "page-token", token="page-token")
+    browse("token", "--token", "page-token-of-a-test", token="page-token-of-a-test")
 
 
 def test_everything_can_be_done_by_keyboard(browse):
@@ -123,7 +123,7 @@ def test_a_phone_of_360_pixels_is_wide_enough(browse):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing(browse, scheme):
-    found = browse("axe", "--token", "page-token", token="page-token", colorScheme=scheme)
+    found = browse("axe", "--token", "page-token-of-a-test", token="page-token-of-a-test", colorScheme=scheme)
     assert set(found) == {"token", "start", "schema", "completed", "violations", "mistake", "failed"}
     assert {state: violations for state, violations in found.items() if violations} == {}
 

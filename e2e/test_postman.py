@@ -18,8 +18,8 @@ pytestmark = pytest.mark.skipif(
 
 
 def test_the_collection_passes_on_one_machine(program, tmp_path):
-    with Server(program, tmp_path / "data", "--token", "postman-token") as server:
-        newman(COLLECTION, server.url, "postman-token")
+    with Server(program, tmp_path / "data", "--token", "postman-token-of-a-test") as server:
+        newman(COLLECTION, server.url, "postman-token-of-a-test")
 
 
 def test_the_collection_passes_through_the_function_url(deployment, tmp_path):

@@ -13,11 +13,11 @@ from server import Server
 
 @pytest.fixture
 def server(program, tmp_path):
-    with Server(program, tmp_path / "data", "--token", "s3cret") as server:
+    with Server(program, tmp_path / "data", "--token", "s3cret-of-a-socket-test") as server:
         yield server
 
 
-def open_socket(server: Server, token: str = "s3cret"):
+def open_socket(server: Server, token: str = "s3cret-of-a-socket-test"):
     headers = {"Authorization": f"Bearer {token}"}
     return connect(server.url.replace("http://", "ws://") + "/ws", additional_headers=headers)
 
@@ -80,7 +80,7 @@ def test_a_client_without_the_token_is_refused(server):
     with pytest.raises(InvalidStatus) as refusal, open_socket(server, token="wrong"):
         pass
     assert refusal.value.response.status_code == 401
-    plain = requests.get(f"{server.url}/ws", headers={"Authorization": "Bearer s3cret"}, timeout=60)
+    plain = requests.get(f"{server.url}/ws", headers={"Authorization": "Bearer s3cret-of-a-socket-test"}, timeout=60)
     assert (plain.status_code, plain.json()["type"]) == (400, "urn:pressrun:problem:websocket-expected")
 
 
@@ -89,7 +89,7 @@ def test_a_client_that_vanished_keeps_nothing_from_being_done(server):
     socket.send(json.dumps(letter()))
     accepted = receive(socket)
     socket.socket.close()
-    job = requests.get(f"{accepted['status_url']}?wait=60", headers={"Authorization": "Bearer s3cret"}, timeout=90).json()
+    job = requests.get(f"{accepted['status_url']}?wait=60", headers={"Authorization": "Bearer s3cret-of-a-socket-test"}, timeout=90).json()
     while job["status"] not in ("completed", "failed"):
-        job = requests.get(f"{accepted['status_url']}?wait=60", headers={"Authorization": "Bearer s3cret"}, timeout=90).json()
+        job = requests.get(f"{accepted['status_url']}?wait=60", headers={"Authorization": "Bearer s3cret-of-a-socket-test"}, timeout=90).json()
     assert job["status"] == "completed"

@@ -48,9 +48,9 @@ def test_200_mb_go_through_while_the_servers_memory_stays_flat(program, tmp_path
 
 def test_every_format_gives_the_report_that_the_same_data_gives_in_a_request(program, tmp_path):
     data = statement()
-    with Server(program, tmp_path / "data", "--token", "t") as server:
+    with Server(program, tmp_path / "data", "--token", "token-of-an-upload-test") as server:
         session = requests.Session()
-        session.headers["Authorization"] = "Bearer t"
+        session.headers["Authorization"] = "Bearer token-of-an-upload-test"
         inline = session.post(f"{server.url}/append_queue", json={"template": "statement", "data": data}).json()
         expected = words(session, server.url, inline["id"], tmp_path)
         for kind, text in texts(data).items():

@@ -22,7 +22,7 @@ run "by_token_unless_said_otherwise" {
   }
 
   assert {
-    condition     = length(setintersection(keys(nonsensitive(local.access)), ["PRESSRUN_TOKENS", "PRESSRUN_QUOTA_REQUESTS", "PRESSRUN_QUOTA_JOBS", "PRESSRUN_CORS_ORIGINS", "PRESSRUN_ACCEPT_ANYBODY"])) == 0
+    condition     = length(setintersection(keys(nonsensitive(local.access)), ["PRESSRUN_TOKENS", "PRESSRUN_RIGHTS", "PRESSRUN_SHARED_JOBS", "PRESSRUN_QUOTA_REQUESTS", "PRESSRUN_QUOTA_JOBS", "PRESSRUN_CORS_ORIGINS", "PRESSRUN_ACCEPT_ANYBODY"])) == 0
     error_message = "The functions are told what was not set."
   }
 }
@@ -45,6 +45,101 @@ run "named_tokens_are_told_by_their_digests" {
     ])
     error_message = "The listener is not told who holds which token."
   }
+}
+
+run "rights_are_told_with_the_tokens_of_those_who_have_them" {
+  command = plan
+
+  variables {
+    tokens = {
+      crm = ["crmcrmcrmcrmcrmcrmcrmcrmcrmcrmcrm-new"]
+      ops = ["opsopsopsopsopsopsopsopsopsopsopsops"]
+    }
+    rights      = { admin = ["ops"] }
+    shared_jobs = true
+  }
+
+  assert {
+    condition = nonsensitive(local.access.PRESSRUN_TOKENS) == join(",", [
+      "crm sha256:${sha256("crmcrmcrmcrmcrmcrmcrmcrmcrmcrmcrm-new")}",
+      "ops sha256:${sha256("opsopsopsopsopsopsopsopsopsopsopsops")} admin",
+    ])
+    error_message = "The listener is not told who has which right."
+  }
+
+  assert {
+    condition     = local.access.PRESSRUN_SHARED_JOBS == "yes"
+    error_message = "The listener is not told that jobs are shared."
+  }
+}
+
+run "rights_of_iam_are_told_by_their_arns" {
+  command = plan
+
+  variables {
+    access_mode = "iam"
+    rights      = { admin = ["arn:aws:iam::123456789012:role/Ops*", "arn:aws:iam::123456789012:user/jane"] }
+  }
+
+  assert {
+    condition     = local.access.PRESSRUN_RIGHTS == "admin arn:aws:iam::123456789012:role/Ops*,admin arn:aws:iam::123456789012:user/jane"
+    error_message = "The listener is not told who has which right."
+  }
+}
+
+run "rights_are_those_there_are" {
+  command = plan
+
+  variables {
+    tokens = { ops = ["opsopsopsopsopsopsopsopsopsopsopsops"] }
+    rights = { root = ["ops"] }
+  }
+
+  expect_failures = [var.rights]
+}
+
+run "rights_are_of_callers_there_are" {
+  command = plan
+
+  variables {
+    rights = { admin = ["nobody"] }
+  }
+
+  expect_failures = [var.rights]
+}
+
+run "rights_of_iam_are_of_one_account" {
+  command = plan
+
+  variables {
+    access_mode = "iam"
+    rights      = { admin = ["arn:aws:iam::*:role/Ops"] }
+  }
+
+  expect_failures = [var.rights]
+}
+
+run "rights_of_an_issuers_tokens_are_in_them" {
+  command = plan
+
+  variables {
+    access_mode  = "jwt"
+    jwt_issuer   = "https://login.example.org/"
+    jwt_audience = ["one"]
+    rights       = { admin = ["jane"] }
+  }
+
+  expect_failures = [var.rights]
+}
+
+run "the_claim_of_rights_is_a_name" {
+  command = plan
+
+  variables {
+    jwt_rights_claim = ""
+  }
+
+  expect_failures = [var.jwt_rights_claim]
 }
 
 run "by_iam_aws_guards_both_apis" {

@@ -54,6 +54,9 @@ impl Destinations {
         if !url.username().is_empty() || url.password().is_some() {
             return Err(Refused("the URL must not contain a user name or password".into()));
         }
+        if !self.loopback && is_this_machine(&host) {
+            return Err(Refused("webhooks do not go to this machine, unless --webhook-loopback lets them".into()));
+        }
         match url.scheme() {
             "https" => {}
             "http" if self.loopback && is_loopback(&host) => {}
@@ -67,12 +70,39 @@ impl Destinations {
     }
 }
 
+/// A URL without what may be secret in it: user name, password, query and fragment.
+pub fn without_secrets(url: &str) -> String {
+    let end = url.find(['?', '#']).unwrap_or(url.len());
+    let shown = &url[..end];
+    let Some((scheme, rest)) = shown.split_once("://") else { return shown.to_owned() };
+    let authority = rest.find(['/', '\\']).unwrap_or(rest.len());
+    match rest[..authority].rfind('@') {
+        Some(at) => format!("{scheme}://{}", &rest[at + 1..]),
+        None => shown.to_owned(),
+    }
+}
+
 /// Whether a host is this machine, as far as its name tells.
 fn is_loopback(host: &Host<&str>) -> bool {
     match host {
         Host::Domain(name) => *name == "localhost",
         Host::Ipv4(address) => address.is_loopback(),
         Host::Ipv6(address) => IpAddr::V6(*address).to_canonical().is_loopback(),
+    }
+}
+
+/// The same, in any spelling: for what is refused.
+fn is_this_machine(host: &Host<&str>) -> bool {
+    match host {
+        Host::Domain(name) => {
+            let name = name.strip_suffix('.').unwrap_or(name);
+            name == "localhost" || name.ends_with(".localhost")
+        }
+        Host::Ipv4(address) => address.is_loopback() || address.is_unspecified(),
+        Host::Ipv6(address) => {
+            let address = IpAddr::V6(*address).to_canonical();
+            address.is_loopback() || address.is_unspecified()
+        }
     }
 }
 
@@ -155,9 +185,12 @@ mod tests {
     #[test]
     fn elsewhere_only_https_goes() {
         let elsewhere = destinations("", false);
-        for url in
-            ["https://example.org/hook?a=b", "https://169.254.169.254/", "https://[::1]:8443", "https://müller.example"]
-        {
+        for url in [
+            "https://example.org/hook?a=b",
+            "https://169.254.169.254/",
+            "https://localhost.org",
+            "https://müller.example",
+        ] {
             assert!(elsewhere.parse(url).is_ok(), "{url}");
         }
         for url in [
@@ -167,6 +200,15 @@ mod tests {
             "http://example.org",
             "http://127.0.0.1:8080/",
             "http://localhost/",
+            "https://127.0.0.1:8443/",
+            "https://2130706433/",
+            "https://localhost/",
+            "https://LOCALHOST./",
+            "https://x.localhost/",
+            "https://[::1]:8443",
+            "https://[::ffff:127.0.0.1]/",
+            "https://0.0.0.0/",
+            "https://[::]/",
             "ftp://example.org",
             "file:///etc/passwd",
             "data:,x",
@@ -202,6 +244,19 @@ mod tests {
     }
 
     #[test]
+    fn this_machine_is_reached_where_it_may_be_and_not_where_the_list_alone_names_it() {
+        let (listed, refused) = (destinations("localhost 127.0.0.1", false), "webhooks do not go to this machine");
+        for url in ["https://localhost/", "https://127.0.0.1:1/", "http://localhost/"] {
+            assert!(listed.parse(url).expect_err(url).to_string().starts_with(refused), "{url}");
+        }
+        let (from, next) = ("https://example.org/", "https://localhost/");
+        let [from, next] = [from, next].map(|url| Url::parse(url).expect("a URL"));
+        assert!(destinations("", false).check_redirect(&from, &next).is_err());
+        assert!(destinations("", true).check_redirect(&from, &next).is_err());
+        assert!(destinations("", true).check_redirect(&next, &next).is_ok());
+    }
+
+    #[test]
     fn only_hosts_of_the_list_are_permitted() {
         let listed = destinations("example.com, *.Example.org 192.0.2.7", false);
         for url in [
@@ -222,6 +277,20 @@ mod tests {
         ] {
             let refused = listed.parse(url).expect_err(url).to_string();
             assert!(refused.ends_with("example.com, *.example.org, 192.0.2.7"), "{refused}");
+        }
+    }
+
+    #[test]
+    fn a_url_is_shown_without_its_secrets() {
+        for (url, shown) in [
+            ("https://example.org", "https://example.org"),
+            ("https://example.org/a/b?token=s3cret#s3cret", "https://example.org/a/b"),
+            ("https://example.org?token=s3cret", "https://example.org"),
+            ("https://user:s3cret@example.org:8443/a@b?x=@", "https://example.org:8443/a@b"),
+            ("https://s3cret@s3cret@example.org", "https://example.org"),
+            ("s3cret?s3cret", "s3cret"),
+        ] {
+            assert_eq!(without_secrets(url), shown, "{url}");
         }
     }
 

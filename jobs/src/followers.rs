@@ -17,6 +17,15 @@ pub struct Follower {
     pub last: Option<EventId>,
 }
 
+/// Who is at the other end of a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Connected {
+    /// The caller's name.
+    pub caller: String,
+    /// The names of the caller's rights, separated by blanks.
+    pub rights: String,
+}
+
 /// Keeps who follows which job.
 #[async_trait]
 pub trait Followers: Send + Sync {
@@ -33,11 +42,14 @@ pub trait Followers: Send + Sync {
     /// Ends one connection's following of one job.
     async fn remove(&self, job: JobId, connection: &str) -> Result<(), Unavailable>;
 
+    /// How many jobs a connection follows, counted to `most`. What it began to follow within the last moment may be missing.
+    async fn followed_by(&self, connection: &str, most: usize) -> Result<usize, Unavailable>;
+
     /// Remembers until `expires_at` who is at the other end of a connection.
-    async fn remember(&self, connection: &str, caller: &str, expires_at: DateTime<Utc>) -> Result<(), Unavailable>;
+    async fn remember(&self, connection: &str, who: &Connected, expires_at: DateTime<Utc>) -> Result<(), Unavailable>;
 
     /// Who is at the other end of a connection, if that was remembered.
-    async fn caller_of(&self, connection: &str) -> Result<Option<String>, Unavailable>;
+    async fn caller_of(&self, connection: &str) -> Result<Option<Connected>, Unavailable>;
 
     /// Forgets who a connection is, and ends whatever it follows. What it began to follow within the last moment may be left, until it expires.
     async fn forget(&self, connection: &str) -> Result<(), Unavailable>;

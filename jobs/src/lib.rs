@@ -47,6 +47,6 @@ pub use ports::{
     JobStore, Listed, Listing, Notifier, ObjectStore, Opened, Purpose, Queue, Reservation, Reserved, Terms, Ticket,
     Unavailable,
 };
-pub use upload::{Dialect, Separator, UploadFormat, UploadId};
+pub use upload::{Dialect, Separator, UploadFormat, UploadId, UploadOwner};
 pub use usage::Usage;
 pub use webhook::Webhook;

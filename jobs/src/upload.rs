@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::{Digest, Sha256};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
@@ -141,11 +142,36 @@ impl fmt::Display for Dialect {
     }
 }
 
-/// An upload's identity, `{UUIDv7}.{extension}`: all that there is to know of it before it is there. Before `csv` stands what
-/// is not usual of it, as in `{UUIDv7}.semicolon.decimal-comma.csv`.
+/// Whose an upload is: 128 bits of the SHA-256 of a caller's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct UploadOwner([u8; 16]);
+
+impl UploadOwner {
+    /// The caller of this name.
+    pub fn named(caller: &str) -> Self {
+        let digest: [u8; 32] = Sha256::digest(caller.as_bytes()).into();
+        Self(std::array::from_fn(|index| digest[index]))
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        let is_hex = text.len() == 32 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        is_hex.then(|| u128::from_str_radix(text, 16).ok()).flatten().map(|bits| Self(bits.to_be_bytes()))
+    }
+}
+
+impl fmt::Display for UploadOwner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", u128::from_be_bytes(self.0))
+    }
+}
+
+/// An upload's identity, `{UUIDv7}.{owner}.{extension}`: all that there is to know of it before it is there. It has no owner
+/// where callers have no names. Before `csv` stands what is not usual of it, as in
+/// `{UUIDv7}.semicolon.decimal-comma.csv`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct UploadId {
     id: JobId,
+    owner: Option<UploadOwner>,
     format: UploadFormat,
     dialect: Dialect,
 }
@@ -153,7 +179,18 @@ pub struct UploadId {
 impl UploadId {
     /// A new id.
     pub fn new(format: UploadFormat) -> Self {
-        Self { id: JobId::new(), format, dialect: Dialect::default() }
+        Self { id: JobId::new(), owner: None, format, dialect: Dialect::default() }
+    }
+
+    /// The same, as this one's. The owner is a part of the id, so that an upload cannot be another's under its id.
+    #[must_use]
+    pub fn of(self, owner: Option<UploadOwner>) -> Self {
+        Self { owner, ..self }
+    }
+
+    /// Whose the upload is; nobody's where callers have no names.
+    pub fn owner(&self) -> Option<UploadOwner> {
+        self.owner
     }
 
     /// A new id of CSV that is written in this way.
@@ -187,7 +224,11 @@ pub const UPLOADS: &str = "uploads";
 
 impl fmt::Display for UploadId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}{}", self.id, self.dialect, self.format.extension())
+        write!(f, "{}.", self.id)?;
+        if let Some(owner) = self.owner {
+            write!(f, "{owner}.")?;
+        }
+        write!(f, "{}{}", self.dialect, self.format.extension())
     }
 }
 
@@ -200,13 +241,15 @@ impl FromStr for UploadId {
     type Err = NoUploadId;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (id, extension) = text.split_once('.').ok_or(NoUploadId)?;
+        let (id, rest) = text.split_once('.').ok_or(NoUploadId)?;
+        let owned = rest.split_once('.').and_then(|(owner, rest)| Some((UploadOwner::read(owner)?, rest)));
+        let (owner, extension) = owned.map_or((None, rest), |(owner, rest)| (Some(owner), rest));
         let tags = extension.len() - extension.rsplit('.').next().unwrap_or_default().len();
         let (tags, extension) = extension.split_at(tags);
         let format = UploadFormat::ALL.into_iter().find(|format| format.extension() == extension).ok_or(NoUploadId)?;
         let dialect = Dialect::of_tags(tags).filter(|_| tags.is_empty() || format == UploadFormat::Csv);
         let id = id.parse().map_err(|_: uuid::Error| NoUploadId)?;
-        Ok(Self { id, format, dialect: dialect.ok_or(NoUploadId)? })
+        Ok(Self { id, owner, format, dialect: dialect.ok_or(NoUploadId)? })
     }
 }
 
@@ -223,7 +266,8 @@ impl PartialSchema for UploadId {
         let extensions = extensions.join("|");
         let hex = "[0-9a-f]";
         let object = ObjectBuilder::new().schema_type(Type::String).description(Some("An upload's identity."));
-        let object = object.pattern(Some(format!("^{hex}{{8}}(-{hex}{{4}}){{3}}-{hex}{{12}}\\.({extensions})$")));
+        let object = object
+            .pattern(Some(format!("^{hex}{{8}}(-{hex}{{4}}){{3}}-{hex}{{12}}\\.({hex}{{32}}\\.)?({extensions})$")));
         object.examples(["01a1fd87-9c3e-7b11-8f60-2c51d7a0e4b9.csv"]).into()
     }
 }
@@ -256,6 +300,17 @@ mod tests {
             let id = UploadId::of_csv(Dialect { separator, decimal_comma: true });
             assert_eq!(id.to_string().parse(), Ok(id));
             assert!(id.to_string().replace(".csv", ".json").parse::<UploadId>().is_err());
+        }
+        let (mine, other) = (UploadOwner::named("crm"), UploadOwner::named("billing"));
+        let id = UploadId::of_csv(Dialect { separator: Separator::Pipe, decimal_comma: true }).of(Some(mine));
+        assert_eq!(id.to_string().parse(), Ok(id));
+        assert_ne!(id.of(Some(other)).key(), id.key());
+        assert_ne!(id.of(None).key(), id.key());
+        let (owner, text) = (mine.to_string(), id.to_string());
+        for bad in
+            [text.replace(&owner, &owner.to_uppercase()), text.replace(&owner, &owner[1..]), text.replace(&owner, "")]
+        {
+            assert!(bad.parse::<UploadId>().is_err(), "{bad}");
         }
         let id = UploadId::new(UploadFormat::Csv).to_string();
         for bad in

@@ -37,7 +37,7 @@ fn whole(job: &Job, url: &str, public_url: &str, link: Option<(&str, DateTime<Ut
 /// What became of the webhook of a job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Webhook {
-    /// Where the event goes, as the caller wrote it.
+    /// Where the event goes, as the caller wrote it; callers are shown it without user name, password and query.
     pub url: String,
     /// Where its delivery stands.
     #[serde(flatten)]

@@ -63,6 +63,7 @@ contract! {
     a_job_is_overdue_from_its_time_until_it_is_announced,
     jobs_are_listed_newest_first_page_by_page,
     a_list_is_of_one_caller_status_or_template,
+    a_list_is_of_one_caller,
     one_who_waits_hears_of_a_change_at_once,
     one_who_waits_in_vain_hears_the_state,
     what_became_of_a_delivery_is_on_record,
@@ -515,6 +516,31 @@ async fn jobs_are_listed_newest_first_page_by_page(bench: &Bench) {
     assert_eq!(listed, expected);
     let first = bench.jobs.list(&listing(1)).await.expect("answers");
     assert_eq!(first.jobs, [get(bench, expected[0]).await]);
+}
+
+async fn a_list_is_of_one_caller(bench: &Bench) {
+    let (crm, billing) = (format!("crm-{}", JobId::new()), format!("billing-{}", JobId::new()));
+    let mut expected = Vec::new();
+    for number in 0..5 {
+        let caller = Some(if number % 2 == 0 { &crm } else { &billing }.clone());
+        let job = Job { caller, ..Job::queued(JobId::new(), "letter", now()) };
+        // A message may overtake the record.
+        if number == 2 {
+            run(bench, &job, &claim(0)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        bench.jobs.record(&job, terms()).await.expect("answers");
+        if number % 2 == 0 {
+            expected.insert(0, job.id);
+        }
+    }
+    let of = |caller: &str| Listing { caller: Some(caller.to_owned()), ..listing(9) };
+    let found = bench.jobs.list(&of(&crm)).await.expect("answers").jobs;
+    assert_eq!(ids(&found), expected);
+    assert!(found.iter().all(|job| job.caller.as_ref() == Some(&crm)));
+    let next = Listing { before: Some(expected[0]), limit: 1, ..of(&crm) };
+    assert_eq!(ids(&bench.jobs.list(&next).await.expect("answers").jobs), expected[1..2]);
+    assert_eq!(bench.jobs.list(&of("nobody")).await.expect("answers").jobs, []);
 }
 
 async fn a_list_is_of_one_caller_status_or_template(bench: &Bench) {

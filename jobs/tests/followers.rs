@@ -10,7 +10,7 @@ use aws_sdk_dynamodb::types::{
 };
 use chrono::TimeDelta;
 use jobs::aws::{DynamoFollowers, DynamoStore, SdkConfig, sdk_config};
-use jobs::followers::{Follower, Followers};
+use jobs::followers::{Connected, Follower, Followers};
 use jobs::job::now;
 use jobs::{Job, JobId, JobStore, Terms};
 
@@ -156,10 +156,27 @@ async fn who_is_connected_is_remembered_until_forgotten() {
     let bench = Bench::new().await;
     let caller_of = async |connection| bench.followers.caller_of(connection).await.expect("the store answers");
     let later = now() + TimeDelta::hours(2);
-    for (connection, caller) in [("a", "crm"), ("b", "billing")] {
-        bench.followers.remember(connection, caller, later).await.expect("the store answers");
+    let who = |caller: &str, rights: &str| Connected { caller: caller.into(), rights: rights.into() };
+    let (crm, ops) = (who("crm", ""), who("ops", "admin"));
+    for (connection, who) in [("a", &crm), ("b", &ops)] {
+        bench.followers.remember(connection, who, later).await.expect("the store answers");
     }
-    assert_eq!((caller_of("a").await.as_deref(), caller_of("b").await.as_deref()), (Some("crm"), Some("billing")));
+    assert_eq!((caller_of("a").await.as_ref(), caller_of("b").await.as_ref()), (Some(&crm), Some(&ops)));
     bench.followers.forget("a").await.expect("the store answers");
-    assert_eq!((caller_of("a").await, caller_of("b").await.as_deref()), (None, Some("billing")));
+    assert_eq!((caller_of("a").await, caller_of("b").await), (None, Some(ops)));
+}
+
+#[tokio::test]
+#[ignore = "needs the emulator: make test"]
+async fn what_a_connection_follows_is_counted_to_the_most() {
+    let bench = Bench::new().await;
+    let who = Connected { caller: "crm".into(), rights: String::new() };
+    bench.followers.remember("a", &who, now() + TimeDelta::hours(2)).await.expect("the store answers");
+    let count = async |most| bench.followers.followed_by("a", most).await.expect("the store answers");
+    assert_eq!(count(3).await, 0, "the item of who is connected is no job");
+    for _ in 0..5 {
+        bench.add(bench.job().await, "a", None).await;
+        bench.add(bench.job().await, "b", None).await;
+    }
+    assert_eq!((count(3).await, count(10).await), (3, 5));
 }

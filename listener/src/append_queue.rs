@@ -136,7 +136,7 @@ pub(crate) async fn submit(
     let Request { template: name, data, input, options, notify } = request;
     let data = data.map(|plain| Given::new(plain, asked.exact));
     let data = match input {
-        Some(upload) => check(listener, &template, upload, data).await?,
+        Some(upload) => check(listener, caller, &template, upload, data).await?,
         None => {
             let data = data.unwrap_or_default();
             let violations = template.violations(&data.json, "/data");

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::{Extension, Path, State};
 use axum::http::header::CACHE_CONTROL;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::sse::{Event as SseEvent, KeepAlive, Sse};
@@ -18,6 +18,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 use utoipa::{IntoResponses, ToSchema};
 
+use crate::access::Caller;
 use crate::base_url::base_url;
 use crate::job::{Answer, find, unknown};
 use crate::openapi::{Responses, example, guarded_refusals};
@@ -92,10 +93,11 @@ pub(crate) struct Follower {
 )]
 pub(crate) async fn job_events(
     State(listener): State<Arc<Listener>>,
+    Extension(caller): Extension<Caller>,
     headers: HeaderMap,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
-    let job = find(&listener, id).await?;
+    let job = find(&listener, &caller, id).await?;
     let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()).and_then(|id| id.parse().ok());
     let base_url = base_url(&listener, &headers);
     let follower = Follower::new(listener, job, last);

@@ -5,16 +5,18 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::{Extension, Path, Query, State};
 use axum::http::header::{CACHE_CONTROL, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, TimeDelta, Utc};
+use jobs::destination::without_secrets;
 use jobs::{Job, JobId, LinkSigner, Status, Webhook};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use utoipa::{IntoParams, IntoResponses, ToSchema};
 
+use crate::access::Caller;
 use crate::base_url::base_url;
 use crate::list::invalid_query;
 use crate::openapi::{Responses, example, guarded_refusals};
@@ -60,6 +62,7 @@ impl Answer {
     /// The same, with what signs the link and how long it works from the moment the job was accepted.
     pub(crate) fn signed(links: &LinkSigner, retention: TimeDelta, job: Job, base_url: &str) -> Self {
         let webhook = job.webhook.or_else(|| job.notify.webhook.as_ref().map(Webhook::pending));
+        let webhook = webhook.map(|webhook| Webhook { url: without_secrets(&webhook.url), ..webhook });
         let job = Job { notified_at: None, webhook, ..job };
         if job.status != Status::Completed {
             return Self { job, report_url: None, link: None, link_expires_at: None };
@@ -124,12 +127,13 @@ const MAX_WAIT_SECONDS: u64 = 60;
 )]
 pub(crate) async fn job(
     State(listener): State<Arc<Listener>>,
+    Extension(caller): Extension<Caller>,
     headers: HeaderMap,
     id: Result<Path<String>, PathRejection>,
     asked: Result<Query<Wait>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let asked = asked_wait(asked)?;
-    let mut job = find(&listener, id).await?;
+    let mut job = find(&listener, &caller, id).await?;
     let wait = asked.or_else(|| preferred_wait(&headers)).filter(|_| !job.status.is_final());
     if let Some(wait) = wait {
         job = changed(&listener, job, wait.min(listener.longest_wait)).await?;
@@ -187,13 +191,25 @@ fn preferred_wait(headers: &HeaderMap) -> Option<Duration> {
     seconds.map(|seconds| Duration::from_secs(seconds.min(MAX_WAIT_SECONDS)))
 }
 
-/// The job a path names.
-pub(crate) async fn find(listener: &Listener, id: Result<Path<String>, PathRejection>) -> Result<Job, Problem> {
+/// The job a path names, if it is one of the caller's: another's is answered as one that there is not.
+pub(crate) async fn find(
+    listener: &Listener,
+    caller: &Caller,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Job, Problem> {
     let id = id.ok().and_then(|Path(id)| id.parse().ok()).ok_or_else(unknown)?;
-    find_by_id(listener, id).await
+    find_by_id(listener, caller, id).await
 }
 
-pub(crate) async fn find_by_id(listener: &Listener, id: JobId) -> Result<Job, Problem> {
+/// The same by its id.
+pub(crate) async fn find_by_id(listener: &Listener, caller: &Caller, id: JobId) -> Result<Job, Problem> {
+    let job = listener.jobs.get(id).await?.filter(|job| listener.access.shows(caller, job)).ok_or_else(unknown)?;
+    observe::about(&job);
+    Ok(job)
+}
+
+/// The job of a link, whoever follows it: its signature is the right to see the report.
+pub(crate) async fn find_by_link(listener: &Listener, id: JobId) -> Result<Job, Problem> {
     let job = listener.jobs.get(id).await?.ok_or_else(unknown)?;
     observe::about(&job);
     Ok(job)

@@ -104,6 +104,7 @@ impl Listener {
             Some(cors) => calls.layer(cors),
             None => calls,
         };
+        let calls = calls.layer(from_fn_with_state(listener.clone(), access::check_host));
         calls.layer(from_fn(observe::call)).with_state(listener)
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::{Extension, Query, State};
 use axum::http::header::CACHE_CONTROL;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
@@ -13,6 +13,7 @@ use jobs::{JobId, Listing, Status};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, IntoResponses, ToSchema};
 
+use crate::access::Caller;
 use crate::base_url::base_url;
 use crate::job::Answer;
 use crate::openapi::{Responses, example, guarded_refusals};
@@ -56,7 +57,9 @@ pub(crate) struct Page {
     next: Option<JobId>,
 }
 
-/// The jobs, the newest first.
+/// The caller's jobs, the newest first.
+///
+/// Those of all callers for one who has the right `admin`.
 #[utoipa::path(
     get,
     path = "/jobs",
@@ -71,14 +74,14 @@ pub(crate) struct Page {
         ListRefusals,
     )
 )]
-
 pub(crate) async fn list(
     State(listener): State<Arc<Listener>>,
+    Extension(caller): Extension<Caller>,
     headers: HeaderMap,
     asked: Result<Query<Asked>, QueryRejection>,
 ) -> Result<impl IntoResponse, Problem> {
     let Query(asked) = asked.map_err(|error| invalid_query(&error.body_text()))?;
-    let listing = asked.listing(&listener)?;
+    let listing = asked.listing(&listener, &caller)?;
     let listed = listener.jobs.list(&listing).await?;
     let base_url = base_url(&listener, &headers);
     let jobs = listed.jobs.into_iter().map(|job| Answer::new(&listener, job, &base_url)).collect();
@@ -94,7 +97,7 @@ impl IntoResponses for ListRefusals {
 }
 
 impl Asked {
-    fn listing(self, listener: &Listener) -> Result<Listing, Problem> {
+    fn listing(self, listener: &Listener, caller: &Caller) -> Result<Listing, Problem> {
         let status: Option<Status> = self
             .status
             .map(|status| status.parse())
@@ -108,7 +111,8 @@ impl Asked {
         let limit = self.limit.map_or(Some(DEFAULT_LIMIT), |limit| limit.parse().ok());
         let limit = limit.filter(|limit| (1..=MAX_LIMIT).contains(limit));
         let limit = limit.ok_or_else(invalid_limit)?;
-        Ok(Listing { caller: None, status, template: self.template, before, since: now() - listener.retention, limit })
+        let (template, caller, since) = (self.template, listener.access.shown_to(caller), now() - listener.retention);
+        Ok(Listing { status, template, caller, before, since, limit })
     }
 }
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use jobs::aws::environment::{
     self, ACCEPT_ANYBODY, ACCESS, BUCKET, CONNECTIONS_URL, CORS_ORIGINS, DATA_LIMIT, FOLLOWERS_TABLE, JWT_AUDIENCE,
-    JWT_ISSUER, LINK_KEY, PUBLIC_URL, QUEUE_URL, QUOTA_JOBS, QUOTA_REQUESTS, REPORTS_ORIGIN, RETENTION_DAYS,
-    STREAM_SECONDS, TABLE, TOKEN, TOKENS, WEBHOOK_HOSTS,
+    JWT_ISSUER, JWT_RIGHTS_CLAIM, LINK_KEY, PUBLIC_URL, QUEUE_URL, QUOTA_JOBS, QUOTA_REQUESTS, REPORTS_ORIGIN,
+    RETENTION_DAYS, RIGHTS, SHARED_JOBS, STREAM_SECONDS, TABLE, TOKEN, TOKENS, WEBHOOK_HOSTS,
 };
 use jobs::aws::{
     Bucket, DynamoFollowers, DynamoStore, DynamoUsage, GatewayConnections, SdkConfig, SqsQueue, sdk_config,
@@ -17,7 +17,7 @@ use jobs::aws::{
 use jobs::job::{DEFAULT_MAX_DATA_BYTES, MEBIBYTE};
 use jobs::{Destinations, LinkSigner};
 use lambda_http::{Error, LambdaEvent, lambda_runtime, service_fn};
-use listener::access::{Issuer, Mode, Quotas, Tokens};
+use listener::access::{Issuer, Mode, Quotas, RIGHTS_CLAIM, Throttle, Tokens};
 use listener::gateway::{Event, Gateway};
 use listener::{Access, Catalogue, Listener};
 
@@ -27,6 +27,9 @@ const PATIENCE: Duration = Duration::from_secs(4);
 /// How long a caller may wait for a change, or a stream may last, where nothing else is set. The function's timeout must
 /// leave what is queued its time besides.
 const STREAM: u64 = 25;
+
+/// How long the answer to a wrong token waits at most: a function is billed for it, and serves nobody else meanwhile.
+const LONGEST_WAIT: Duration = Duration::from_millis(200);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
@@ -66,9 +69,10 @@ fn access_from(config: &SdkConfig) -> Result<Access, Error> {
         "token" => Mode::Tokens(tokens()?.into()),
         "jwt" => {
             let (issuer, audience) = (environment::required(JWT_ISSUER)?, environment::required(JWT_AUDIENCE)?);
-            Mode::Jwt(Issuer::new(&issuer, &audience, false)?)
+            let claim = environment::optional(JWT_RIGHTS_CLAIM).unwrap_or_else(|| RIGHTS_CLAIM.into());
+            Mode::Jwt(Issuer::new(&issuer, &audience, false)?.with_rights_in(claim))
         }
-        "iam" => Mode::Iam,
+        "iam" => Mode::Iam(environment::parsed(RIGHTS)?.unwrap_or_default()),
         "none" if environment::optional(ACCEPT_ANYBODY).as_deref() == Some("yes") => Mode::Anybody,
         "none" => {
             return Err(format!("{ACCESS} is `none`, which lets everybody in: set {ACCEPT_ANYBODY} to `yes`").into());
@@ -78,8 +82,14 @@ fn access_from(config: &SdkConfig) -> Result<Access, Error> {
     let most = |name| environment::parsed(name).map(|most: Option<NonZeroU32>| most.map(u32::from));
     let (requests, jobs) = (most(QUOTA_REQUESTS)?, most(QUOTA_JOBS)?);
     let usage = Arc::new(DynamoUsage::new(config, environment::required(TABLE)?));
-    let quotas = Quotas::given(requests, jobs, usage);
-    Ok(Access { mode, quotas, origins: environment::parsed(CORS_ORIGINS)?.unwrap_or_default() })
+    Ok(Access {
+        shared_jobs: environment::optional(SHARED_JOBS).as_deref() == Some("yes"),
+        quotas: Quotas::given(requests, jobs, usage),
+        origins: environment::parsed(CORS_ORIGINS)?.unwrap_or_default(),
+        throttle: Throttle::new(LONGEST_WAIT),
+        // AWS passes on what is for its own names alone.
+        ..Access::by(mode)
+    })
 }
 
 fn tokens() -> Result<Tokens, Error> {

@@ -89,7 +89,7 @@ pub(crate) async fn openapi_json(State(listener): State<Arc<Listener>>) -> impl 
     let document = match listener.access.mode {
         Mode::Tokens(_) | Mode::Jwt(_) => &*DOCUMENT,
         Mode::Anybody => &*TOKENLESS,
-        Mode::Iam => &*SIGNED,
+        Mode::Iam(_) => &*SIGNED,
     };
     ([(CONTENT_TYPE, "application/json")], document.to_string())
 }

@@ -45,7 +45,7 @@ pub(crate) async fn take(listener: &Listener, caller: &Caller, base_url: &str, t
         Invalid::Request.problem(&[Violation { pointer: String::new(), detail }])
     })?;
     let id: JobId = asked.subscribe.parse().map_err(|_| unknown())?;
-    let job = find_by_id(listener, id).await?;
+    let job = find_by_id(listener, caller, id).await?;
     let last = asked.last_event_id.and_then(|id| id.parse().ok());
     Ok(Granted { answer: json!({ "subscribed": id }), job, last })
 }

@@ -5,9 +5,12 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, Request, State};
-use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, LOCATION, RETRY_AFTER};
-use axum::http::{HeaderValue, StatusCode};
+use axum::extract::{Extension, Path, Query, Request, State};
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_DISPOSITION, ETAG, IF_RANGE, LAST_MODIFIED, LOCATION, RANGE, RETRY_AFTER,
+    X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use jobs::job::now;
 use jobs::{Job, JobId, Opened, Status, Unavailable};
@@ -15,7 +18,8 @@ use serde::Deserialize;
 use tower_http::services::ServeFile;
 use utoipa::{IntoParams, IntoResponses, ToSchema};
 
-use crate::job::{find, unknown};
+use crate::access::Caller;
+use crate::job::{find, find_by_link, unknown};
 use crate::openapi::{Responses, example, guarded_refusals, refusals};
 use crate::problem::unavailable;
 use crate::{Listener, Problem};
@@ -37,9 +41,12 @@ pub(crate) struct Seal {
 #[into_params(parameter_in = Header)]
 #[expect(dead_code, reason = "`ServeFile` reads them")]
 struct Conditions {
-    /// The part that is wanted; one range of bytes.
+    /// The part that is wanted: one range of bytes. All of it comes for several, or for another unit.
     #[param(rename = "Range", nullable = false, example = "bytes=0-1023")]
     range: Option<String>,
+    /// The part is wanted if the report has this `ETag`, or was made at this HTTP date; else all of it.
+    #[param(rename = "If-Range", nullable = false)]
+    if_range: Option<String>,
     /// The report is wanted if it has none of these `ETag`s.
     #[param(rename = "If-None-Match", nullable = false)]
     if_none_match: Option<String>,
@@ -94,10 +101,11 @@ enum Delivered {
 )]
 pub(crate) async fn by_id(
     State(listener): State<Arc<Listener>>,
+    Extension(caller): Extension<Caller>,
     id: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let job = find(&listener, id).await?;
+    let job = find(&listener, &caller, id).await?;
     deliver(&listener, &job, request).await
 }
 
@@ -128,14 +136,11 @@ pub(crate) async fn by_link(
 ) -> Result<Response, Problem> {
     let signed = match (&id, &seal) {
         (Ok(Path(id)), Ok(Query(seal))) => {
-            id.parse().is_ok_and(|id| listener.links.verify(id, seal.expires, &seal.sig, now()))
+            id.parse().ok().filter(|id| listener.links.verify(*id, seal.expires, &seal.sig, now()))
         }
-        _ => false,
+        _ => None,
     };
-    if !signed {
-        return Err(link_refused());
-    }
-    let job = find(&listener, id).await?;
+    let job = find_by_link(&listener, signed.ok_or_else(link_refused)?).await?;
     deliver(&listener, &job, request).await
 }
 
@@ -163,7 +168,10 @@ async fn deliver(listener: &Listener, job: &Job, request: Request) -> Result<Res
 }
 
 /// The file, or the range of it that was asked for.
-async fn serve(path: &FilePath, file_name: &str, request: Request) -> Result<Response, Problem> {
+async fn serve(path: &FilePath, file_name: &str, mut request: Request) -> Result<Response, Problem> {
+    if !is_one_range(request.headers()) || !is_range_of_this(path, request.headers()).await? {
+        request.headers_mut().remove(RANGE);
+    }
     let served = ServeFile::new(path).try_call(request).await.map_err(Unavailable::when("read the report"))?;
     match served.status() {
         StatusCode::RANGE_NOT_SATISFIABLE => return Err(beyond_the_end()),
@@ -173,10 +181,38 @@ async fn serve(path: &FilePath, file_name: &str, request: Request) -> Result<Res
     let mut response = served.map(Body::new);
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, max-age=3600"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if let Ok(value) = HeaderValue::from_str(&format!("inline; filename=\"{file_name}\"")) {
         headers.insert(CONTENT_DISPOSITION, value);
     }
     Ok(response)
+}
+
+/// Whether the range that is asked for is one of bytes. Of anything else the whole report comes (RFC 9110, section 14.2).
+fn is_one_range(headers: &HeaderMap) -> bool {
+    let mut ranges = headers.get_all(RANGE).iter();
+    let range = ranges.next().filter(|_| ranges.next().is_none()).and_then(|range| range.to_str().ok());
+    let bounds = range.and_then(|range| range.split_once('=')).filter(|(unit, _)| *unit == "bytes");
+    let Some((first, last)) = bounds.and_then(|(_, bounds)| bounds.trim().split_once('-')) else { return false };
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    match (first, last) {
+        ("", last) => is_number(last),
+        (first, "") => is_number(first),
+        (first, last) => {
+            let read = |text: &str| text.parse::<u64>().unwrap_or(u64::MAX);
+            is_number(first) && is_number(last) && read(first) <= read(last)
+        }
+    }
+}
+
+/// Whether the report is still the one that a range was asked of by `If-Range` (RFC 9110, section 13.1.5).
+async fn is_range_of_this(path: &FilePath, headers: &HeaderMap) -> Result<bool, Unavailable> {
+    let Some(wanted) = headers.get(IF_RANGE) else { return Ok(true) };
+    let head = Request::head("/").body(Body::empty()).map_err(Unavailable::when("read the report"))?;
+    let served = ServeFile::new(path).try_call(head).await.map_err(Unavailable::when("read the report"))?;
+    let is = |name| served.headers().get(name) == Some(wanted);
+    // A weak tag does not say that every byte is the same.
+    Ok(!wanted.as_bytes().starts_with(b"W/") && (is(ETAG) || is(LAST_MODIFIED)))
 }
 
 /// How a report may fail to come.

@@ -32,7 +32,8 @@ enum Input {
 
 /// Queue a failed job again.
 ///
-/// With the data that was kept when it failed. Its attempts are counted anew, and `retries` says how often that was.
+/// With the data that was kept when it failed. Its attempts are counted anew, and `retries` says how often that was. It stays
+/// its caller's, and counts for the quota of the one who retries it.
 #[utoipa::path(
     post,
     path = "/jobs/{id}/retry",
@@ -57,7 +58,7 @@ pub(crate) async fn retry(
     headers: HeaderMap,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<impl IntoResponse, Problem> {
-    let job = find(&listener, id).await?;
+    let job = find(&listener, &caller, id).await?;
     if matches!(job.status, Status::Running | Status::Completed) {
         return Err(not_failed(&job));
     }
@@ -98,7 +99,7 @@ async fn input(listener: &Listener, job: &Job) -> Result<Input, Unavailable> {
     if let Some(data) = listener.jobs.kept_input(job.id).await? {
         return Ok(Input::Kept(data));
     }
-    let parked = listener.objects.open(&job.id.input_key(), &job.file_name()).await?;
+    let parked = listener.objects.size(&job.id.input_key()).await?;
     Ok(if parked.is_some() { Input::Parked } else { Input::Gone })
 }
 

@@ -37,8 +37,8 @@ pub(crate) const LONGEST_CONNECTION: Duration = Duration::from_secs(2 * 60 * 60)
 /// How many frames may wait for a client that reads slowly.
 const WAITING_FRAMES: usize = 64;
 
-/// How many jobs one connection may follow at a time.
-const MAX_FOLLOWED: usize = 1_000;
+/// How many jobs one connection may follow at a time, here and at a gateway.
+pub(crate) const MAX_FOLLOWED: usize = 1_000;
 
 /// One client.
 struct Client {
@@ -171,7 +171,7 @@ impl Client {
     }
 }
 
-fn too_many() -> Problem {
+pub(crate) fn too_many() -> Problem {
     let detail =
         format!("One connection follows {MAX_FOLLOWED} jobs at a time. Wait for some to end, or open another.");
     let title = "This connection follows too many jobs.";

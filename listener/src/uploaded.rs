@@ -5,6 +5,7 @@ use jobs::job::now;
 use jobs::{UploadFormat, UploadId};
 use serde_json::Map;
 
+use crate::access::Caller;
 use crate::append_queue::within;
 use crate::catalogue::{Template, Violation};
 use crate::given::Given;
@@ -12,10 +13,11 @@ use crate::openapi::example;
 use crate::request::Invalid;
 use crate::{Listener, Problem};
 
-/// Checks all that can be known before the upload is read: that it is there, that it goes with the template, and what
+/// Checks all that can be known before the upload is read: that it is there and may be used by the caller, that it goes with the template, and what
 /// `data` there is beside it. Answers with that data, if there is to be any.
 pub(crate) async fn check(
     listener: &Listener,
+    caller: &Caller,
     template: &Template,
     upload: UploadId,
     data: Option<Given>,
@@ -29,7 +31,7 @@ pub(crate) async fn check(
     };
     let is_kept = upload.made_at().is_some_and(|made_at| made_at > now() - listener.retention);
     let size = if is_kept { listener.objects.size(&upload.key()).await? } else { None };
-    let bytes = size.ok_or_else(|| unknown(upload))?;
+    let bytes = size.filter(|_| listener.access.lends(caller, upload)).ok_or_else(|| unknown(upload))?;
     if template.rows.is_none() {
         within(listener.max_data_bytes, bytes)?;
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::{Extension, Path, Query, State};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -26,7 +26,7 @@ use tokio::fs::File;
 use tokio::io::AsyncWriteExt;
 use utoipa::{IntoParams, IntoResponses, ToSchema};
 
-use crate::access::quota_refusals;
+use crate::access::{Caller, quota_refusals};
 use crate::base_url::base_url;
 use crate::body::{self, discard, incomplete, read_plain};
 use crate::catalogue::{self, Violation};
@@ -163,10 +163,12 @@ pub(crate) struct Seal {
 )]
 pub(crate) async fn begin(
     State(listener): State<Arc<Listener>>,
+    Extension(caller): Extension<Caller>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
     let (id, bytes) = wanted(read_plain(&headers, body).await?)?;
+    let id = id.of(caller.upload_owner());
     let content_type = id.format().content_type();
     let expires_at = now() + LIFE;
     let url = match listener.objects.accept(&id.key(), content_type, bytes, LIFE).await? {

@@ -17,7 +17,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use bench::{Answer, Bench, good, post};
 use jobs::job::now;
 use jobs::{Claim, JobId, JobStore, Purpose, Terms};
-use listener::access::{Issuer, Mode, Quotas, Tokens};
+use listener::access::{Issuer, Mode, Principals, Quotas, Throttle, Tokens};
 use listener::{Access, Listener};
 use serde_json::{Value, json};
 
@@ -121,6 +121,37 @@ async fn an_idempotency_key_is_its_callers_own() {
     assert_ne!(ask("billing").await, first);
 }
 
+#[tokio::test]
+async fn a_job_is_its_callers_and_of_those_who_may_see_all() {
+    for shared_jobs in [false, true] {
+        let tokens = "crm crm-token-of-a-test,billing billing-token-of-a-test,ops ops-token-of-a-test admin";
+        let bench = Bench::with(|listener| {
+            let tokens: Tokens = tokens.parse().expect("tokens");
+            Listener { access: Access { shared_jobs, ..Access::by(Mode::Tokens(tokens.into())) }, ..listener }
+        })
+        .await;
+        let id = id_of(&ask(&bench, "crm-token-of-a-test").await);
+        // As an earlier build recorded one.
+        let nobodys = bench.completed(b"%PDF").await.id;
+        for (token, own, others) in [
+            ("crm-token-of-a-test", true, shared_jobs),
+            ("billing-token-of-a-test", shared_jobs, shared_jobs),
+            ("ops-token-of-a-test", true, true),
+        ] {
+            let get = async |path: String| {
+                bench.send(by(token, Request::get(path).body(Body::empty()).expect("a request"))).await
+            };
+            for (id, seen) in [(id, own), (nobodys, others)] {
+                let status = if seen { StatusCode::OK } else { StatusCode::NOT_FOUND };
+                assert_eq!(get(format!("/jobs/{id}")).await.status, status, "{token}");
+                let listed = get("/jobs".into()).await.json();
+                let listed = listed["jobs"].as_array().expect("a list").iter().any(|job| job["id"] == json!(id));
+                assert_eq!(listed, seen, "{token}");
+            }
+        }
+    }
+}
+
 async fn with_origins(origins: &str, token: Option<&str>) -> Bench {
     Bench::with(|listener| {
         let access = token.map_or_else(Access::anybody, Access::token);
@@ -189,7 +220,8 @@ async fn without_a_token_pages_of_admitted_sites_alone_may_call() {
 
 #[tokio::test]
 async fn aws_must_have_said_who_calls_where_it_knows_callers() {
-    let bench = Bench::with(|listener| Listener { access: Access::by(Mode::Iam), ..listener }).await;
+    let bench =
+        Bench::with(|listener| Listener { access: Access::by(Mode::Iam(Principals::default())), ..listener }).await;
     let answer = bench.post(good().to_string()).await;
     assert_eq!((refusal(&answer), answer.header("www-authenticate")), ((401, "unauthorized".into()), "Bearer"));
     #[cfg(feature = "lambda")]
@@ -263,7 +295,8 @@ fn header() -> Value {
 
 async fn trusting(url: &str) -> Bench {
     let issuer = Issuer::new(url, "other, reports", true).expect("an issuer");
-    Bench::with(|listener| Listener { access: Access::by(Mode::Jwt(issuer)), ..listener }).await
+    let throttle = Throttle::new(std::time::Duration::ZERO);
+    Bench::with(|listener| Listener { access: Access { throttle, ..Access::by(Mode::Jwt(issuer)) }, ..listener }).await
 }
 
 #[tokio::test]
@@ -286,6 +319,10 @@ async fn a_token_of_the_issuer_lets_its_subject_in() {
     for (what, token) in [
         ("issuer", with("iss", json!("http://127.0.0.1:1"))),
         ("several issuers", with("iss", json!([login.url, 7]))),
+        ("a list of one issuer", with("iss", json!([login.url]))),
+        ("another type", headed("typ", json!("logout+jwt"))),
+        ("no type", headed("typ", json!(""))),
+        ("a type that is no text", headed("typ", json!(7))),
         ("audience", with("aud", json!("somebody"))),
         ("expired", with("exp", json!(now - 61))),
         ("no exp", with("exp", Value::Null)),

@@ -9,10 +9,10 @@ use async_trait::async_trait;
 use bench::{Bench, good, listener};
 use chrono::{DateTime, Utc};
 use jobs::event::EventId;
-use jobs::followers::{Connections, Follower, Followers, MAX_POSTED_BYTES, Posted};
+use jobs::followers::{Connected, Connections, Follower, Followers, MAX_POSTED_BYTES, Posted};
 use jobs::job::now;
 use jobs::{Failed, Failure, Job, JobId, JobStore, Unavailable};
-use listener::access::{Mode, Quotas, Tokens};
+use listener::access::{Mode, Principals, Quotas, Tokens};
 use listener::gateway::{Change, Client, Event, Gateway, Message};
 use listener::{Access, Listener};
 use serde_json::{Value, json};
@@ -23,7 +23,7 @@ use uuid::Uuid;
 struct World {
     followers: BTreeMap<(JobId, String), Option<EventId>>,
     /// Who is at the other end of a connection.
-    callers: BTreeMap<String, String>,
+    callers: BTreeMap<String, Connected>,
     /// How often a job's record was changed so that its change comes by.
     stirred: usize,
     posted: Vec<(String, Value)>,
@@ -87,12 +87,16 @@ impl Followers for Shared {
         Ok(())
     }
 
-    async fn remember(&self, connection: &str, caller: &str, _: DateTime<Utc>) -> Result<(), Unavailable> {
-        self.lock().callers.insert(connection.into(), caller.into());
+    async fn followed_by(&self, connection: &str, most: usize) -> Result<usize, Unavailable> {
+        Ok(self.lock().followers.keys().filter(|(_, its)| its == connection).count().min(most))
+    }
+
+    async fn remember(&self, connection: &str, who: &Connected, _: DateTime<Utc>) -> Result<(), Unavailable> {
+        self.lock().callers.insert(connection.into(), who.clone());
         Ok(())
     }
 
-    async fn caller_of(&self, connection: &str) -> Result<Option<String>, Unavailable> {
+    async fn caller_of(&self, connection: &str) -> Result<Option<Connected>, Unavailable> {
         Ok(self.lock().callers.get(connection).cloned())
     }
 
@@ -138,10 +142,19 @@ impl Hall {
     }
 
     async fn client(&self, connection: &str, message: Message) -> Result<Value, Unavailable> {
-        self.gateway.handle(Event::Client(Client { connection: connection.into(), message, arn: None })).await
+        let client = Client { connection: connection.into(), message, arn: None, peer: None };
+        self.gateway.handle(Event::Client(client)).await
     }
 
+    /// Has the operator be at the other end of a connection, unless somebody shook hands.
+    fn introduce(&self, connection: &str) {
+        let operator = Connected { caller: "default".into(), rights: "admin".into() };
+        self.world.lock().callers.entry(connection.into()).or_insert(operator);
+    }
+
+    /// Has a connection say something.
     async fn say(&self, connection: &str, message: &Value) -> Result<Value, Unavailable> {
+        self.introduce(connection);
         self.client(connection, Message::Text(message.to_string())).await
     }
 
@@ -196,12 +209,42 @@ async fn quotas_are_of_the_caller_who_shook_hands() {
 }
 
 #[tokio::test]
+async fn a_connection_follows_its_callers_jobs_and_so_many_of_them() {
+    let mut hall = Hall::new().await;
+    let tokens = "crm crm-token-of-a-test,ops ops-token-of-a-test admin".parse::<Tokens>().expect("tokens");
+    hall.gateway.listener.access = Access::by(Mode::Tokens(tokens.into()));
+    let (job, _) = hall.bench.running().await;
+    for (connection, token, seen) in [("a", "crm-token-of-a-test", false), ("b", "ops-token-of-a-test", true)] {
+        let mut headers = axum::http::HeaderMap::new();
+        headers.insert("authorization", format!("Bearer {token}").parse().expect("a value"));
+        assert_eq!(hall.client(connection, Message::Connect(headers)).await.expect("an answer")["statusCode"], 200);
+        hall.say(connection, &json!({"subscribe": job.id})).await.expect("an answer");
+        let told = hall.world.told(connection).swap_remove(0);
+        let unknown = json!("urn:pressrun:problem:unknown-job");
+        assert_eq!(told == json!({"subscribed": job.id}), seen, "{told}");
+        assert_eq!(told["type"] == unknown, !seen, "{told}");
+    }
+    let stranger = Message::Text(json!({"subscribe": job.id}).to_string());
+    hall.client("before", stranger).await.expect("an answer");
+    assert_eq!(hall.world.told("before")[0]["status"], 401, "of before connections were remembered");
+
+    let follow = |world: &Shared| {
+        for _ in 0..1_000 {
+            world.lock().followers.insert((JobId::new(), "b".into()), None);
+        }
+    };
+    follow(&hall.world);
+    hall.say("b", &json!({"subscribe": job.id})).await.expect("an answer");
+    assert_eq!(hall.world.told("b")[0]["type"], "urn:pressrun:problem:too-many-followed");
+}
+
+#[tokio::test]
 async fn aws_says_who_shakes_hands_where_it_knows_callers() {
     let mut hall = Hall::new().await;
-    hall.gateway.listener.access = Access::by(Mode::Iam);
+    hall.gateway.listener.access = Access::by(Mode::Iam(Principals::default()));
     for (arn, status) in [(None, 401), (Some("arn:aws:iam::123456789012:user/crm"), 200)] {
         let (connection, message) = ("a".into(), Message::Connect(axum::http::HeaderMap::new()));
-        let client = Client { connection, message, arn: arn.map(Into::into) };
+        let client = Client { connection, message, arn: arn.map(Into::into), peer: None };
         let answer = hall.gateway.handle(Event::Client(client)).await.expect("an answer");
         assert_eq!(answer["statusCode"], status, "{arn:?}");
     }
@@ -312,6 +355,7 @@ async fn what_is_wrong_is_told() {
         (json!({"subscribe": "x"}).to_string(), "unknown-job"),
         (json!({"subscribe": JobId::new(), "surprise": 1}).to_string(), "invalid-request"),
     ] {
+        hall.introduce("a");
         hall.client("a", Message::Text(text.clone())).await.expect("an answer");
         let told = hall.world.told("a");
         let kinds: Vec<_> = told.iter().map(|it| it["type"].as_str().unwrap_or_default()).collect();

@@ -234,7 +234,7 @@ async fn a_webhook_travels_with_the_message_and_is_pending() {
     let message = Message::decode(&bench.queued().await.expect("a message")).expect("ours");
     assert_eq!(message.notify.webhook.as_deref(), Some("https://example.org/hook?a=b"));
     let job = bench.get(&format!("/jobs/{}", message.id)).await.json();
-    let expected = json!({"url": "https://example.org/hook?a=b", "status": "pending", "attempts": 0});
+    let expected = json!({"url": "https://example.org/hook", "status": "pending", "attempts": 0});
     assert_eq!(job["webhook"], expected);
 }
 
@@ -447,6 +447,39 @@ async fn parts_of_a_report_can_be_asked_for() {
     let request = request.header("if-unmodified-since", "Sun, 06 Nov 1994 08:49:37 GMT").body(Body::empty());
     let older = bench.send(request.expect("a request")).await;
     assert_eq!((older.status.as_u16(), older.problem().as_str()), (412, "precondition-failed"));
+}
+
+#[tokio::test]
+async fn a_range_that_is_not_understood_or_of_another_report_is_the_whole() {
+    let bench = Bench::new().await;
+    let job = bench.completed(b"%PDF-1.7 hello").await;
+    let ask = async |headers: &[(&str, &str)]| {
+        let request = Request::get(format!("/jobs/{}/report", job.id));
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        bench.send(request.body(Body::empty()).expect("a request")).await
+    };
+    let whole = ask(&[]).await;
+    let (tag, date) = (whole.header("etag").to_owned(), whole.header("last-modified").to_owned());
+    assert_eq!(whole.header("x-content-type-options"), "nosniff");
+    for range in ["bytes=0-3,5-6", "rows=0-3", "bytes=3-1", "bytes=x", "bytes", "bytes=-", "0-3"] {
+        assert_eq!(ask(&[("range", range)]).await.status, StatusCode::OK, "{range}");
+    }
+    assert_eq!(ask(&[("range", "bytes=0-3"), ("range", "bytes=5-6")]).await.status, StatusCode::OK);
+    for range in ["bytes=0-3", "bytes=-4", "bytes=2-"] {
+        assert_eq!(ask(&[("range", range)]).await.status, StatusCode::PARTIAL_CONTENT, "{range}");
+    }
+    for (condition, status) in [
+        (tag.as_str(), 206),
+        (&date, 206),
+        ("\"another\"", 200),
+        (&format!("W/{tag}"), 200),
+        ("Sun, 06 Nov 1994 08:49:37 GMT", 200),
+        ("nonsense", 200),
+    ] {
+        let answer = ask(&[("range", "bytes=0-3"), ("if-range", condition)]).await;
+        assert_eq!(answer.status.as_u16(), status, "{condition}");
+    }
+    assert_eq!(ask(&[("if-range", "\"another\"")]).await.status, StatusCode::OK);
 }
 
 #[tokio::test]

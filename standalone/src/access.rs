@@ -28,8 +28,8 @@ pub(crate) enum AccessMode {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AccessError {
     #[error(
-        "{0} can be reached from other machines, so callers must show a token: add --token or --tokens-file, or listen on \
-         127.0.0.1"
+        "{0} can be reached from other machines, so callers must show a token: add --tokens-file or set PRESSRUN_TOKEN, or \
+         listen on 127.0.0.1"
     )]
     TokenMissing(SocketAddr),
     #[error(
@@ -51,17 +51,30 @@ pub(crate) enum AccessError {
     Issuer(#[from] BadIssuer),
 }
 
-/// Who may call, and how much each may ask for.
-pub(crate) fn access(options: &Serve, mode: Mode, local: &Local) -> Access {
-    let AccessOptions { quota_requests: requests, quota_jobs: jobs, ref cors_origins, .. } = options.access;
-    let usage = Arc::new(local.usage.clone());
-    let quotas = Quotas::given(requests, jobs, usage);
-    Access { mode, quotas, origins: cors_origins.clone() }
+/// Who may call, and how much each may ask for, of a server that listens at `addr`.
+pub(crate) fn access(options: &Serve, mode: Mode, addr: SocketAddr, local: &Local) -> Access {
+    let AccessOptions { quota_requests: requests, quota_jobs: jobs, shared_jobs, .. } = options.access;
+    let AccessOptions { cors_origins, allowed_hosts, .. } = &options.access;
+    let hosts = || allowed_hosts.clone().of_server(addr, options.public_url.as_deref());
+    Access {
+        shared_jobs,
+        quotas: Quotas::given(requests, jobs, Arc::new(local.usage.clone())),
+        origins: cors_origins.clone(),
+        // A page that reaches this machine by a name of its own has no token to show.
+        hosts: matches!(mode, Mode::Anybody).then(hosts),
+        ..Access::by(mode)
+    }
+}
+
+/// Whether those who call are on this machine, and need not say who they are.
+pub(crate) fn is_own_machines(options: &Serve, mode: &Mode) -> bool {
+    matches!(mode, Mode::Anybody) && options.addr.ip().to_canonical().is_loopback()
 }
 
 /// How callers are known, if the options go together.
 pub(crate) fn mode(options: &Serve) -> Result<Mode, AccessError> {
-    let AccessOptions { access, ref jwt_issuer, ref jwt_audience, accept_anybody, .. } = options.access;
+    let AccessOptions { access, ref jwt_issuer, ref jwt_audience, ref jwt_rights_claim, accept_anybody, .. } =
+        options.access;
     let is_open = !options.addr.ip().to_canonical().is_loopback();
     let book = book(options)?;
     match (access, &book) {
@@ -80,7 +93,9 @@ pub(crate) fn mode(options: &Serve) -> Result<Mode, AccessError> {
             None => Ok(Mode::Anybody),
         },
         AccessMode::Jwt => match (issuer, audience) {
-            (Some(issuer), Some(audience)) => Ok(Mode::Jwt(Issuer::new(issuer, audience, true)?)),
+            (Some(issuer), Some(audience)) => {
+                Ok(Mode::Jwt(Issuer::new(issuer, audience, true)?.with_rights_in(jwt_rights_claim)))
+            }
             _ => Err(AccessError::IssuerMissing),
         },
         AccessMode::None if is_open && !accept_anybody => Err(AccessError::Anybody(options.addr)),
@@ -96,7 +111,8 @@ fn given(text: &Option<String>) -> Option<&str> {
 
 /// The tokens that were given, if any were.
 fn book(options: &Serve) -> Result<Option<TokenBook>, AccessError> {
-    let fixed = Tokens::given(given(&options.token), given(&options.access.tokens))?;
+    // An empty token is a mistake, such as a variable that is not set, and no reason to let everybody in.
+    let fixed = Tokens::given(options.token.as_deref(), given(&options.access.tokens))?;
     match &options.access.tokens_file {
         Some(file) => Ok(Some(TokenBook::with_file(fixed, file)?)),
         None if fixed.is_empty() => Ok(None),

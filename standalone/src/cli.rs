@@ -12,7 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use jobs::job::{MEBIBYTE, is_template_name};
 use jobs::{Dialect, Hosts, JobId, Separator, Status, UploadFormat};
 use lettre::message::{Mailbox, Mailboxes};
-use listener::access::Origins;
+use listener::access::{Hosts as OwnHosts, Origins, RIGHTS_CLAIM};
 use processor::{DEFAULT_SECTION_ROWS, Limits};
 use telemetry::logs;
 use typesetter::{Format, OnMissingGlyph, PdfStandard};
@@ -50,8 +50,9 @@ const SERVE_EXAMPLES: &str = "\
 Examples:
   pressrun serve
       Listen on 127.0.0.1:9000 and keep everything in ./pressrun-data.
-  pressrun serve --addr 0.0.0.0:80 --token \"$SECRET\" --public-url https://reports.example.org
-      Listen to everybody who shows the token; links in mails start with the public URL.
+  pressrun serve --addr 0.0.0.0:80 --tokens-file tokens --public-url https://reports.example.org
+      Listen to everybody who shows a token of the file; links in mails start with the public URL.
+      `echo \"crm $(openssl rand -hex 32)\" >> tokens` adds a caller. PRESSRUN_TOKEN can hold a single token.
 
 What a caller does is in the README: POST /append_queue, then GET /jobs/{id}.";
 
@@ -136,7 +137,8 @@ pub(crate) struct Serve {
     /// Reports made at the same time, one a core at most
     #[arg(long, env = "PRESSRUN_WORKERS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(crate) workers: Option<u16>,
-    /// Bearer token that callers must show, of the caller `default`; everybody on this machine is let in without one
+    /// Bearer token of the caller `default`, who sees the jobs of all callers. Everybody on this machine is let in without
+    /// one. Set it in the environment: other users of this machine see command lines
     #[arg(long, env = "PRESSRUN_TOKEN", hide_env_values = true)]
     pub(crate) token: Option<String>,
     /// Where callers reach this server: what links in mails start with
@@ -170,10 +172,11 @@ pub(crate) struct AccessOptions {
     /// How callers are known
     #[arg(long, env = "PRESSRUN_ACCESS", value_enum, value_name = "MODE", default_value = "token")]
     pub(crate) access: AccessMode,
-    /// Tokens of several callers, as `name token`, separated by commas
+    /// Tokens of several callers, as `name token`, separated by commas; set them in the environment
     #[arg(long, env = "PRESSRUN_TOKENS", hide_env_values = true, value_name = "TOKENS")]
     pub(crate) tokens: Option<String>,
-    /// File of tokens, `name token` a line, which is read again when it changes; a caller may have two for a while
+    /// File of tokens, `name token` a line, which is read again when it changes; a caller may have two for a while.
+    /// Behind the token of one who may see the jobs of all callers stands `admin`
     #[arg(long, env = "PRESSRUN_TOKENS_FILE", value_name = "FILE")]
     pub(crate) tokens_file: Option<PathBuf>,
     /// OIDC issuer, as its tokens have it in `iss`
@@ -182,6 +185,15 @@ pub(crate) struct AccessOptions {
     /// What tokens must have in `aud`; any of several, separated by commas
     #[arg(long, env = "PRESSRUN_JWT_AUDIENCE", value_name = "AUDIENCES")]
     pub(crate) jwt_audience: Option<String>,
+    /// Claim that has callers' rights, such as `pressrun:admin`, as a list or separated by blanks
+    #[arg(long, env = "PRESSRUN_JWT_RIGHTS_CLAIM", value_name = "CLAIM", default_value = RIGHTS_CLAIM)]
+    pub(crate) jwt_rights_claim: String,
+    /// Let every caller see, follow and retry the jobs of all, and use their uploads
+    #[arg(long, env = "PRESSRUN_SHARED_JOBS", value_parser = BoolishValueParser::new())]
+    pub(crate) shared_jobs: bool,
+    /// Without a token: hosts that calls may be for besides this machine's and that of --public-url, separated by commas
+    #[arg(long, env = "PRESSRUN_ALLOWED_HOSTS", value_name = "HOSTS", default_value = "", hide_default_value = true)]
+    pub(crate) allowed_hosts: OwnHosts,
     /// With --access none: let everybody in who can reach the address
     #[arg(long, env = "PRESSRUN_ACCEPT_ANYBODY", value_parser = BoolishValueParser::new())]
     pub(crate) accept_anybody: bool,
@@ -226,9 +238,12 @@ pub(crate) struct WebhookOptions {
     /// without one
     #[arg(long, env = "PRESSRUN_WEBHOOK_SECRET", hide_env_values = true, value_name = "SECRETS")]
     pub(crate) webhook_secret: Option<String>,
-    /// Hosts that webhooks may go to, such as example.com,*.example.org; any public address and this machine without one
+    /// Hosts that webhooks may go to, such as example.com,*.example.org; any public address without one
     #[arg(long, env = "PRESSRUN_WEBHOOK_HOSTS", value_name = "HOSTS", default_value = "", hide_default_value = true)]
     pub(crate) webhook_hosts: Hosts,
+    /// Let webhooks go to this machine too, over http if they like; a server on loopback that asks for no token does
+    #[arg(long, env = "PRESSRUN_WEBHOOK_LOOPBACK", value_parser = BoolishValueParser::new())]
+    pub(crate) webhook_loopback: bool,
 }
 
 /// The mail server that announcements go through; without one they are left in the outbox.
@@ -390,7 +405,7 @@ pub(crate) struct Server {
     /// Where the server is
     #[arg(long, env = "PRESSRUN_URL", default_value = "http://127.0.0.1:9000", value_parser = public_url)]
     pub(crate) url: String,
-    /// Bearer token to show it
+    /// Bearer token to show it; set it in the environment
     #[arg(long, env = "PRESSRUN_TOKEN", hide_env_values = true)]
     pub(crate) token: Option<String>,
 }

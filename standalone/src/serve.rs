@@ -13,6 +13,7 @@ use chrono::TimeDelta;
 use courier::{BadSecret, Courier, Poster, SystemLookup};
 use jobs::local::{Local, OpenError, Smtp};
 use jobs::{Announcing, Channel, Closing, Destinations, LinkSigner, Notifier, Patience};
+use listener::access::Mode;
 use listener::catalogue::Unusable;
 use listener::{Access, Catalogue, Listener};
 use processor::{Limits, Press, Processor, work};
@@ -24,7 +25,7 @@ use tokio::task::JoinSet;
 
 use crate::access::{self, AccessError};
 use crate::announcer::Announcer;
-use crate::cli::{MailOptions, Serve};
+use crate::cli::{MailOptions, Serve, WebhookOptions};
 use crate::upkeep::{expiries, sweeps};
 
 /// After how many deliveries a job that meets transient trouble fails for good.
@@ -106,7 +107,8 @@ async fn serve_until_stopped(options: Serve) -> Result<(), ServeError> {
     }
     let address = |source| ServeError::Address { addr: options.addr, source };
     let socket = TcpListener::bind(options.addr).await.map_err(address)?;
-    let url = url_of(socket.local_addr().map_err(address)?);
+    let addr = socket.local_addr().map_err(address)?;
+    let url = url_of(addr);
     let local = Local::open(&options.data, MAX_ATTEMPTS + SPARE_DELIVERIES).await?;
 
     let (stop, stopped) = watch::channel(false);
@@ -114,14 +116,18 @@ async fn serve_until_stopped(options: Serve) -> Result<(), ServeError> {
     let closing = closing(&options, &local, &url, &notifier);
     let mut tasks = start_workers(&options, &local, &closing, &stopped)?;
     let sweeper = Sweeper { queue: Arc::new(local.queue.clone()), closing };
-    let courier = Arc::new(courier(&options, &local, notifier)?);
+    let destinations = destinations(&options, &mode);
+    let courier = Arc::new(courier(&options, &local, destinations.clone(), notifier)?);
     let interrupt = interrupt_after(Duration::from_secs(options.stop_timeout), stopped.clone());
     tasks.spawn(courier::work(courier, Arc::new(local.deliveries.clone()), stopped.clone(), interrupt));
     tasks.spawn(sweeps(Arc::new(sweeper), stopped.clone()));
     tasks.spawn(expiries(local.expiry.clone(), retention(&options), stopped.clone()));
     announce_start(&options, &url, &names);
-    let router = listener(&options, catalogue, access::access(&options, mode, &local), &local).router();
-    let server = axum::serve(socket, router).with_graceful_shutdown(told_to_stop(stop));
+    let access = access::access(&options, mode, addr, &local);
+    let router = listener(&options, catalogue, access, destinations, &local).router();
+    // Who shows wrong tokens is known by the address.
+    let server = axum::serve(socket, router.into_make_service_with_connect_info::<SocketAddr>())
+        .with_graceful_shutdown(told_to_stop(stop));
     tokio::select! {
         served = server.into_future() => served?,
         () = grace_is_over(stopped) => {}
@@ -156,16 +162,23 @@ fn closing(options: &Serve, local: &Local, url: &str, notifier: &Arc<dyn Notifie
     }
 }
 
-fn courier(options: &Serve, local: &Local, notifier: Arc<dyn Notifier>) -> Result<Courier, ServeError> {
+fn courier(
+    options: &Serve,
+    local: &Local,
+    destinations: Destinations,
+    notifier: Arc<dyn Notifier>,
+) -> Result<Courier, ServeError> {
     let secrets = options.webhooks.webhook_secret.as_ref().filter(|secrets| !secrets.is_empty());
     let secrets = secrets.unwrap_or(&local.webhook_secret).parse()?;
-    let poster = Poster::new(destinations(options), Arc::new(SystemLookup), secrets, WEBHOOK_TIME_LIMIT)?;
+    let poster = Poster::new(destinations, Arc::new(SystemLookup), secrets, WEBHOOK_TIME_LIMIT)?;
     Ok(Courier { jobs: Arc::new(local.jobs.clone()), poster, notifier, patience: Patience::default() })
 }
 
-/// A receiver may be another server of this machine.
-fn destinations(options: &Serve) -> Destinations {
-    Destinations { hosts: options.webhooks.webhook_hosts.clone(), loopback: true }
+/// A receiver may be another server of this machine where all callers are on it: what listens on loopback is not for others.
+fn destinations(options: &Serve, mode: &Mode) -> Destinations {
+    let WebhookOptions { webhook_hosts, webhook_loopback, .. } = &options.webhooks;
+    let loopback = *webhook_loopback || access::is_own_machines(options, mode);
+    Destinations { hosts: webhook_hosts.clone(), loopback }
 }
 
 fn announce_start(options: &Serve, url: &str, names: &[String]) {
@@ -175,7 +188,7 @@ fn announce_start(options: &Serve, url: &str, names: &[String]) {
     _ = writeln!(io::stdout(), "Pressrun listens on {url}\n  templates  {templates} ({names})\n  data       {data}");
 }
 
-fn listener(options: &Serve, catalogue: Catalogue, access: Access, local: &Local) -> Listener {
+fn listener(options: &Serve, catalogue: Catalogue, access: Access, webhooks: Destinations, local: &Local) -> Listener {
     Listener {
         queue: Arc::new(local.queue.clone()),
         jobs: Arc::new(local.jobs.clone()),
@@ -189,7 +202,7 @@ fn listener(options: &Serve, catalogue: Catalogue, access: Access, local: &Local
         reports_origin: None,
         longest_wait: Duration::from_secs(60),
         longest_stream: None,
-        webhooks: destinations(options),
+        webhooks,
         public_url: options.public_url.clone(),
     }
 }

@@ -255,13 +255,14 @@ fn a_templates_error_is_shown_where_it_stands_and_no_file_is_written() {
 
 #[test]
 fn a_server_with_a_token_lets_in_who_shows_it() {
-    let (server, desk) = (Server::hello(&["--token", "secret"]), Desk::new());
+    let (server, desk) = (Server::hello(&["--token", "secret-of-the-test"]), Desk::new());
     for arguments in [&["send", "mine"][..], &["send", "mine", "--token", "guess"], &["jobs"], &["job", ID]] {
         let stderr = assert_status(&desk.run(&server.url(), arguments), 3);
         assert!(stderr.contains("This call needs a token.") && stderr.contains("PRESSRUN_TOKEN"), "{stderr}");
     }
-    assert_status(&desk.run(&server.url(), &["send", "mine", "--token", "secret", "-o", "out.pdf"]), 0);
-    let listed = desk.command(&server.url(), &["jobs"]).env("PRESSRUN_TOKEN", "secret").output().expect("it starts");
+    assert_status(&desk.run(&server.url(), &["send", "mine", "--token", "secret-of-the-test", "-o", "out.pdf"]), 0);
+    let listed =
+        desk.command(&server.url(), &["jobs"]).env("PRESSRUN_TOKEN", "secret-of-the-test").output().expect("it starts");
     assert_status(&listed, 0);
     assert!(stdout(&listed).contains("completed"), "{}", stdout(&listed));
 }

@@ -16,9 +16,12 @@
 //! | [`PUBLIC_URL`] | processor, sweeper, WebSockets | where callers reach the listener |
 //! | [`ACCESS`] | listener | how callers are known: `token`, `iam`, `jwt` or `none`; `token` where absent |
 //! | [`TOKEN`] | listener | bearer token of the caller `default` |
-//! | [`TOKENS`] | listener | tokens of others, as `name token` or `name sha256:digest`, one a line or separated by commas |
+//! | [`TOKENS`] | listener | tokens of others, as `name token` or `name sha256:digest`, with rights behind it, one a line or separated by commas |
 //! | [`JWT_ISSUER`] | listener | OIDC issuer whose tokens are good |
 //! | [`JWT_AUDIENCE`] | listener | audiences that they must be for, separated by commas |
+//! | [`JWT_RIGHTS_CLAIM`] | listener | claim that has their subjects' rights; `scope` where absent |
+//! | [`RIGHTS`] | listener | rights of IAM users and roles, as `right ARN`, separated by commas |
+//! | [`SHARED_JOBS`] | listener | `yes` where every caller sees the jobs of all |
 //! | [`ACCEPT_ANYBODY`] | listener | `yes` where [`ACCESS`] is `none`, and means it |
 //! | [`QUOTA_REQUESTS`] | listener | requests a minute of one caller; any number where absent |
 //! | [`QUOTA_JOBS`] | listener | jobs of one caller that have not ended; any number where absent |
@@ -69,6 +72,12 @@ pub const TOKENS: &str = "PRESSRUN_TOKENS";
 pub const JWT_ISSUER: &str = "PRESSRUN_JWT_ISSUER";
 /// See the [table](self).
 pub const JWT_AUDIENCE: &str = "PRESSRUN_JWT_AUDIENCE";
+/// See the [table](self).
+pub const JWT_RIGHTS_CLAIM: &str = "PRESSRUN_JWT_RIGHTS_CLAIM";
+/// See the [table](self).
+pub const RIGHTS: &str = "PRESSRUN_RIGHTS";
+/// See the [table](self).
+pub const SHARED_JOBS: &str = "PRESSRUN_SHARED_JOBS";
 /// See the [table](self).
 pub const ACCEPT_ANYBODY: &str = "PRESSRUN_ACCEPT_ANYBODY";
 /// See the [table](self).

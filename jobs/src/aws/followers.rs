@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::item::{Item, number, text, update_if};
 use super::refused;
 use crate::event::EventId;
-use crate::followers::{Follower, Followers};
+use crate::followers::{Connected, Follower, Followers};
 use crate::job::JobId;
 use crate::ports::Unavailable;
 
@@ -106,24 +106,40 @@ impl Followers for DynamoFollowers {
         self.delete(job, connection).await
     }
 
-    async fn remember(&self, connection: &str, caller: &str, expires_at: DateTime<Utc>) -> Result<(), Unavailable> {
+    async fn followed_by(&self, connection: &str, most: usize) -> Result<usize, Unavailable> {
+        // The item that tells who is connected may be among them.
+        let limit = i32::try_from(most.saturating_add(1)).unwrap_or(i32::MAX);
+        let query = self.client.query().table_name(&self.table).index_name(BY_CONNECTION).limit(limit);
+        let query = query
+            .key_condition_expression("#connection = :connection")
+            .expression_attribute_names("#connection", "connection")
+            .expression_attribute_values(":connection", text(connection));
+        let items = query.send().await.map_err(refused("count what a connection follows"))?.items.unwrap_or_default();
+        let jobs = items.iter().filter(|item| item.get("job") != Some(&text(CALLER))).count();
+        Ok(jobs.min(most))
+    }
+
+    async fn remember(&self, connection: &str, who: &Connected, expires_at: DateTime<Utc>) -> Result<(), Unavailable> {
         let put = self
             .client
             .put_item()
             .table_name(&self.table)
             .item("job", text(CALLER))
             .item("connection", text(connection))
-            .item("caller", text(caller))
+            .item("caller", text(&who.caller))
+            .item("rights", text(&who.rights))
             .item("expires_at", number(expires_at.timestamp()));
         put.send().await.map_err(refused("remember who is connected"))?;
         Ok(())
     }
 
-    async fn caller_of(&self, connection: &str) -> Result<Option<String>, Unavailable> {
+    async fn caller_of(&self, connection: &str) -> Result<Option<Connected>, Unavailable> {
         let request = self.client.get_item().table_name(&self.table).consistent_read(true);
         let request = request.key("job", text(CALLER)).key("connection", text(connection));
         let item = request.send().await.map_err(refused("recall who is connected"))?.item.unwrap_or_default();
-        Ok(item.get("caller").and_then(|name| name.as_s().ok()).cloned())
+        let member = |name| item.get(name).and_then(|value| value.as_s().ok()).cloned();
+        // An earlier build wrote no rights.
+        Ok(member("caller").map(|caller| Connected { caller, rights: member("rights").unwrap_or_default() }))
     }
 
     async fn forget(&self, connection: &str) -> Result<(), Unavailable> {

@@ -31,6 +31,9 @@ const OPEN_JOBS: &str = "open-jobs";
 /// The index of all jobs: partition key `month`, sort key `id`.
 const JOBS_BY_MONTH: &str = "jobs-by-month";
 
+/// The index of each caller's jobs: partition key `caller_month`, sort key `id`.
+const JOBS_BY_CALLER: &str = "jobs-by-caller";
+
 /// How many ids are read at a time; no more than one batch of records.
 const IDS_AT_A_TIME: i32 = 50;
 
@@ -115,22 +118,31 @@ impl DynamoStore {
         Ok(request.send().await.map_err(refused("read the job's record"))?.item)
     }
 
-    /// The newest ids of a month before this one, some dozens at the most.
-    async fn ids_of(&self, month: &str, before: Option<JobId>) -> Result<Vec<JobId>, Unavailable> {
+    /// The newest ids of a month before this one, of one caller or of all, some dozens at the most.
+    async fn ids_of(
+        &self,
+        month: &str,
+        caller: Option<&str>,
+        before: Option<JobId>,
+    ) -> Result<Vec<JobId>, Unavailable> {
         let attempted = "list the jobs";
+        let (index, partition, value) = match caller {
+            None => (JOBS_BY_MONTH, "month", month.to_owned()),
+            Some(caller) => (JOBS_BY_CALLER, "caller_month", caller_month(month, caller)),
+        };
         let mut query = self
             .client
             .query()
             .table_name(&self.table)
-            .index_name(JOBS_BY_MONTH)
+            .index_name(index)
             .scan_index_forward(false)
             .limit(IDS_AT_A_TIME)
-            .expression_attribute_names("#month", "month")
-            .expression_attribute_values(":month", text(month));
+            .expression_attribute_names("#partition", partition)
+            .expression_attribute_values(":partition", text(value));
         query = match before {
-            None => query.key_condition_expression("#month = :month"),
+            None => query.key_condition_expression("#partition = :partition"),
             Some(before) => query
-                .key_condition_expression("#month = :month AND id < :before")
+                .key_condition_expression("#partition = :partition AND id < :before")
                 .expression_attribute_values(":before", text(before)),
         };
         let found = query.send().await.map_err(refused(attempted))?.items.unwrap_or_default();
@@ -188,7 +200,12 @@ impl DynamoStore {
             Purpose::Settle => ("", 0),
         };
         let upload = if job.input.is_some() { "upload = if_not_exists(upload, :upload), " } else { "" };
-        let caller = if job.caller.is_some() { "#caller = if_not_exists(#caller, :caller), " } else { "" };
+        let caller = match job.caller {
+            Some(_) => {
+                "#caller = if_not_exists(#caller, :caller), caller_month = if_not_exists(caller_month, :caller_month), "
+            }
+            None => "",
+        };
         let update = self
             .update(job.id)
             .update_expression(format!("SET {started}{upload}{caller}{how}"))
@@ -221,7 +238,8 @@ impl DynamoStore {
         let update = match &job.caller {
             Some(caller) => update
                 .expression_attribute_names("#caller", "caller")
-                .expression_attribute_values(":caller", text(caller)),
+                .expression_attribute_values(":caller", text(caller))
+                .expression_attribute_values(":caller_month", text(caller_month(&month_of(job.id), caller))),
             None => update,
         };
         Ok(match claim.purpose {
@@ -292,7 +310,9 @@ impl JobStore for DynamoStore {
             None => put,
         };
         let put = match &job.caller {
-            Some(caller) => put.item("caller", text(caller)),
+            Some(caller) => {
+                put.item("caller", text(caller)).item("caller_month", text(caller_month(&month_of(job.id), caller)))
+            }
             None => put,
         };
         if put_if("put the job on record", put).await? {
@@ -315,14 +335,13 @@ impl JobStore for DynamoStore {
     async fn list(&self, listing: &Listing) -> Result<Listed, Unavailable> {
         let wanted = |job: &Job| {
             listing.status.is_none_or(|status| job.status == status)
-                && listing.caller.as_ref().is_none_or(|caller| job.caller.as_ref() == Some(caller))
                 && listing.template.as_ref().is_none_or(|template| job.template == *template)
         };
         let (mut jobs, mut looked_at, mut before) = (Vec::new(), 0, listing.before);
         let newest = before.and_then(|id| id.made_at()).map_or_else(Utc::now, |at| at.min(Utc::now()));
         for month in months(newest, listing.since) {
             loop {
-                let ids = self.ids_of(&month, before).await?;
+                let ids = self.ids_of(&month, listing.caller.as_deref(), before).await?;
                 let Some(last) = ids.last().copied() else { break };
                 before = Some(last);
                 looked_at += ids.len();
@@ -610,6 +629,11 @@ fn months(newest: DateTime<Utc>, oldest: DateTime<Utc>) -> impl Iterator<Item = 
 /// The month that a job is listed under.
 fn month_of(id: JobId) -> String {
     id.made_at().unwrap_or_default().format("%Y-%m").to_string()
+}
+
+/// The month and the caller that a job is listed under.
+fn caller_month(month: &str, caller: &str) -> String {
+    format!("{month}#{caller}")
 }
 
 /// Times and failures are kept as the JSON they have in answers; a string without its quotes.

@@ -155,6 +155,11 @@ async fn make_table(config: &aws_config::SdkConfig, name: &str) {
         .key_schema(key("open", KeyType::Hash))
         .key_schema(key("overdue_at", KeyType::Range))
         .projection(Projection::builder().projection_type(ProjectionType::KeysOnly).build());
+    let jobs_by_caller = GlobalSecondaryIndex::builder()
+        .index_name("jobs-by-caller")
+        .key_schema(key("caller_month", KeyType::Hash))
+        .key_schema(key("id", KeyType::Range))
+        .projection(Projection::builder().projection_type(ProjectionType::KeysOnly).build());
     let jobs_by_month = GlobalSecondaryIndex::builder()
         .index_name("jobs-by-month")
         .key_schema(key("month", KeyType::Hash))
@@ -168,8 +173,10 @@ async fn make_table(config: &aws_config::SdkConfig, name: &str) {
         .attribute_definitions(attribute("open", ScalarAttributeType::S))
         .attribute_definitions(attribute("overdue_at", ScalarAttributeType::N))
         .attribute_definitions(attribute("month", ScalarAttributeType::S))
+        .attribute_definitions(attribute("caller_month", ScalarAttributeType::S))
         .key_schema(key("id", KeyType::Hash))
         .global_secondary_indexes(open_jobs.build().expect("complete"))
+        .global_secondary_indexes(jobs_by_caller.build().expect("complete"))
         .global_secondary_indexes(jobs_by_month.build().expect("complete"))
         .send()
         .await

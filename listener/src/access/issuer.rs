@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
 use axum::http::header::RETRY_AFTER;
-use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, PublicKeyUse};
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, KeyOperations, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Url};
@@ -38,6 +38,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How much of an answer is read.
 const MAX_ANSWER_BYTES: usize = 512 * 1024;
 
+/// The claim that rights are in where nothing else is said.
+pub const RIGHTS_CLAIM: &str = "scope";
+
 /// Where its configuration is, behind the issuer's URL.
 const DISCOVERY: &str = "/.well-known/openid-configuration";
 
@@ -45,6 +48,7 @@ const DISCOVERY: &str = "/.well-known/openid-configuration";
 pub struct Issuer {
     pub(super) url: String,
     pub(super) audiences: Vec<String>,
+    pub(super) rights_claim: String,
     loopback: bool,
     client: Client,
     keys: RwLock<Arc<Keys>>,
@@ -127,7 +131,13 @@ impl Issuer {
         // A machine without any certificates can still ask itself.
         let client = client().build().or_else(|_| client().tls_certs_only([]).build())?;
         let (keys, fetching) = (RwLock::default(), Mutex::default());
-        Ok(Self { url: url.to_owned(), audiences, loopback, client, keys, fetching })
+        Ok(Self { url: url.to_owned(), audiences, rights_claim: RIGHTS_CLAIM.into(), loopback, client, keys, fetching })
+    }
+
+    /// The same, whose tokens have the rights of their subjects in this claim and not in [`RIGHTS_CLAIM`].
+    #[must_use]
+    pub fn with_rights_in(self, claim: impl Into<String>) -> Self {
+        Self { rights_claim: claim.into(), ..self }
     }
 
     /// The key that a token names, if the issuer has it.
@@ -228,16 +238,26 @@ fn is_loopback(url: &Url) -> bool {
 /// A key with its id; nothing if it is of a kind that signs nothing here.
 fn read_key(value: Value) -> Option<(String, Arc<Key>)> {
     let jwk: Jwk = serde_json::from_value(value).ok()?;
-    if !matches!(jwk.common.public_key_use, None | Some(PublicKeyUse::Signature)) {
+    let common = &jwk.common;
+    let signs = matches!(common.public_key_use, None | Some(PublicKeyUse::Signature));
+    let verifies = common.key_operations.as_ref().is_none_or(|operations| operations.contains(&KeyOperations::Verify));
+    if !signs || !verifies {
         return None;
     }
     // The key says what it is good for; what a token says of itself is compared with that.
-    let algorithm = match &jwk.algorithm {
-        AlgorithmParameters::RSA(_) => Algorithm::RS256,
-        AlgorithmParameters::EllipticCurve(key) if key.curve == EllipticCurve::P256 => Algorithm::ES256,
-        AlgorithmParameters::OctetKeyPair(key) if key.curve == EllipticCurve::Ed25519 => Algorithm::EdDSA,
+    let (algorithm, its_name) = match &jwk.algorithm {
+        AlgorithmParameters::RSA(_) => (Algorithm::RS256, KeyAlgorithm::RS256),
+        AlgorithmParameters::EllipticCurve(key) if key.curve == EllipticCurve::P256 => {
+            (Algorithm::ES256, KeyAlgorithm::ES256)
+        }
+        AlgorithmParameters::OctetKeyPair(key) if key.curve == EllipticCurve::Ed25519 => {
+            (Algorithm::EdDSA, KeyAlgorithm::EdDSA)
+        }
         _ => return None,
     };
+    if common.key_algorithm.is_some_and(|said| said != its_name) {
+        return None;
+    }
     let key = DecodingKey::from_jwk(&jwk).ok()?;
     Some((jwk.common.key_id?, Arc::new(Key { algorithm, key })))
 }
@@ -287,9 +307,18 @@ mod tests {
             key[member] = value;
             read_key(key).map(|(id, _)| id)
         };
-        assert_eq!(with("x5t", "unknown".into()), Some("a".into()));
+        for (member, value) in
+            [("x5t", json!("unknown")), ("alg", Value::Null), ("key_ops", json!(["verify"])), ("use", Value::Null)]
+        {
+            assert_eq!(with(member, value), Some("a".into()), "{member}");
+        }
         for (member, value) in [
             ("use", json!("enc")),
+            ("alg", json!("ES384")),
+            ("alg", json!("RS256")),
+            ("alg", json!("unheard-of")),
+            ("key_ops", json!(["encrypt"])),
+            ("key_ops", json!([])),
             ("crv", json!("P-384")),
             ("kty", json!("XYZ")),
             ("kid", Value::Null),

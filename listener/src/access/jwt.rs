@@ -3,9 +3,12 @@
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Validation, decode, decode_header};
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
+use super::caller::Caller;
 use super::issuer::{Issuer, unreachable};
-use super::{Caller, refused};
+use super::refused;
+use super::rights::{Right, Rights};
 use crate::Problem;
 
 /// By how many seconds the clocks of issuer and listener may differ.
@@ -17,15 +20,30 @@ const MAX_SUBJECT_BYTES: usize = 255;
 /// What is wrong with a token that is none.
 const MALFORMED: &str = "The token is no signed JWT with an `alg` of RS256, ES256 or EdDSA, and a `kid`.";
 
+/// What the `typ` of a token may be that lets callers in, in lower case and without `application/`: what RFC 9068 gives
+/// access tokens, and what most issuers write.
+const TYPES: [&str; 2] = ["at+jwt", "jwt"];
+
+/// What is wrong with a token of another type.
+const WRONG_TYPE: &str = "The token is for another purpose: its `typ` is neither at+jwt nor JWT.";
+
+/// What the names of rights begin with in tokens, before a colon or a slash.
+const RIGHTS_PREFIX: &str = "pressrun";
+
 /// What is wrong with a token for somebody else.
 const WRONG_AUDIENCE: &str = "The token is for another audience. Ask the issuer for one for this server.";
 
 #[derive(Deserialize)]
 struct Claims {
     sub: String,
+    /// Compared with the issuer's by `jsonwebtoken`, which takes a list as well.
+    #[serde(rename = "iss")]
+    _issuer: String,
     aud: Option<Audiences>,
     client_id: Option<String>,
     token_use: Option<String>,
+    #[serde(flatten)]
+    others: Map<String, Value>,
 }
 
 #[derive(Deserialize)]
@@ -45,11 +63,34 @@ impl Claims {
             (None, None) => false,
         }
     }
+
+    /// The rights in a claim, which is a list or one text of words. What else it holds is for others.
+    fn rights(&self, claim: &str) -> Rights {
+        let words = match self.others.get(claim) {
+            Some(Value::String(text)) => text.split_whitespace().collect(),
+            Some(Value::Array(words)) => words.iter().filter_map(Value::as_str).collect(),
+            _ => Vec::new(),
+        };
+        words.into_iter().filter_map(right).collect()
+    }
+}
+
+/// The right that a word such as `pressrun:admin` gives. Cognito separates by a slash.
+fn right(word: &str) -> Option<Right> {
+    word.strip_prefix(RIGHTS_PREFIX)?.strip_prefix([':', '/'])?.parse().ok()
+}
+
+fn is_fitting(typ: &str) -> bool {
+    let typ = typ.to_ascii_lowercase();
+    TYPES.contains(&typ.strip_prefix("application/").unwrap_or(&typ))
 }
 
 /// Whom a token of this issuer names in `sub`.
-pub(super) async fn subject(issuer: &Issuer, token: &str) -> Result<Caller, Problem> {
+pub(super) async fn caller(issuer: &Issuer, token: &str) -> Result<Caller, Problem> {
     let header = decode_header(token).map_err(|_| refused(MALFORMED))?;
+    if header.typ.as_deref().is_some_and(|typ| !is_fitting(typ)) {
+        return Err(refused(WRONG_TYPE));
+    }
     // Nothing that a token calls critical is understood here (RFC 7515, section 4.1.11).
     let id = header.kid.filter(|_| header.crit.is_none()).ok_or_else(|| refused(MALFORMED))?;
     let key = issuer.key(&id).await.map_err(|error| {
@@ -70,7 +111,7 @@ pub(super) async fn subject(issuer: &Issuer, token: &str) -> Result<Caller, Prob
     if claims.sub.is_empty() || claims.sub.len() > MAX_SUBJECT_BYTES {
         return Err(refused("The token's `sub` is empty, or longer than 255 characters."));
     }
-    Ok(Caller::named(&claims.sub))
+    Ok(Caller::new(&claims.sub, claims.rights(&issuer.rights_claim)))
 }
 
 fn said(error: &ErrorKind) -> String {
@@ -87,7 +128,7 @@ fn said(error: &ErrorKind) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 
@@ -106,7 +147,51 @@ mod tests {
             (json!({"sub": "x", "aud": []}), false),
             (json!({"sub": "x"}), false),
         ] {
-            assert_eq!(fits(claims.clone()), good, "{claims}");
+            assert_eq!(fits(with_issuer(&claims)), good, "{claims}");
+        }
+    }
+
+    fn with_issuer(claims: &Value) -> Value {
+        let mut claims = claims.clone();
+        claims["iss"] = json!("https://login.example.org/");
+        claims
+    }
+
+    #[test]
+    fn rights_are_the_words_of_a_claim_that_are_ours() {
+        let admin = |scope: Value| {
+            let claims = with_issuer(&json!({"sub": "x", "scope": scope}));
+            let claims: Claims = serde_json::from_value(claims).expect("claims");
+            claims.rights("scope").include(Right::Admin)
+        };
+        for scope in [
+            json!("openid pressrun:admin"),
+            json!(["pressrun:admin"]),
+            json!("pressrun/admin"),
+            json!([7, "pressrun/admin"]),
+        ] {
+            assert!(admin(scope.clone()), "{scope}");
+        }
+        for scope in [
+            json!("admin"),
+            json!("pressrun:admins"),
+            json!("pressrun"),
+            json!("xpressrun:admin"),
+            json!(["openid pressrun:admin"]),
+            json!({"pressrun:admin": true}),
+            Value::Null,
+        ] {
+            assert!(!admin(scope.clone()), "{scope}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_of_a_type_that_lets_callers_in() {
+        for typ in ["JWT", "jwt", "at+jwt", "AT+JWT", "application/at+jwt"] {
+            assert!(is_fitting(typ), "{typ}");
+        }
+        for typ in ["", "logout+jwt", "application/logout+jwt", "dpop+jwt", "JWE", "secevent+jwt", "at+jwt "] {
+            assert!(!is_fitting(typ), "{typ}");
         }
     }
 }

@@ -1,48 +1,67 @@
 //! Who may call, as whom, and how much each may ask for.
 //!
-//! `tokens` knows callers by bearer tokens, `jwt` by the tokens of an OIDC issuer whose keys are in `issuer`, and AWS
-//! itself by IAM. `quotas` bounds what each may ask for, and `origins` says from which sites' pages.
+//! A `caller` is a name with `rights`. `tokens` knows callers by bearer tokens, `jwt` by the tokens of an OIDC issuer whose
+//! keys are in `issuer`, and AWS itself by IAM (`iam`). `quotas` bounds what each may ask for, `origins` says from which
+//! sites' pages, `hosts` by which names, and `throttle` slows down who guesses.
 
+mod caller;
+mod hosts;
+mod iam;
 mod issuer;
 mod jwt;
 mod origins;
 mod quotas;
+mod rights;
 mod signature;
+mod throttle;
 mod tokens;
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::{AUTHORIZATION, HOST, ORIGIN, WWW_AUTHENTICATE};
 use axum::http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use jobs::{Job, UploadId};
 
 use crate::{Listener, Problem};
+use caller::DEFAULT;
 
-pub use issuer::{BadIssuer, Issuer};
+pub(crate) use caller::Caller;
+pub use hosts::{BadHost, Hosts};
+pub(crate) use hosts::{check as check_host, refusals as host_refusals};
+pub use iam::{BadPrincipals, Principals};
+pub use issuer::{BadIssuer, Issuer, RIGHTS_CLAIM};
 pub use origins::{BadOrigin, Origins};
 pub use quotas::Quotas;
 pub(crate) use quotas::refusals as quota_refusals;
+pub use rights::{Right, Rights, UnknownRight};
+pub use throttle::Throttle;
 pub use tokens::{BadTokens, TokenBook, Tokens};
 
 /// The detail of a refusal of a call without a token.
 const NO_TOKEN: &str = "Send the token in the header `Authorization: Bearer <token>`.";
 
-/// Who holds a token that has no name.
-const DEFAULT: &str = "default";
-
-/// What callers are called where nobody asks who they are.
-const ANYBODY: &str = "anybody";
+/// How long the answer to a wrong token waits at most.
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
 /// Who is let in, and how much each may ask for.
 pub struct Access {
     /// How callers are known.
     pub mode: Mode,
+    /// Whether every caller sees the jobs and uploads of all.
+    pub shared_jobs: bool,
     /// How much each caller may ask for; anything where absent.
     pub quotas: Option<Quotas>,
     /// The other sites whose pages may call.
     pub origins: Origins,
+    /// The hosts that calls may be for; any where absent.
+    pub hosts: Option<Hosts>,
+    /// What slows down those who show wrong tokens.
+    pub throttle: Throttle,
 }
 
 /// How callers are known.
@@ -53,14 +72,15 @@ pub enum Mode {
     Tokens(TokenBook),
     /// By the tokens (RFC 7519) of an issuer that they show.
     Jwt(Issuer),
-    /// By AWS, which has checked their signatures before it called this program.
-    Iam,
+    /// By AWS, which has checked their signatures before it called this program; these have rights.
+    Iam(Principals),
 }
 
 impl Access {
-    /// This way to know callers, with no quotas, and no pages of other sites.
+    /// This way to know callers, with no quotas, for any host, and no pages of other sites.
     pub fn by(mode: Mode) -> Self {
-        Self { mode, quotas: None, origins: Origins::default() }
+        let throttle = Throttle::new(LONGEST_WAIT);
+        Self { mode, shared_jobs: false, quotas: None, origins: Origins::default(), hosts: None, throttle }
     }
 
     /// Lets everybody in.
@@ -72,29 +92,34 @@ impl Access {
     pub fn token(token: &str) -> Self {
         Self::by(Mode::Tokens(Tokens::default().with(DEFAULT, token).into()))
     }
+
+    /// Whether a caller sees the jobs and uploads of all callers.
+    fn shows_all(&self, caller: &Caller) -> bool {
+        self.shared_jobs || caller.may(Right::Admin)
+    }
+
+    /// Whether a caller sees a job. One that an earlier build recorded is nobody's.
+    pub(crate) fn shows(&self, caller: &Caller, job: &Job) -> bool {
+        self.shows_all(caller) || job.caller.as_deref() == Some(caller.name())
+    }
+
+    /// Whose jobs a caller sees; all callers' where absent.
+    pub(crate) fn shown_to(&self, caller: &Caller) -> Option<String> {
+        (!self.shows_all(caller)).then(|| caller.name().to_owned())
+    }
+
+    /// Whether a caller may use an upload.
+    pub(crate) fn lends(&self, caller: &Caller, upload: UploadId) -> bool {
+        self.shows_all(caller) || upload.owner() == caller.upload_owner()
+    }
 }
 
-/// Who calls.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Caller(Arc<str>);
-
-impl Caller {
-    /// The caller of this name.
-    pub(crate) fn named(name: &str) -> Self {
-        Self(name.into())
-    }
-
-    pub(crate) fn name(&self) -> &str {
-        &self.0
-    }
-
-    /// A caller's key as another's cannot be. Where callers have no names of their own, it is as it was before there were any.
-    pub(crate) fn own(&self, key: String) -> String {
-        match self.name() {
-            DEFAULT | ANYBODY => key,
-            name => format!("{name}\n{key}"),
-        }
-    }
+/// Where a call comes from, besides what its headers say.
+pub(crate) struct Origin<'a> {
+    /// Whom AWS says it is of, where AWS was asked.
+    pub(crate) arn: Option<&'a str>,
+    /// The address at the other end of the connection.
+    pub(crate) peer: Option<IpAddr>,
 }
 
 /// How a call may be refused before it reaches its handler.
@@ -104,8 +129,9 @@ pub(crate) fn refusals() -> [Problem; 3] {
 
 /// Lets a request through if its caller may make it, with the [`Caller`] in its extensions.
 pub(crate) async fn admit(State(listener): State<Arc<Listener>>, mut request: Request, next: Next) -> Response {
-    let (arn, counts) = (iam_arn(request.extensions()), request.method() == Method::POST);
-    match admitted(&listener, request.headers(), arn.as_deref(), counts).await {
+    let counts = request.method() == Method::POST;
+    let (arn, peer) = (iam_arn(request.extensions()), peer(request.extensions()));
+    match admitted(&listener, request.headers(), Origin { arn: arn.as_deref(), peer }, counts).await {
         Ok(caller) => {
             request.extensions_mut().insert(caller);
             next.run(request).await
@@ -117,36 +143,56 @@ pub(crate) async fn admit(State(listener): State<Arc<Listener>>, mut request: Re
 async fn admitted(
     listener: &Listener,
     headers: &HeaderMap,
-    arn: Option<&str>,
+    origin: Origin<'_>,
     counts: bool,
 ) -> Result<Caller, Problem> {
-    let caller = identify(listener, headers, arn).await?;
+    let caller = identify(listener, headers, origin).await?;
     if counts {
         listener.access.count_request(&caller).await?;
     }
     Ok(caller)
 }
 
-/// Who sent these headers; `arn` is whom AWS says it was, where AWS was asked.
-pub(crate) async fn identify(listener: &Listener, headers: &HeaderMap, arn: Option<&str>) -> Result<Caller, Problem> {
-    match &listener.access.mode {
-        Mode::Anybody if is_foreign(listener, headers) => Err(foreign()),
-        Mode::Anybody => Ok(Caller::named(ANYBODY)),
+/// Who sent these headers.
+pub(crate) async fn identify(listener: &Listener, headers: &HeaderMap, origin: Origin<'_>) -> Result<Caller, Problem> {
+    let access = &listener.access;
+    let caller = match &access.mode {
+        Mode::Anybody if is_foreign(listener, headers) => return Err(foreign()),
+        Mode::Anybody => return Ok(Caller::anybody()),
         Mode::Tokens(tokens) => {
             let holder = tokens.holder(shown_token(headers)?).await;
             holder.ok_or_else(|| {
                 refused("The token is not one of this server's. Check it for a missing or an extra character.")
             })
         }
-        Mode::Jwt(issuer) => jwt::subject(issuer, shown_token(headers)?).await,
-        Mode::Iam => arn.map(|arn| Caller::named(principal(arn))).ok_or_else(unsigned),
+        Mode::Jwt(issuer) => jwt::caller(issuer, shown_token(headers)?).await,
+        Mode::Iam(principals) => return origin.arn.map(|arn| principals.caller(arn)).ok_or_else(unsigned),
+    };
+    if caller.as_ref().is_err_and(|problem| problem.status == StatusCode::UNAUTHORIZED) {
+        access.throttle.slow_down(origin.peer).await;
+    }
+    caller
+}
+
+/// The address at the other end of a connection: of the caller, or of the proxy in between.
+#[cfg(feature = "lambda")]
+fn peer(extensions: &Extensions) -> Option<IpAddr> {
+    use lambda_http::RequestExt;
+    use lambda_http::request::RequestContext;
+
+    match extensions.request_context_ref() {
+        Some(RequestContext::ApiGatewayV2(context)) => context.http.source_ip.as_deref()?.parse().ok(),
+        _ => connected_peer(extensions),
     }
 }
 
-/// The user or role of an ARN: the name of a role's session is the caller's to choose.
-fn principal(arn: &str) -> &str {
-    let session = if arn.contains(":assumed-role/") { arn.rsplit_once('/') } else { None };
-    session.map_or(arn, |(role, _)| role)
+#[cfg(not(feature = "lambda"))]
+fn peer(extensions: &Extensions) -> Option<IpAddr> {
+    connected_peer(extensions)
+}
+
+fn connected_peer(extensions: &Extensions) -> Option<IpAddr> {
+    extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| address.ip())
 }
 
 /// Whom AWS says a request comes from.
@@ -194,7 +240,7 @@ fn shown_token(headers: &HeaderMap) -> Result<&str, Problem> {
     bearer.map(|(_, token)| token.trim()).ok_or_else(|| unauthorized(NO_TOKEN))
 }
 
-fn unauthorized(detail: &str) -> Problem {
+pub(crate) fn unauthorized(detail: &str) -> Problem {
     Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", "This call needs a token.", detail)
         .with_header(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
 }
@@ -202,18 +248,4 @@ fn unauthorized(detail: &str) -> Problem {
 /// The refusal of a token that was shown.
 fn refused(detail: &str) -> Problem {
     unauthorized(detail).with_header(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"invalid_token\""))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_role_is_one_caller_whatever_its_sessions_are_called() {
-        let role = "arn:aws:sts::123456789012:assumed-role/Billing";
-        assert_eq!(principal(&format!("{role}/i-0abc")), role);
-        assert_eq!(principal(&format!("{role}/other")), role);
-        let user = "arn:aws:iam::123456789012:user/office/jane";
-        assert_eq!(principal(user), user);
-    }
 }

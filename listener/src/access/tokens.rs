@@ -1,4 +1,4 @@
-//! Bearer tokens by the names of those who hold them.
+//! Bearer tokens by the names of their callers.
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -10,7 +10,8 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::{Caller, DEFAULT};
+use super::caller::{Caller, DEFAULT};
+use super::rights::{Rights, UnknownRight};
 
 /// How often the file of tokens is looked at while it has the tokens that are shown.
 const LOOK: Duration = Duration::from_secs(1);
@@ -21,10 +22,17 @@ const MAX_NAME_BYTES: usize = 64;
 /// What stands before the digest of a token in place of the token.
 const DIGEST_PREFIX: &str = "sha256:";
 
-/// Tokens, each with the name of who holds it. One who is to change tokens holds two for a while.
+/// The shortest token, in characters: a shorter one can be guessed.
+const MIN_TOKEN_CHARS: usize = 16;
+
+/// What a token must be like, for errors.
+const RULE: &str = "a token has at least 16 characters, all of them from A-Z a-z 0-9 - . _ ~ + / and = at its end; \
+                    `openssl rand -hex 32` makes one";
+
+/// Tokens, each with its caller. A caller who is to change tokens has two for a while.
 ///
-/// Written as `name token`, one a line or separated by commas. `sha256:` and 64 hexadecimal digits stand for the token with
-/// that digest. What follows `#` at the start of a line is a comment.
+/// Written as `name token`, one a line or separated by commas. Rights of the caller may follow, as in `ops token admin`.
+/// `sha256:` and 64 hexadecimal digits stand for the token with that digest. A line that starts with `#` is a comment.
 #[derive(Clone, Default)]
 pub struct Tokens {
     holders: Vec<(Caller, [u8; 32])>,
@@ -34,8 +42,17 @@ pub struct Tokens {
 #[derive(Debug, thiserror::Error)]
 pub enum BadTokens {
     /// An entry is not a name and a token.
-    #[error("entry {0} is not `name token`: a name has letters, digits and . _ @ - only, a token those of RFC 6750")]
+    #[error("entry {0} is not `name token` or `name token right`: a name has letters, digits and . _ @ - only, {RULE}")]
     Entry(usize),
+    /// An entry gives a right that there is not.
+    #[error("entry {0} gives a right that there is not: behind a name and a token, only `admin` may stand")]
+    Right(usize),
+    /// Two entries have the same token.
+    #[error("entry {0} has the token of another entry: give each caller a token of its own")]
+    Twice(usize),
+    /// The token of the caller `default` breaks the rule.
+    #[error("the one of --token breaks the rule that {RULE}")]
+    Own,
     /// There is none.
     #[error("there is no token")]
     None,
@@ -50,17 +67,21 @@ pub enum BadTokens {
 }
 
 impl Tokens {
-    /// These and one more.
+    /// These and one more, which is not held to the rule.
     #[must_use]
     pub fn with(mut self, name: &str, token: &str) -> Self {
-        self.holders.push((Caller::named(name), digest(token)));
+        self.holders.push((Caller::holder(name, Rights::default()), digest(token)));
         self
     }
 
     /// The token of the caller `default`, and others as they are written; both may be absent.
     pub fn given(own: Option<&str>, others: Option<&str>) -> Result<Self, BadTokens> {
         let others: Self = others.map(str::parse).transpose()?.unwrap_or_default();
-        let mut tokens = own.map_or_else(Self::default, |token| Self::default().with(DEFAULT, token));
+        let mut tokens = match own {
+            Some(token) if is_token(token) => Self::default().with(DEFAULT, token),
+            Some(_) => return Err(BadTokens::Own),
+            None => Self::default(),
+        };
         tokens.holders.extend(others.holders);
         Ok(tokens)
     }
@@ -89,21 +110,29 @@ impl FromStr for Tokens {
     fn from_str(text: &str) -> Result<Self, BadTokens> {
         let lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
         let entries = lines.flat_map(|line| line.split(',')).map(str::trim).filter(|entry| !entry.is_empty());
-        let read = |(number, entry)| read_entry(entry).ok_or(BadTokens::Entry(number));
-        let holders = (1..).zip(entries).map(read).collect::<Result<Vec<_>, _>>()?;
+        let mut holders: Vec<(Caller, [u8; 32])> = Vec::new();
+        for (number, entry) in (1..).zip(entries) {
+            let (caller, digest) = read_entry(number, entry)?;
+            if holders.iter().any(|(other, known)| *known == digest && *other != caller) {
+                return Err(BadTokens::Twice(number));
+            }
+            holders.push((caller, digest));
+        }
         if holders.is_empty() { Err(BadTokens::None) } else { Ok(Self { holders }) }
     }
 }
 
-fn read_entry(entry: &str) -> Option<(Caller, [u8; 32])> {
-    let (name, token) = entry.split_once(char::is_whitespace)?;
-    let token = token.trim_start();
+fn read_entry(number: usize, entry: &str) -> Result<(Caller, [u8; 32]), BadTokens> {
+    let no_entry = || BadTokens::Entry(number);
+    let (name, rest) = entry.split_once(char::is_whitespace).ok_or_else(no_entry)?;
+    let (token, rights) = rest.trim_start().split_once(char::is_whitespace).unwrap_or((rest.trim_start(), ""));
     let digest = match token.strip_prefix(DIGEST_PREFIX) {
-        Some(digits) => read_digest(digits)?,
+        Some(digits) => read_digest(digits).ok_or_else(no_entry)?,
         None if is_token(token) => digest(token),
-        None => return None,
+        None => return Err(no_entry()),
     };
-    is_name(name).then(|| (Caller::named(name), digest))
+    let rights = rights.parse().map_err(|_: UnknownRight| BadTokens::Right(number))?;
+    if is_name(name) { Ok((Caller::holder(name, rights), digest)) } else { Err(no_entry()) }
 }
 
 fn is_name(name: &str) -> bool {
@@ -111,10 +140,10 @@ fn is_name(name: &str) -> bool {
     name.len() <= MAX_NAME_BYTES && name.bytes().all(fits)
 }
 
-/// What RFC 6750 lets a bearer token be made of.
+/// What RFC 6750 lets a bearer token be made of, if it is long enough.
 fn is_token(token: &str) -> bool {
     let body = token.trim_end_matches('=');
-    !body.is_empty() && body.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte))
+    body.len() >= MIN_TOKEN_CHARS && body.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte))
 }
 
 fn digest(token: &str) -> [u8; 32] {
@@ -242,6 +271,7 @@ fn stamp(path: &Path) -> io::Result<Stamp> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::rights::Right;
     use super::*;
 
     fn name(tokens: &Tokens, token: &str) -> Option<String> {
@@ -249,62 +279,81 @@ mod tests {
     }
 
     #[test]
-    fn a_token_names_its_holder() {
+    fn a_token_names_its_caller_and_the_callers_rights() {
         let digest = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b"; // of "secret"
-        let text = format!("# who may call\ncrm  abc-1\ncrm\tabc-2\n\nbilling x==,ops@example.org sha256:{digest}\n");
+        let text = format!(
+            "# who may call\ncrm  abc-1-of-16-chars\ncrm\tabc-2-of-16-chars\n\nbilling 16-characters-xy==,\
+             ops@example.org sha256:{digest}  admin\ndefault the-operators-own-2\n"
+        );
         let tokens: Tokens = text.parse().expect("tokens");
-        for (token, holder) in [
-            ("abc-1", Some("crm")),
-            ("abc-2", Some("crm")),
-            ("x==", Some("billing")),
-            ("secret", Some("ops@example.org")),
+        for (token, name, admin) in [
+            ("abc-1-of-16-chars", "crm", false),
+            ("abc-2-of-16-chars", "crm", false),
+            ("16-characters-xy==", "billing", false),
+            ("secret", "ops@example.org", true),
+            ("the-operators-own-2", "default", true),
         ] {
-            assert_eq!(name(&tokens, token).as_deref(), holder, "{token}");
+            let caller = tokens.holder(token).expect(token);
+            assert_eq!((caller.name(), caller.may(Right::Admin)), (name, admin), "{token}");
         }
-        for token in ["", "abc", "abc-1 ", "abc-11", "ABC-1", "crm", digest] {
+        for token in ["", "abc", "abc-1-of-16-chars ", "abc-1-of-16-charss", "ABC-1-of-16-chars", "crm", digest] {
             assert_eq!(name(&tokens, token), None, "{token}");
         }
     }
 
     #[test]
     fn what_is_no_list_of_tokens_is_refused_without_a_token_in_the_words() {
+        let good = "good-enough-token";
         for (text, said) in [
-            ("", "there is no token"),
-            ("# nobody\n", "there is no token"),
-            ("crm", "entry 1 is"),
-            ("crm good\nbilling s3cret s3cret", "entry 2 is"),
-            ("crm good,bill:ing s3cret", "entry 2 is"),
-            ("crm s3crét", "entry 1 is"),
-            ("crm sha256:s3cret", "entry 1 is"),
+            (String::new(), "there is no token"),
+            ("# nobody\n".into(), "there is no token"),
+            ("crm".into(), "entry 1 is"),
+            ("crm s3cret".into(), "entry 1 is"),
+            (format!("crm {good}\nbilling s3cret s3cret"), "entry 2 is"),
+            (format!("crm {good}\nbilling s3cret-of-16-chars s3cret"), "entry 2 gives"),
+            (format!("crm {good} admin,billing x-{good} s3cr"), "entry 2 gives"),
+            (format!("crm {good},bill:ing s3cret-of-16-chars"), "entry 2 is"),
+            (format!("crm {good},billing {good}"), "entry 2 has"),
+            (format!("crm {good},crm {good} admin"), "entry 2 has"),
+            ("crm s3crét-of-16-chars".into(), "entry 1 is"),
+            ("crm sha256:s3cret".into(), "entry 1 is"),
         ] {
             let error = text.parse::<Tokens>().err().expect("refused").to_string();
             assert!(error.starts_with(said) && !error.contains("s3cr"), "{text}: {error}");
         }
+        for own in ["", " ", "a", "fifteen-letters", "sixteen letters!", "sixteen-lettersé", "===============a="] {
+            let error = Tokens::given(Some(own), None).err().expect("refused").to_string();
+            assert!(error.contains("at least 16 characters"), "{own}: {error}");
+        }
+        assert!(Tokens::given(Some(good), None).is_ok());
     }
 
     #[tokio::test]
     async fn a_file_is_read_again_when_it_has_changed_and_kept_to_while_it_cannot_be_read() {
         let folder = tempfile::TempDir::new().expect("a folder");
         let path = folder.path().join("tokens");
-        fs::write(&path, "crm old").expect("written");
-        let book = TokenBook::with_file(Tokens::default().with("default", "fixed"), &path).expect("it opens");
+        fs::write(&path, "crm old-token-of-16-c").expect("written");
+        let book =
+            TokenBook::with_file(Tokens::default().with("default", "fixed-of-16-chars"), &path).expect("it opens");
         let holds = async |token| book.holder(token).await.is_some();
-        assert!(holds("old").await && holds("fixed").await && !holds("new").await);
+        assert!(
+            holds("old-token-of-16-c").await && holds("fixed-of-16-chars").await && !holds("new-token-of-16-c").await
+        );
 
-        fs::write(&path, "crm old\ncrm new").expect("written");
-        assert!(holds("new").await, "at once");
-        assert!(holds("old").await && holds("fixed").await);
+        fs::write(&path, "crm old-token-of-16-c\ncrm new-token-of-16-c").expect("written");
+        assert!(holds("new-token-of-16-c").await, "at once");
+        assert!(holds("old-token-of-16-c").await && holds("fixed-of-16-chars").await);
 
         fs::write(&path, "nonsense").expect("written");
-        assert!(!holds("nonsense").await);
-        assert!(holds("new").await && holds("old").await, "those of before");
+        assert!(!holds("nonsense-of-16-chars").await);
+        assert!(holds("new-token-of-16-c").await && holds("old-token-of-16-c").await, "those of before");
 
         fs::remove_file(&path).expect("removed");
-        assert!(!holds("other").await && holds("new").await, "those of before");
+        assert!(!holds("other-token-of-16-c").await && holds("new-token-of-16-c").await, "those of before");
 
-        fs::write(&path, "crm new").expect("written");
-        assert!(!holds("other").await, "a stranger has the file looked at");
-        assert!(holds("new").await && !holds("old").await);
+        fs::write(&path, "crm new-token-of-16-c").expect("written");
+        assert!(!holds("other-token-of-16-c").await, "a stranger has the file looked at");
+        assert!(holds("new-token-of-16-c").await && !holds("old-token-of-16-c").await);
     }
 
     #[test]

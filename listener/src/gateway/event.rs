@@ -1,5 +1,7 @@
 //! What a gateway's function is called for: something that a client did, or changes of the jobs' records.
 
+use std::net::IpAddr;
+
 use axum::http::HeaderMap;
 use jobs::JobId;
 use lambda_http::aws_lambda_events::apigw::ApiGatewayWebsocketProxyRequest;
@@ -28,6 +30,8 @@ pub struct Client {
     pub message: Message,
     /// Whom AWS says it is, where AWS was asked.
     pub arn: Option<String>,
+    /// The address that it calls from.
+    pub peer: Option<IpAddr>,
 }
 
 /// What came over a connection.
@@ -63,7 +67,8 @@ impl<'de> Deserialize<'de> for Client {
             _ => return Err(D::Error::custom("no event of a WebSocket API")),
         };
         let connection = context.connection_id.ok_or_else(|| D::Error::missing_field("connectionId"))?;
-        Ok(Self { connection, message, arn: context.identity.user_arn })
+        let peer = context.identity.source_ip.and_then(|address| address.parse().ok());
+        Ok(Self { connection, message, arn: context.identity.user_arn, peer })
     }
 }
 
@@ -151,6 +156,7 @@ mod tests {
     fn what_a_client_does_is_told_apart() {
         let connect = client(socket_event("CONNECT", Value::Null, false));
         assert_eq!(connect.connection, "NEuH_ccQliACFow=");
+        assert_eq!(connect.peer, "192.0.2.1".parse().ok());
         let Message::Connect(headers) = connect.message else { panic!("{:?}", connect.message) };
         assert_eq!(headers["authorization"], "Bearer s3cret");
         for (body, is_base64) in [("{\"a\":1}", false), ("eyJhIjoxfQ==", true)] {

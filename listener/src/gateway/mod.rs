@@ -15,16 +15,17 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use chrono::TimeDelta;
 use jobs::event::events;
-use jobs::followers::{Connections, Follower, Followers, MAX_POSTED_BYTES, Posted};
+use jobs::followers::{Connected, Connections, Follower, Followers, MAX_POSTED_BYTES, Posted};
 use jobs::job::now;
 use jobs::{JobId, Unavailable};
 use serde_json::{Value, json};
 
 pub use event::{Change, Client, Event, Message};
 
-use crate::access::{Caller, identify};
+use crate::access::{Caller, Mode, Origin, identify, unauthorized};
 use crate::base_url::base_url;
 use crate::protocol::{self, Granted, broken_off, frame};
+use crate::socket::{MAX_FOLLOWED, too_many};
 use crate::{Listener, Problem, observe};
 
 /// For how long API Gateway keeps a connection at the most, and a follower is therefore kept.
@@ -54,11 +55,12 @@ impl Gateway {
     }
 
     async fn attend(&self, client: Client) -> Result<Value, Unavailable> {
-        let Client { connection, message, arn } = client;
+        let Client { connection, message, arn, peer } = client;
         match message {
             Message::Connect(headers) => {
                 // A handshake that is not answered with 200 is refused with this status.
-                return match observe::handshake(identify(&self.listener, &headers, arn.as_deref())).await {
+                let origin = Origin { arn: arn.as_deref(), peer };
+                return match observe::handshake(identify(&self.listener, &headers, origin)).await {
                     Ok(caller) => self.remember(&connection, &caller).await.map(|()| accepted()),
                     Err(problem) => Ok(refused(&problem)),
                 };
@@ -69,28 +71,28 @@ impl Gateway {
         Ok(accepted())
     }
 
-    /// A connection's messages do not say who sent them; where callers have quotas, it must be known.
+    /// A connection's messages do not say who sent them.
     async fn remember(&self, connection: &str, caller: &Caller) -> Result<(), Unavailable> {
-        match self.listener.access.quotas {
-            Some(_) => self.followers.remember(connection, caller.name(), now() + LONGEST_CONNECTION).await,
-            None => Ok(()),
+        if matches!(self.listener.access.mode, Mode::Anybody) {
+            return Ok(());
         }
+        let who = Connected { caller: caller.name().to_owned(), rights: caller.rights().to_string() };
+        self.followers.remember(connection, &who, now() + LONGEST_CONNECTION).await
     }
 
-    async fn caller_of(&self, connection: &str) -> Result<Caller, Unavailable> {
-        let name = match self.listener.access.quotas {
-            Some(_) => self.followers.caller_of(connection).await?,
-            None => None,
-        };
-        // Those who connected before there were quotas share one.
-        Ok(Caller::named(name.as_deref().unwrap_or("connected before")))
+    async fn caller_of(&self, connection: &str) -> Result<Option<Caller>, Unavailable> {
+        if matches!(self.listener.access.mode, Mode::Anybody) {
+            return Ok(Some(Caller::anybody()));
+        }
+        let who = self.followers.caller_of(connection).await?;
+        // A right that a later build gave is none to this one.
+        Ok(who.map(|who| Caller::new(&who.caller, who.rights.parse().unwrap_or_default())))
     }
 
     /// Does what a message asks for, answers it, and has its sender follow the job.
     async fn answer(&self, connection: &str, text: &str) -> Result<(), Unavailable> {
-        let (base_url, caller) = (self.base_url(), self.caller_of(connection).await?);
-        let taken = protocol::take(&self.listener, &caller, &base_url, text);
-        let Granted { answer, job, last } = match observe::message(taken).await {
+        let base_url = self.base_url();
+        let Granted { answer, job, last } = match observe::message(self.take(connection, &base_url, text)).await {
             Ok(granted) => granted,
             Err(problem) => return self.post(connection, problem.to_json()).await.map(|_| ()),
         };
@@ -110,6 +112,14 @@ impl Gateway {
         Ok(())
     }
 
+    async fn take(&self, connection: &str, base_url: &str, text: &str) -> Result<Granted, Problem> {
+        let caller = self.caller_of(connection).await?.ok_or_else(connected_before)?;
+        if self.followers.followed_by(connection, MAX_FOLLOWED).await? >= MAX_FOLLOWED {
+            return Err(too_many());
+        }
+        protocol::take(&self.listener, &caller, base_url, text).await
+    }
+
     async fn follow(&self, job: JobId, follower: Follower) -> Result<(), Unavailable> {
         let Err(error) = self.followers.add(job, &follower, now() + LONGEST_CONNECTION).await else { return Ok(()) };
         tracing::error!(%error, job_id = %job, "cannot record a follower");
@@ -124,6 +134,11 @@ impl Gateway {
     fn base_url(&self) -> String {
         base_url(&self.listener, &HeaderMap::new())
     }
+}
+
+/// Connections of before an update, when callers were not remembered, last for two hours.
+fn connected_before() -> Problem {
+    unauthorized("Who is at the other end of this connection is not known any more. Connect again.")
 }
 
 /// What API Gateway gets; clients see nothing of it.

@@ -16,7 +16,7 @@ use crate::{Problem, access, problem};
 /// Answers by their status.
 pub(crate) type Responses = BTreeMap<String, RefOr<Response>>;
 
-/// The answer of a call that nothing refuses but a defect.
+/// The answers that any call may get and nothing else refuses.
 pub(crate) struct Defect;
 
 impl IntoResponses for Defect {
@@ -30,10 +30,10 @@ pub(crate) fn guarded_refusals(own: impl IntoIterator<Item = Problem>) -> Respon
     refusals(own.into_iter().chain(access::refusals()))
 }
 
-/// The answers that refuse a call: its own, and the one to a call that met a defect.
+/// The answers that refuse a call: its own, and those that every call may get.
 pub(crate) fn refusals(own: impl IntoIterator<Item = Problem>) -> Responses {
     let mut by_status: BTreeMap<StatusCode, Vec<Problem>> = BTreeMap::new();
-    for problem in own.into_iter().chain([problem::defect()]) {
+    for problem in own.into_iter().chain(access::host_refusals()).chain([problem::defect()]) {
         by_status.entry(problem.status).or_default().push(problem);
     }
     by_status.into_iter().map(|(status, problems)| (status.as_str().to_owned(), refusal(&problems).into())).collect()

@@ -1,0 +1,125 @@
+//! Callers by the ARNs that AWS tells: who is who, and who has rights.
+
+use std::str::FromStr;
+
+use super::caller::Caller;
+use super::rights::{Right, Rights, UnknownRight};
+
+/// IAM users and roles that have rights.
+///
+/// Written as `right ARN`, one a line or separated by commas; `*` in an ARN stands for any characters.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Principals(Vec<(Right, String)>);
+
+/// What is no list of principals.
+#[derive(Debug, thiserror::Error)]
+pub enum BadPrincipals {
+    /// An entry is not a right and an ARN.
+    #[error("{0:?} is not like `admin arn:aws:iam::123456789012:role/Ops*`")]
+    Entry(String),
+    /// An entry gives a right that there is not.
+    #[error(transparent)]
+    Right(#[from] UnknownRight),
+}
+
+impl FromStr for Principals {
+    type Err = BadPrincipals;
+
+    fn from_str(text: &str) -> Result<Self, BadPrincipals> {
+        let entries = text.split([',', '\n']).map(str::trim).filter(|entry| !entry.is_empty());
+        let read = |entry: &str| match entry.split_once(char::is_whitespace) {
+            Some((right, arn)) if arn.trim_start().starts_with("arn:") => Ok((right.parse()?, arn.trim_start().into())),
+            _ => Err(BadPrincipals::Entry(entry.into())),
+        };
+        entries.map(read).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+impl Principals {
+    /// The caller that AWS calls `arn`.
+    pub(super) fn caller(&self, arn: &str) -> Caller {
+        let principal = principal(arn);
+        let role = role(principal);
+        let is_meant =
+            |pattern: &str| matches(pattern, principal) || role.as_ref().is_some_and(|it| matches(pattern, it));
+        let rights: Rights = self.0.iter().filter(|(_, pattern)| is_meant(pattern)).map(|(right, _)| *right).collect();
+        Caller::new(principal, rights)
+    }
+}
+
+/// The user or role of an ARN: the name of a role's session is the caller's to choose.
+fn principal(arn: &str) -> &str {
+    let session = if arn.contains(":assumed-role/") { arn.rsplit_once('/') } else { None };
+    session.map_or(arn, |(role, _)| role)
+}
+
+/// The ARN that IAM shows of a role which was assumed, as far as that is known: without its path.
+fn role(principal: &str) -> Option<String> {
+    let (account, name) = principal.split_once(":assumed-role/")?;
+    Some(format!("{}:role/{name}", account.replacen(":sts:", ":iam:", 1)))
+}
+
+/// Whether a text is like a pattern, in which `*` stands for any characters.
+fn matches(pattern: &str, text: &str) -> bool {
+    let Some((start, rest)) = pattern.split_once('*') else { return pattern == text };
+    let Some(mut text) = text.strip_prefix(start) else { return false };
+    let mut parts: Vec<_> = rest.split('*').collect();
+    let end = parts.pop().unwrap_or_default();
+    for part in parts {
+        let Some(at) = text.find(part) else { return false };
+        text = &text[at + part.len()..];
+    }
+    text.ends_with(end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_role_is_one_caller_whatever_its_sessions_are_called() {
+        let role = "arn:aws:sts::123456789012:assumed-role/Billing";
+        assert_eq!(principal(&format!("{role}/i-0abc")), role);
+        assert_eq!(principal(&format!("{role}/other")), role);
+        let user = "arn:aws:iam::123456789012:user/office/jane";
+        assert_eq!(principal(user), user);
+    }
+
+    #[test]
+    fn principals_have_the_rights_that_their_arn_is_given() {
+        let given = "admin arn:aws:iam::123456789012:role/Ops*,\nadmin  arn:aws:iam::123456789012:user/office/*-admin";
+        let principals: Principals = given.parse().expect("principals");
+        for (arn, admin) in [
+            ("arn:aws:sts::123456789012:assumed-role/OpsTeam/session", true),
+            ("arn:aws:iam::123456789012:user/office/jane-admin", true),
+            ("arn:aws:sts::123456789012:assumed-role/Billing/Ops", false),
+            ("arn:aws:sts::999999999999:assumed-role/OpsTeam/session", false),
+            ("arn:aws:iam::123456789012:user/office/jane", false),
+            ("arn:aws:iam::123456789012:user/jane-admin", false),
+        ] {
+            assert_eq!(principals.caller(arn).may(Right::Admin), admin, "{arn}");
+        }
+        for bad in ["admin", "admin *", "publish arn:aws:iam::123456789012:role/x", "arn:aws:iam::123456789012:role/x"]
+        {
+            assert!(bad.parse::<Principals>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_star_stands_for_any_characters() {
+        for (pattern, text, fits) in [
+            ("abc", "abc", true),
+            ("abc", "abcd", false),
+            ("a*", "a", true),
+            ("a*c", "abbc", true),
+            ("a*c", "ac", true),
+            ("a*c", "acb", false),
+            ("*b*b*", "ab", false),
+            ("*b*b*", "abab", true),
+            ("ab*ba", "aba", false),
+            ("a**c", "axc", true),
+        ] {
+            assert_eq!(matches(pattern, text), fits, "{pattern} and {text}");
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Slows down peers that show wrong tokens, and names them in the log. Whoever shows a right one never waits.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep};
+
+/// How long the answer to a peer's first wrong token waits; with each further one it waits twice as long.
+const FIRST_WAIT: Duration = Duration::from_millis(20);
+
+/// After how long without a wrong token a peer begins anew.
+const FORGIVEN_AFTER: Duration = Duration::from_secs(5 * 60);
+
+/// How many peers are remembered.
+const MOST_PEERS: usize = 4_096;
+
+/// How many answers wait at the same time. The others do not wait: they would hold connections that callers need.
+const MOST_WAITING: usize = 256;
+
+/// Remembers who showed wrong tokens.
+pub struct Throttle {
+    longest_wait: Duration,
+    peers: Mutex<HashMap<IpAddr, Wrong>>,
+    waiting: Semaphore,
+}
+
+/// A peer's wrong tokens.
+struct Wrong {
+    tokens: u32,
+    at: Instant,
+}
+
+impl Throttle {
+    /// Answers to wrong tokens wait for so long at most.
+    pub fn new(longest_wait: Duration) -> Self {
+        Self { longest_wait, peers: Mutex::default(), waiting: Semaphore::new(MOST_WAITING) }
+    }
+
+    /// Has the answer to a wrong token wait.
+    pub(super) async fn slow_down(&self, peer: Option<IpAddr>) {
+        let peer = peer.unwrap_or(Ipv4Addr::UNSPECIFIED.into()).to_canonical();
+        tracing::warn!(%peer, "refused a wrong token");
+        let wait = self.count(network(peer), Instant::now());
+        if let Ok(_waiting) = self.waiting.try_acquire() {
+            sleep(wait).await;
+        }
+    }
+
+    /// Counts a wrong token, and returns how long its answer waits.
+    fn count(&self, network: IpAddr, now: Instant) -> Duration {
+        let mut peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
+        if !peers.contains_key(&network) && peers.len() >= MOST_PEERS {
+            make_room(&mut peers, now);
+        }
+        let wrong = peers.entry(network).or_insert(Wrong { tokens: 0, at: now });
+        if now.duration_since(wrong.at) >= FORGIVEN_AFTER {
+            wrong.tokens = 0;
+        }
+        let wait = FIRST_WAIT.saturating_mul(2_u32.saturating_pow(wrong.tokens));
+        *wrong = Wrong { tokens: wrong.tokens.saturating_add(1), at: now };
+        wait.min(self.longest_wait)
+    }
+}
+
+/// Forgets the peers that begin anew anyway, or else the one that was heard of least recently.
+fn make_room(peers: &mut HashMap<IpAddr, Wrong>, now: Instant) {
+    peers.retain(|_, wrong| now.duration_since(wrong.at) < FORGIVEN_AFTER);
+    if peers.len() >= MOST_PEERS
+        && let Some(oldest) = peers.iter().min_by_key(|(_, wrong)| wrong.at).map(|(network, _)| *network)
+    {
+        peers.remove(&oldest);
+    }
+}
+
+/// What one peer has of addresses: one of IPv4, or the 64 bits of IPv6 that it cannot choose.
+fn network(peer: IpAddr) -> IpAddr {
+    match peer {
+        IpAddr::V4(_) => peer,
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_wrong_token_waits_twice_as_long_until_the_peer_is_forgiven() {
+        let (throttle, now) = (Throttle::new(Duration::from_millis(70)), Instant::now());
+        let wait = |peer: &str, now| throttle.count(network(peer.parse().expect("an address")), now).as_millis();
+        assert_eq!([(); 4].map(|()| wait("192.0.2.1", now)), [20, 40, 70, 70]);
+        assert_eq!(wait("192.0.2.2", now), 20, "another peer");
+        assert_eq!(wait("192.0.2.1", now + FORGIVEN_AFTER), 20);
+        assert_eq!(["2001:db8::1", "2001:db8::2", "2001:db8:0:1::1"].map(|peer| wait(peer, now)), [20, 40, 20]);
+        for _ in 0..100 {
+            assert!(wait("192.0.2.3", now) <= 70, "no number is too large");
+        }
+    }
+
+    #[test]
+    fn no_more_peers_are_remembered_than_there_is_room_for() {
+        let (throttle, now) = (Throttle::new(Duration::from_secs(1)), Instant::now());
+        for number in 0..3 * u32::try_from(MOST_PEERS).expect("few") {
+            let at = now + Duration::from_millis(number.into());
+            throttle.count(Ipv4Addr::from_bits(number).into(), at);
+        }
+        assert_eq!(throttle.peers.lock().expect("not poisoned").len(), MOST_PEERS);
+    }
+
+    #[tokio::test]
+    async fn so_many_answers_wait_and_no_more() {
+        let longest = Duration::from_millis(500);
+        let throttle = std::sync::Arc::new(Throttle::new(longest));
+        for _ in 0..10 {
+            throttle.count(Ipv4Addr::LOCALHOST.into(), Instant::now());
+        }
+        let wrong = || {
+            let throttle = throttle.clone();
+            tokio::spawn(async move { throttle.slow_down(Some(Ipv4Addr::LOCALHOST.into())).await })
+        };
+        let start = Instant::now();
+        let waiting: Vec<_> = (0..MOST_WAITING).map(|_| wrong()).collect();
+        tokio::task::yield_now().await;
+        wrong().await.expect("it returns");
+        assert!(start.elapsed() < longest, "it does not wait");
+        for one in waiting {
+            one.await.expect("it returns");
+        }
+        assert!(start.elapsed() >= longest);
+    }
+}
