@@ -47,7 +47,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use calls::{Guarded, Open};
 
 pub use access::Access;
-pub use body::MAX_BODY_BYTES;
+pub use body::{BodyTimeout, MAX_BODY_BYTES};
 pub use catalogue::Catalogue;
 pub use problem::Problem;
 

@@ -28,7 +28,7 @@ use utoipa::{IntoParams, IntoResponses, ToSchema};
 
 use crate::access::quota_refusals;
 use crate::base_url::base_url;
-use crate::body::{self, discard, incomplete, read_plain};
+use crate::body::{self, discard, incomplete, interrupted, read_plain, too_slow};
 use crate::catalogue::{self, Violation};
 use crate::openapi::{Responses, example, guarded_refusals, refusals};
 use crate::problem::unavailable;
@@ -320,6 +320,7 @@ impl IntoResponses for PutRefusals {
             wrong_size(60, 48),
             length_required(48),
             incomplete(),
+            too_slow(),
             storage_full(),
             unavailable("store the upload"),
         ];
@@ -376,7 +377,7 @@ async fn write(draft: &FilePath, mut body: Body, bytes: u64) -> Result<(), Probl
     let mut file = File::create(draft).await.map_err(failed)?;
     let mut written = 0;
     while let Some(frame) = body.frame().await {
-        let Ok(piece) = frame.map_err(|_| incomplete())?.into_data() else { continue };
+        let Ok(piece) = frame.map_err(|error| interrupted(&error))?.into_data() else { continue };
         written += piece.len() as u64;
         if written > bytes {
             break;

@@ -150,6 +150,15 @@ pub(crate) struct Serve {
     #[arg(long, env = "PRESSRUN_STOP_TIMEOUT_SECONDS", value_name = "SECONDS", default_value_t = 25,
           value_parser = clap::value_parser!(u64).range(0..=86_400))]
     pub(crate) stop_timeout: u64,
+    /// Connections at the same time, as far as the limit of open files allows
+    #[arg(long, env = "PRESSRUN_MAX_CONNECTIONS", value_name = "N", default_value_t = 2048,
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) max_connections: u32,
+    /// Connections at the same time from one address; three quarters of --max-connections without it. Behind a proxy all
+    /// come from one
+    #[arg(long, env = "PRESSRUN_MAX_CONNECTIONS_PER_ADDRESS", value_name = "N",
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) max_connections_per_address: Option<u32>,
     /// How the log's lines look: for people, or as one JSON object a line
     #[arg(long, env = "PRESSRUN_LOG_FORMAT", value_name = "FORMAT", default_value_t = LogFormat::Human)]
     pub(crate) log_format: LogFormat,

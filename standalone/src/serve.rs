@@ -1,6 +1,5 @@
 //! `pressrun serve`: the listener, as many workers as there are cores, the courier and the sweeper, over one data folder.
 
-use std::future::IntoFuture;
 use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -25,6 +24,7 @@ use tokio::task::JoinSet;
 use crate::access::{self, AccessError};
 use crate::announcer::Announcer;
 use crate::cli::{MailOptions, Serve};
+use crate::http::{self, Bounds, TooFewDescriptors};
 use crate::upkeep::upkeep;
 
 /// After how many deliveries a job that meets transient trouble fails for good.
@@ -64,10 +64,10 @@ enum ServeError {
     Webhooks(#[from] reqwest::Error),
     #[error(transparent)]
     Telemetry(#[from] BadExporter),
+    #[error(transparent)]
+    Descriptors(#[from] TooFewDescriptors),
     #[error("cannot start the typesetter: {0}")]
     Typesetter(io::Error),
-    #[error("the server stopped: {0}")]
-    Server(#[from] io::Error),
 }
 
 impl ServeError {
@@ -97,6 +97,7 @@ async fn run(options: Serve) -> Result<(), ServeError> {
     if names.is_empty() {
         return Err(ServeError::NoTemplates(options.templates));
     }
+    let bounds = http::reserve(bounds(&options), workers(&options))?;
     let address = |source| ServeError::Address { addr: options.addr, source };
     let socket = TcpListener::bind(options.addr).await.map_err(address)?;
     let url = url_of(socket.local_addr().map_err(address)?);
@@ -111,10 +112,15 @@ async fn run(options: Serve) -> Result<(), ServeError> {
     tasks.spawn(courier::work(courier, Arc::new(local.webhooks.clone()), stopped.clone(), interrupt));
     tasks.spawn(upkeep(Arc::new(sweeper), local.expiry.clone(), retention(&options), stopped.clone()));
     announce_start(&options, &url, &names);
+    if options.public_url.is_none() && options.addr.ip().is_unspecified() {
+        tracing::warn!(
+            "links in mails and webhooks say {url}, which works on this machine alone; name where callers reach this server with --public-url"
+        );
+    }
     let router = listener(&options, catalogue, access::access(&options, mode, &local), &local).router();
-    let server = axum::serve(socket, router).with_graceful_shutdown(told_to_stop(stop));
+    tokio::spawn(told_to_stop(stop));
     tokio::select! {
-        served = server.into_future() => served?,
+        () = http::serve(socket, router, bounds, stopped.clone()) => {}
         () = grace_is_over(stopped) => {}
     }
     tasks.join_all().await;
@@ -178,15 +184,27 @@ fn listener(options: &Serve, catalogue: Catalogue, access: Access, local: &Local
     }
 }
 
+/// How many connections there may be, as far as the system allows.
+fn bounds(options: &Serve) -> Bounds {
+    let all = options.max_connections;
+    let of_one_address = options.max_connections_per_address.unwrap_or(all - all / 4);
+    Bounds { all: all as usize, of_one_address: of_one_address as usize }
+}
+
+/// How many reports are made at the same time.
+fn workers(options: &Serve) -> usize {
+    let cores = available_parallelism().map_or(1, usize::from);
+    // A worker beyond the cores would wait for a free one while its report's time runs.
+    options.workers.map_or(cores, usize::from).min(cores)
+}
+
 fn start_workers(
     options: &Serve,
     local: &Local,
     closing: &Closing,
     stopped: &watch::Receiver<bool>,
 ) -> Result<JoinSet<()>, ServeError> {
-    let cores = available_parallelism().map_or(1, usize::from);
-    // A worker beyond the cores would wait for a free one while its report's time runs.
-    let count = options.workers.map_or(cores, usize::from).min(cores);
+    let count = workers(options);
     let press = Press::of_this_program(count, Limits::from(&options.limits)).map_err(ServeError::Typesetter)?;
     for _ in 0..count {
         press.warm_up().map_err(ServeError::Typesetter)?;
