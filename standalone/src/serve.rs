@@ -79,6 +79,7 @@ impl ServeError {
 
 /// Serves until it is told to stop.
 pub(crate) fn serve(options: Serve) -> ExitCode {
+    make_files_private();
     match run(options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -86,6 +87,12 @@ pub(crate) fn serve(options: Serve) -> ExitCode {
             ExitCode::from(if error.is_usage() { 2 } else { 1 })
         }
     }
+}
+
+/// Reports, mails and their links are for this user alone. What makes files is many: SQLite, children, temporary folders.
+fn make_files_private() {
+    #[cfg(unix)]
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
 }
 
 #[tokio::main]
