@@ -116,6 +116,9 @@ impl FromStr for Status {
 pub struct Job {
     /// Its identity.
     pub id: JobId,
+    /// The name of the caller whose job it is; absent on records of earlier builds.
+    #[serde(skip)]
+    pub caller: Option<String>,
     /// The template it is typeset with.
     pub template: String,
     /// Where it stands.
@@ -184,6 +187,7 @@ impl Job {
     pub fn queued(id: JobId, template: impl Into<String>, enqueued_at: DateTime<Utc>) -> Self {
         Self {
             id,
+            caller: None,
             template: template.into(),
             status: Status::Queued,
             attempts: 0,

@@ -26,6 +26,9 @@ pub struct Message {
     pub version: u32,
     /// The job.
     pub id: JobId,
+    /// The name of the caller whose job it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caller: Option<String>,
     /// The template to typeset it with.
     pub template: String,
     /// When the job was accepted; the report's own date.
@@ -94,6 +97,7 @@ impl Message {
         Self {
             version: VERSION,
             id: job.id,
+            caller: job.caller.clone(),
             template: job.template.clone(),
             enqueued_at: job.enqueued_at,
             options: job.options.clone(),
@@ -110,6 +114,7 @@ impl Message {
     /// The job this message is about, as it stood when it was accepted.
     pub fn job(&self) -> Job {
         Job {
+            caller: self.caller.clone(),
             retries: self.retries,
             input: self.input,
             options: self.options.clone(),
@@ -162,7 +167,8 @@ mod tests {
     #[test]
     fn a_message_survives_the_queue() {
         for data in [Some(json!({"z": 1, "a": [0.1, "ü"]})), Some(json!(null)), None] {
-            let job = Job { retries: 2, ..Job::queued(JobId::new(), "letter", now()) };
+            let caller = Some("billing".into());
+            let job = Job { retries: 2, caller, ..Job::queued(JobId::new(), "letter", now()) };
             let message = Message::new(&job, data.map(Data::from));
             assert_eq!(Message::decode(&message.encode()).expect("our own message"), message);
         }

@@ -193,6 +193,7 @@ async fn a_job_is_read_as_it_was_recorded(bench: &Bench) {
             webhook: Some("https://example.org/hook".into()),
         },
         input: Some(UploadId::new(UploadFormat::Csv)),
+        caller: Some("billing".into()),
         ..job()
     };
     assert_eq!(bench.jobs.get(job.id).await.expect("the store answers"), None);
@@ -208,7 +209,8 @@ async fn a_record_never_overwrites_a_run(bench: &Bench) {
 }
 
 async fn a_claim_puts_an_unrecorded_job_on_record(bench: &Bench) {
-    let (job, claim) = (Job { input: Some(UploadId::new(UploadFormat::Ndjson)), ..job() }, claim(0));
+    let (input, caller) = (Some(UploadId::new(UploadFormat::Ndjson)), Some("billing".into()));
+    let (job, claim) = (Job { input, caller, ..job() }, claim(0));
     assert_eq!(run(bench, &job, &claim).await, 1);
     let recorded = get(bench, job.id).await;
     let expected = Job { status: Status::Running, attempts: 1, started_at: Some(claim.now), ..job };

@@ -150,7 +150,8 @@ pub(crate) async fn submit(
     if let Some(data) = &data {
         within(listener.max_data_bytes, data.get().len() as u64)?;
     }
-    let job = Job { input, options, notify, ..Job::queued(JobId::new(), name, now()) };
+    let caller_name = Some(caller.name().to_owned());
+    let job = Job { caller: caller_name, input, options, notify, ..Job::queued(JobId::new(), name, now()) };
     about(&job);
     let Some(key) = key else {
         listener.access.take_off(caller, job.id).await?;

@@ -41,7 +41,7 @@ const MOST_LOOKED_AT: usize = 1_000;
 const MOST_ROUNDS: u32 = 5;
 
 /// What a job is read from: all but its data, which may be large.
-const COLUMNS: [&str; 18] = [
+const COLUMNS: [&str; 19] = [
     "id",
     "template",
     "status",
@@ -60,6 +60,7 @@ const COLUMNS: [&str; 18] = [
     "notify",
     "webhook",
     "upload",
+    "caller",
 ];
 
 /// The names of [`COLUMNS`] behind placeholders, since some are reserved words.
@@ -186,9 +187,10 @@ impl DynamoStore {
             Purpose::Settle => ("", 0),
         };
         let upload = if job.input.is_some() { "upload = if_not_exists(upload, :upload), " } else { "" };
+        let caller = if job.caller.is_some() { "#caller = if_not_exists(#caller, :caller), " } else { "" };
         let update = self
             .update(job.id)
-            .update_expression(format!("SET {started}{upload}{how}"))
+            .update_expression(format!("SET {started}{upload}{caller}{how}"))
             .expression_attribute_names("#status", "status")
             .expression_attribute_names("#owner", "owner")
             .expression_attribute_names("#template", "template")
@@ -213,6 +215,12 @@ impl DynamoStore {
         // What has no upload has no such attribute.
         let update = match &job.input {
             Some(upload) => update.expression_attribute_values(":upload", text(upload)),
+            None => update,
+        };
+        let update = match &job.caller {
+            Some(caller) => update
+                .expression_attribute_names("#caller", "caller")
+                .expression_attribute_values(":caller", text(caller)),
             None => update,
         };
         Ok(match claim.purpose {
@@ -280,6 +288,10 @@ impl JobStore for DynamoStore {
             .condition_expression("attribute_not_exists(id)");
         let put = match &job.input {
             Some(upload) => put.item("upload", text(upload)),
+            None => put,
+        };
+        let put = match &job.caller {
+            Some(caller) => put.item("caller", text(caller)),
             None => put,
         };
         if put_if("put the job on record", put).await? {
@@ -599,6 +611,7 @@ fn json_text(value: &Data) -> Result<String, Unavailable> {
 fn read_job(item: &Item) -> Result<Job, Unavailable> {
     Ok(Job {
         id: read_string(item, "id")?.parse().map_err(Unavailable::when("read the job's id"))?,
+        caller: item.get("caller").and_then(|value| value.as_s().ok()).cloned(),
         template: read_string(item, "template")?.to_owned(),
         status: read_string(item, "status")?.parse().map_err(Unavailable::when("read the job's status"))?,
         attempts: read_number(item, "attempts").unwrap_or(0),

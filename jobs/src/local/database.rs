@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The schema, in the steps it grew by; `PRAGMA user_version` counts the steps a database has taken. Times are
 /// milliseconds since 1970.
-const STEPS: [&str; 6] = [
+const STEPS: [&str; 7] = [
     "
     CREATE TABLE IF NOT EXISTS messages (
         id          INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -94,6 +94,9 @@ const STEPS: [&str; 6] = [
     ",
     "
     ALTER TABLE jobs ADD COLUMN warnings TEXT;
+    ",
+    "
+    ALTER TABLE jobs ADD COLUMN caller TEXT;
     ",
 ];
 

@@ -37,7 +37,7 @@ type Query = sqlx::query::Query<'static, Sqlite, SqliteArguments>;
 macro_rules! columns {
     () => {
         "id, template, status, attempts, enqueued_at, started_at, finished_at, pages, bytes, progress, warnings, error, \
-         notified_at, retries, options, notify, webhook, upload, lease_until"
+         notified_at, retries, options, notify, webhook, upload, caller, lease_until"
     };
 }
 
@@ -47,8 +47,8 @@ const GET: &str = concat!("SELECT ", columns!(), " FROM jobs WHERE id = ?1");
 const CLAIM: &str = concat!(
     "
     INSERT INTO jobs (id, template, enqueued_at, retries, options, notify, overdue_at, expires_at,
-                      status, owner, lease_until, started_at, attempts, upload)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 'running', ?9, ?10, iif(?12, ?11, NULL), ?12, ?13)
+                      status, owner, lease_until, started_at, attempts, upload, caller)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 'running', ?9, ?10, iif(?12, ?11, NULL), ?12, ?13, ?14)
     ON CONFLICT (id) DO UPDATE SET
         status      = 'running',
         owner       = excluded.owner,
@@ -58,6 +58,7 @@ const CLAIM: &str = concat!(
         options     = coalesce(options, excluded.options),
         notify      = coalesce(notify, excluded.notify),
         upload      = coalesce(upload, excluded.upload),
+        caller      = coalesce(caller, excluded.caller),
         overdue_at  = excluded.overdue_at,
         finished_at = NULL,
         progress    = NULL,
@@ -127,7 +128,8 @@ impl SqliteStore {
             .bind(claim.lease_until.timestamp_millis())
             .bind(claim.now.timestamp_millis())
             .bind(i32::from(claim.purpose == Purpose::Run))
-            .bind(job.input.map(|input| input.to_string()));
+            .bind(job.input.map(|input| input.to_string()))
+            .bind(job.caller.clone());
         database::write_one(query, &mut *self.database.writer().await).await
     }
 
@@ -156,8 +158,9 @@ impl JobStore for SqliteStore {
     async fn record(&self, job: &Job, terms: Terms) -> Result<(), Unavailable> {
         let attempted = "put the job on record";
         sqlx::query(
-            "INSERT INTO jobs (id, template, status, enqueued_at, retries, options, notify, overdue_at, expires_at, upload)
-             VALUES (?1, ?2, 'queued', ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+            "INSERT INTO jobs
+                 (id, template, status, enqueued_at, retries, options, notify, overdue_at, expires_at, upload, caller)
+             VALUES (?1, ?2, 'queued', ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
              ON CONFLICT (id) DO UPDATE SET overdue_at = excluded.overdue_at WHERE status = 'queued'",
         )
         .bind(job.id.to_string())
@@ -169,6 +172,7 @@ impl JobStore for SqliteStore {
         .bind(terms.overdue_at.timestamp_millis())
         .bind(terms.expires_at.timestamp_millis())
         .bind(job.input.map(|input| input.to_string()))
+        .bind(&job.caller)
         .execute(&mut *self.database.durable_writer().await)
         .await
         .map_err(Unavailable::when(attempted))?;
@@ -364,6 +368,7 @@ fn readable(rows: &[SqliteRow]) -> Vec<Job> {
 fn read_job(row: &SqliteRow) -> Result<Job, sqlx::Error> {
     Ok(Job {
         id: read_id(row, "id")?,
+        caller: row.try_get("caller")?,
         template: row.try_get("template")?,
         status: row.try_get::<String, _>("status")?.parse::<Status>().map_err(decode)?,
         attempts: row.try_get("attempts")?,
