@@ -38,8 +38,8 @@ pub use message::Message;
 pub use patience::Patience;
 pub use ports::{
     Accepts, Claim, Claimed, Completed, Content, Delivery, Failed, Held, JobStore, Listed, Listing, Notifier,
-    ObjectStore, Opened, Purpose, Queue, Reservation, Reserved, Terms, Ticket, Unavailable,
+    ObjectStore, Opened, Purpose, Queue, Reservation, Reserved, Shortage, Terms, Ticket, Unavailable,
 };
 pub use upload::{Dialect, Separator, UploadFormat, UploadId};
-pub use usage::Usage;
+pub use usage::{BytesUsed, Usage};
 pub use webhook::{Webhook, WebhookAttempt, WebhookMessage, WebhookStatus};

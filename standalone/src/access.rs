@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use chrono::TimeDelta;
 use clap::ValueEnum;
 use jobs::local::Local;
 use listener::Access;
-use listener::access::{BadIssuer, BadTokens, Issuer, Mode, Quotas, TokenBook, Tokens};
+use listener::access::{BadIssuer, BadTokens, BytesQuota, Issuer, Mode, Quotas, TokenBook, Tokens};
 
 use crate::cli::{AccessOptions, Serve};
 
@@ -53,9 +54,12 @@ pub(crate) enum AccessError {
 
 /// Who may call, and how much each may ask for.
 pub(crate) fn access(options: &Serve, mode: Mode, local: &Local) -> Access {
-    let AccessOptions { quota_requests: requests, quota_jobs: jobs, ref cors_origins, .. } = options.access;
+    let AccessOptions { quota_requests: requests, quota_jobs: jobs, quota_bytes, ref cors_origins, .. } =
+        options.access;
     let usage = Arc::new(local.usage.clone());
-    let quotas = Quotas::given(requests, jobs, usage);
+    let kept = TimeDelta::days(options.retention_days.into());
+    let bytes = quota_bytes.map(|most| BytesQuota { most, kept });
+    let quotas = Quotas::given(requests, jobs, bytes, usage);
     Access { mode, quotas, origins: cors_origins.clone() }
 }
 

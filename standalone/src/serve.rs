@@ -8,12 +8,14 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
+use axum::Extension;
 use chrono::TimeDelta;
 use courier::{BadSecret, Courier, Poster, SystemLookup};
+use jobs::job::MEBIBYTE;
 use jobs::local::{Local, OpenError, Smtp};
 use jobs::{Closing, Destinations, LinkSigner, Notifier, Patience};
 use listener::catalogue::Unusable;
-use listener::{Access, Catalogue, Listener};
+use listener::{Access, Catalogue, Listener, Stopping};
 use processor::{Limits, Press, Processor, work};
 use sweeper::Sweeper;
 use telemetry::server::BadExporter;
@@ -108,7 +110,8 @@ async fn run(options: Serve) -> Result<(), ServeError> {
     let address = |source| ServeError::Address { addr: options.addr, source };
     let socket = TcpListener::bind(options.addr).await.map_err(address)?;
     let url = url_of(socket.local_addr().map_err(address)?);
-    let local = Local::open(&options.data, MAX_ATTEMPTS + SPARE_DELIVERIES).await?;
+    let mut local = Local::open(&options.data, MAX_ATTEMPTS + SPARE_DELIVERIES).await?;
+    local.objects = local.objects.with_reserve(options.min_free_space.map(|mebibytes| mebibytes * MEBIBYTE));
 
     let (stop, stopped) = watch::channel(false);
     let closing = closing(&options, &local, &url)?;
@@ -125,6 +128,7 @@ async fn run(options: Serve) -> Result<(), ServeError> {
         );
     }
     let router = listener(&options, catalogue, access::access(&options, mode, &local), &local).router();
+    let router = router.layer(Extension(Stopping(stopped.clone())));
     tokio::spawn(told_to_stop(stop));
     tokio::select! {
         () = http::serve(socket, router, bounds, stopped.clone()) => {}

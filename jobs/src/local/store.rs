@@ -195,6 +195,11 @@ impl JobStore for SqliteStore {
         }
     }
 
+    async fn check_writable(&self) -> Result<(), Unavailable> {
+        let written = database::write_nothing(&mut *self.database.writer().await).await;
+        written.map_err(Unavailable::when("write to the database"))
+    }
+
     async fn list(&self, listing: &Listing) -> Result<Listed, Unavailable> {
         let mut query = QueryBuilder::new(concat!("SELECT ", columns!(), " FROM jobs WHERE TRUE"));
         if let Some(before) = listing.before {

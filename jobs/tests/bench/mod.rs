@@ -7,6 +7,7 @@ use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection, ProjectionType,
     ScalarAttributeType,
 };
+use aws_sdk_s3::types::{Tag, Tagging};
 use aws_sdk_sqs::types::QueueAttributeName;
 use jobs::aws::{Bucket, DynamoStore, DynamoUsage, SqsQueue, Topic};
 use jobs::local::Local;
@@ -23,6 +24,7 @@ pub(crate) struct Bench {
     pub(crate) objects: Box<dyn ObjectStore>,
     pub(crate) notifier: Box<dyn Notifier>,
     pub(crate) usage: Box<dyn Usage>,
+    bucket: Option<(aws_sdk_s3::Client, String)>,
     inbox: Inbox,
 }
 
@@ -41,6 +43,7 @@ impl Bench {
             usage: Box::new(local.usage),
             objects: Box::new(local.objects),
             notifier: Box::new(local.outbox),
+            bucket: None,
             inbox: Inbox::Folder(folder),
         }
     }
@@ -58,12 +61,21 @@ impl Bench {
         let topic = make_topic(&config, &name, &inbox).await;
         Self {
             queue: Box::new(SqsQueue::new(&config, queue).with_dead_letters(dead_letters)),
-            jobs: Box::new(DynamoStore::new(&config, &name)),
+            jobs: Box::new(DynamoStore::new(&config, &name).counting_bytes()),
             usage: Box::new(DynamoUsage::new(&config, &name)),
             objects: Box::new(Bucket::new(&config, &name)),
             notifier: Box::new(Topic::new(&config, topic)),
+            bucket: Some((aws_sdk_s3::Client::new(&config), name)),
             inbox: Inbox::Queue(SqsQueue::new(&config, inbox)),
         }
+    }
+
+    /// Tags an object as callers must tag uploads, where there are tags.
+    pub(crate) async fn tag_as_callers_do(&self, key: &str) {
+        let Some((client, bucket)) = &self.bucket else { return };
+        let tag = Tag::builder().key("pressrun-named").value("no").build().expect("a tag");
+        let tags = Tagging::builder().tag_set(tag).build().expect("tags");
+        client.put_object_tagging().bucket(bucket).key(key).tagging(tags).send().await.expect("tagged");
     }
 
     /// The next mail announced, headers or attributes included.

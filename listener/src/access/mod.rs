@@ -22,8 +22,8 @@ use crate::{Listener, Problem};
 
 pub use issuer::{BadIssuer, Issuer};
 pub use origins::{BadOrigin, Origins};
-pub use quotas::Quotas;
 pub(crate) use quotas::refusals as quota_refusals;
+pub use quotas::{BytesQuota, Quotas};
 pub use tokens::{BadTokens, TokenBook, Tokens};
 
 /// The detail of a refusal of a call without a token.
