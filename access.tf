@@ -165,6 +165,17 @@ variable "quota_jobs_in_flight" {
   }
 }
 
+variable "quota_bytes" {
+  description = "Bytes of reports and uploads that one caller may store, counted by days for as long as they are kept; each report is then one more write to the table. Null: any number."
+  type        = number
+  default     = null
+
+  validation {
+    condition     = var.quota_bytes == null || try(var.quota_bytes >= 1 && var.quota_bytes <= 1000000000000000 && floor(var.quota_bytes) == var.quota_bytes, false)
+    error_message = "quota_bytes must be null or a whole number from 1 to 1000000000000000."
+  }
+}
+
 variable "cors_origins" {
   description = "Other sites whose pages may call, such as https://app.example.org; [\"*\"] is every site."
   type        = list(string)
@@ -194,6 +205,9 @@ locals {
 
   rights = join(",", flatten([for right, arns in var.rights : [for arn in arns : "${right} ${arn}"]]))
 
+  # Reports count when they are completed, by the processor.
+  quota_bytes = var.quota_bytes != null ? { PRESSRUN_QUOTA_BYTES = format("%d", var.quota_bytes) } : {}
+
   # What those two functions are told that callers reach.
   access = merge(
     { PRESSRUN_ACCESS = var.access_mode },
@@ -205,6 +219,7 @@ locals {
     var.accept_anybody ? { PRESSRUN_ACCEPT_ANYBODY = "yes" } : {},
     var.quota_requests_per_minute != null ? { PRESSRUN_QUOTA_REQUESTS = var.quota_requests_per_minute } : {},
     var.quota_jobs_in_flight != null ? { PRESSRUN_QUOTA_JOBS = var.quota_jobs_in_flight } : {},
+    local.quota_bytes,
     length(var.cors_origins) > 0 ? { PRESSRUN_CORS_ORIGINS = join(",", var.cors_origins) } : {},
   )
 }

@@ -53,7 +53,7 @@ data "aws_iam_policy_document" "listener" {
   # A signed URL may do what its signer may.
   statement {
     sid       = "SignUploads"
-    actions   = ["s3:GetObject", "s3:PutObject"]
+    actions   = ["s3:GetObject", "s3:GetObjectTagging", "s3:PutObject", "s3:PutObjectTagging"]
     resources = ["${aws_s3_bucket.reports.arn}/uploads/*"]
   }
 

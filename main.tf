@@ -213,7 +213,7 @@ resource "aws_lambda_function" "processor" {
   }
 
   environment {
-    variables = merge(local.environment, local.pipeline, local.closing, local.limits, {
+    variables = merge(local.environment, local.pipeline, local.closing, local.limits, local.quota_bytes, {
       PRESSRUN_MAX_ATTEMPTS = var.max_receive_count - 1 # The last delivery fails a job whose every attempt was killed.
     })
   }

@@ -140,6 +140,27 @@ resource "aws_s3_bucket_lifecycle_configuration" "reports" {
     }
   }
 
+  # A caller's PUT must tag it so; the listener tags it anew when a job names it.
+  rule {
+    id     = "expire-unnamed-uploads"
+    status = "Enabled"
+
+    filter {
+      and {
+        prefix = "uploads/"
+        tags   = { "pressrun-named" = "no" }
+      }
+    }
+
+    expiration {
+      days = 1
+    }
+
+    noncurrent_version_expiration {
+      noncurrent_days = 1
+    }
+  }
+
   # A day longer than jobs: whatever was queued with an upload in its last hour still finds it.
   rule {
     id     = "expire-uploads"
@@ -198,7 +219,7 @@ resource "aws_s3_bucket_cors_configuration" "reports" {
     content {
       allowed_methods = ["PUT"]
       allowed_origins = var.cors_origins
-      allowed_headers = ["Content-Type"]
+      allowed_headers = ["Content-Type", "x-amz-tagging"]
     }
   }
 }

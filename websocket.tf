@@ -241,7 +241,7 @@ data "aws_iam_policy_document" "websocket" {
   # A request may name an upload, which must be there.
   statement {
     sid       = "FindUploads"
-    actions   = ["s3:GetObject"]
+    actions   = ["s3:GetObject", "s3:GetObjectTagging", "s3:PutObjectTagging"]
     resources = ["${aws_s3_bucket.reports.arn}/uploads/*"]
   }
 

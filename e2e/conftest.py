@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from disk import Disk
 from emulated_aws import DIST, FUNCTIONS, ROOT, Deployment, Inbox, emulator
 from typist import Typist
 
@@ -88,3 +89,16 @@ def typist(program) -> Iterator[Typist]:
     typist = Typist(program)
     yield typist
     typist.close()
+
+
+@pytest.fixture
+def disk(tmp_path) -> Iterator[Disk]:
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    try:
+        mount = ["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", folder]
+        subprocess.run(mount, check=True, capture_output=True, text=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"may not mount a file system here, so NO full or read-only disk was tested: {error}")
+    yield Disk(folder)
+    subprocess.run(["umount", "--lazy", folder], check=True)

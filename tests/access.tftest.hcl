@@ -201,6 +201,7 @@ run "quotas_and_origins" {
   variables {
     quota_requests_per_minute = 60
     quota_jobs_in_flight      = 20
+    quota_bytes               = 50000000000
     cors_origins              = ["https://app.example.org", "http://localhost:3000"]
     websocket                 = true
   }
@@ -214,6 +215,21 @@ run "quotas_and_origins" {
     condition     = nonsensitive(aws_lambda_function.websocket[0].environment[0].variables.PRESSRUN_QUOTA_JOBS) == "20"
     error_message = "The quotas can be gone round by the WebSocket API."
   }
+
+  assert {
+    condition     = local.access.PRESSRUN_QUOTA_BYTES == "50000000000" && nonsensitive(aws_lambda_function.processor.environment[0].variables.PRESSRUN_QUOTA_BYTES) == "50000000000"
+    error_message = "Uploads count, but not reports, or the other way round."
+  }
+}
+
+run "no_bytes_quota_of_nothing" {
+  command = plan
+
+  variables {
+    quota_bytes = 0
+  }
+
+  expect_failures = [var.quota_bytes]
 }
 
 run "pages_of_other_sites_fetch_reports_and_put_uploads" {

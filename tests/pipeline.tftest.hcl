@@ -161,6 +161,13 @@ run "kept_for_ninety_days" {
   }
 
   assert {
+    condition = one([
+      for rule in aws_s3_bucket_lifecycle_configuration.reports.rule : rule.expiration[0].days == 1 && rule.filter[0].and[0].tags["pressrun-named"] == "no" if rule.id == "expire-unnamed-uploads"
+    ])
+    error_message = "An upload that no job names must go after a day."
+  }
+
+  assert {
     condition     = aws_sqs_queue.jobs.message_retention_seconds == 4 * 24 * 3600
     error_message = "A job waits for four days at most."
   }

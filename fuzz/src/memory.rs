@@ -186,7 +186,7 @@ impl ObjectStore for Memory {
     }
 
     async fn accept(&self, key: &str, _: &str, _: u64, _: Duration) -> Result<Accepts, Unavailable> {
-        Ok(Accepts::Url(format!("https://objects.test/{key}")))
+        Ok(Accepts::Url { url: format!("https://objects.test/{key}"), tagging: "named=no" })
     }
 
     async fn remove_under(&self, _: &str) -> Result<(), Unavailable> {

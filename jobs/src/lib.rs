@@ -44,9 +44,9 @@ pub use message::Message;
 pub use patience::Patience;
 pub use ports::{
     Accepts, Busy, Claim, Claimed, Completed, Content, Deliveries, Delivery, DueDeliveries, DueDelivery, Failed, Held,
-    JobStore, Listed, Listing, Notifier, ObjectStore, Opened, Purpose, Queue, Reservation, Reserved, Terms, Ticket,
-    Unavailable,
+    JobStore, Listed, Listing, Notifier, ObjectStore, Opened, Purpose, Queue, Reservation, Reserved, Shortage, Terms,
+    Ticket, Unavailable,
 };
 pub use upload::{Dialect, Separator, UploadFormat, UploadId, UploadOwner};
-pub use usage::Usage;
+pub use usage::{BytesUsed, Usage};
 pub use webhook::Webhook;

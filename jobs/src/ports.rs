@@ -106,6 +106,11 @@ pub trait JobStore: Send + Sync {
         }
     }
 
+    /// Makes sure that something can be written.
+    async fn check_writable(&self) -> Result<(), Unavailable> {
+        Ok(())
+    }
+
     /// Jobs in the order of their ids, the newest first.
     async fn list(&self, listing: &Listing) -> Result<Listed, Unavailable>;
 
@@ -339,6 +344,29 @@ pub trait ObjectStore: Send + Sync {
 
     /// Where a reader gets the object, to be saved as `file_name`; nothing if it is not there.
     async fn open(&self, key: &str, file_name: &str) -> Result<Option<Opened>, Unavailable>;
+
+    /// Keeps an upload for as long as jobs are kept, since a job is to name it; answers its size, or nothing if it is not
+    /// there. One that is not `fresh` must be kept already: it may be removed at any moment.
+    async fn keep(&self, key: &str, fresh: bool) -> Result<Option<u64>, Unavailable> {
+        _ = fresh;
+        self.size(key).await
+    }
+
+    /// What is missing to store `bytes` more, and to leave the reserve to work that was accepted before; nothing where there
+    /// is room.
+    async fn shortage(&self, bytes: u64) -> Result<Option<Shortage>, Unavailable> {
+        _ = bytes;
+        Ok(None)
+    }
+}
+
+/// There is too little room for new work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shortage {
+    /// How many bytes are free.
+    pub free: u64,
+    /// How many of them are for work that was accepted before.
+    pub reserve: u64,
 }
 
 /// What to store.
@@ -356,7 +384,12 @@ pub enum Content<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Accepts {
     /// By a PUT to this signed URL, of exactly the type and size that was asked for.
-    Url(String),
+    Url {
+        /// The URL.
+        url: String,
+        /// What the PUT's header `x-amz-tagging` says.
+        tagging: &'static str,
+    },
     /// Through the listener, which writes to this file, not there yet, and then [puts](ObjectStore::put) it.
     Draft(PathBuf),
 }

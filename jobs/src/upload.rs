@@ -18,6 +18,12 @@ pub const MAX_UPLOAD_BYTES: u64 = 5 * 1024 * 1024 * 1024;
 /// How long an upload is kept beyond the retention of jobs: every job that was accepted with it finds it for so long.
 pub const UPLOAD_GRACE: TimeDelta = TimeDelta::days(1);
 
+/// How long after it was begun a job may be the first to name an upload.
+pub const UNNAMED_LIFE: TimeDelta = TimeDelta::days(1);
+
+/// How long an upload that no job has named is kept: longer than one may name it, so that none is removed under a request.
+pub const UNNAMED_KEPT: TimeDelta = TimeDelta::hours(25);
+
 /// What an upload is written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum UploadFormat {

@@ -7,10 +7,10 @@ mod bench;
 use std::time::Duration;
 
 use bench::{Bench, MAX_RECEIVES};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use jobs::job::now;
 use jobs::{
-    Accepts, Announcement, AnnouncementRecord, Channel, Claim, Claimed, Completed, Content, Data, Delivery,
+    Accepts, Announcement, AnnouncementRecord, BytesUsed, Channel, Claim, Claimed, Completed, Content, Data, Delivery,
     DeliveryMessage, DeliveryRecord, Diagnostic, Failed, Failure, Held, Job, JobId, Listing, Notify, Opened, Options,
     Payload, Progress, Purpose, Recorded, Reservation, Reserved, Sent, Status, Terms, UploadFormat, UploadId,
     Violation, Warning, Webhook, webhook,
@@ -82,6 +82,10 @@ contract! {
     requests_are_counted_by_caller_and_minute,
     of_many_requests_at_once_no_more_are_counted_than_may_be,
     jobs_are_in_flight_until_they_end,
+    bytes_count_for_as_long_as_they_are_kept,
+    of_many_uploads_at_once_no_more_are_counted_than_may_be,
+    a_report_counts_once_for_its_caller,
+    an_upload_is_kept_once_a_job_names_it,
     of_many_jobs_at_once_no_more_take_off_than_may,
     a_job_that_is_queued_again_is_in_flight_again,
     a_job_whose_request_died_is_in_flight_for_a_minute,
@@ -775,9 +779,10 @@ async fn an_upload_is_taken_as_it_was_announced(bench: &Bench) {
     let id = UploadId::new(UploadFormat::Csv);
     let accepts = bench.objects.accept(&id.key(), id.format().content_type(), 5, LONG).await.expect("answers");
     let draft = match accepts {
-        Accepts::Url(url) => {
+        Accepts::Url { url, tagging } => {
             assert!(url.contains(&id.key()) && url.contains("X-Amz-Signature="), "{url}");
-            assert!(url.contains("X-Amz-SignedHeaders=content-length%3Bcontent-type%3Bhost"), "{url}");
+            assert!(url.contains("X-Amz-SignedHeaders=content-length%3Bcontent-type%3Bhost%3Bx-amz-tagging"), "{url}");
+            assert_eq!(tagging, "pressrun-named=no");
             return;
         }
         Accepts::Draft(draft) => draft,
@@ -842,6 +847,55 @@ async fn jobs_are_in_flight_until_they_end(bench: &Bench) {
     assert!(!take_off(bench, "crm", job().id, 2).await, "and that one's place is taken");
     fail(bench, &second, &json!({}).into(), false).await;
     assert!(take_off(bench, "crm", job().id, 2).await, "a failure is an end");
+}
+
+async fn count_bytes(bench: &Bench, caller: &str, bytes: u64, at: DateTime<Utc>) -> Option<BytesUsed> {
+    bench.usage.count_bytes(caller, bytes, at, TimeDelta::days(30), 100).await.expect("the store answers")
+}
+
+async fn bytes_count_for_as_long_as_they_are_kept(bench: &Bench) {
+    let day = |day| "2026-11-21T10:00:00Z".parse::<DateTime<Utc>>().expect("a time") + TimeDelta::days(day);
+    assert_eq!(count_bytes(bench, "crm", 60, day(0)).await, None);
+    let used = BytesUsed { bytes: 60, falls_at: "2026-12-22T00:00:00Z".parse().ok() };
+    assert_eq!(count_bytes(bench, "crm", 41, day(1)).await, Some(used), "that would be 101");
+    assert_eq!(count_bytes(bench, "crm", 40, day(1)).await, None, "what was refused does not count");
+    assert_eq!(count_bytes(bench, "billing", 100, day(1)).await, None, "another caller has a count of its own");
+    let used = BytesUsed { bytes: 100, ..used };
+    assert_eq!(count_bytes(bench, "crm", 0, day(30)).await, Some(used), "all that may be is there");
+    assert_eq!(count_bytes(bench, "crm", 0, day(31)).await, None, "the oldest is gone");
+    assert_eq!(count_bytes(bench, "crm", 60, day(31)).await, None);
+    assert_eq!(count_bytes(bench, "crm", 1, day(31)).await.map(|used| used.bytes), Some(100));
+}
+
+async fn of_many_uploads_at_once_no_more_are_counted_than_may_be(bench: &Bench) {
+    let now = now();
+    let counted = futures_util::future::join_all((0..20).map(|_| count_bytes(bench, "crm", 30, now))).await;
+    assert!(counted.into_iter().filter(Option::is_none).count() <= 3);
+}
+
+async fn a_report_counts_once_for_its_caller(bench: &Bench) {
+    let job = Job { caller: Some("crm".into()), ..job() };
+    let claim = claim(0);
+    bench.jobs.record(&job, terms()).await.expect("the store answers");
+    run(bench, &job, &claim).await;
+    let at = now();
+    for _ in 0..2 {
+        let completed = Completed { pages: 1, bytes: 100, warnings: &[], at };
+        assert_eq!(bench.jobs.complete(job.id, claim.owner, &completed).await.expect("the store answers"), Held::Yes);
+    }
+    assert_eq!(count_bytes(bench, "crm", 0, at).await.map(|used| used.bytes), Some(100));
+    assert_eq!(count_bytes(bench, "billing", 0, at).await, None);
+}
+
+async fn an_upload_is_kept_once_a_job_names_it(bench: &Bench) {
+    let key = UploadId::new(UploadFormat::Json).key();
+    assert_eq!(bench.objects.keep(&key, true).await.expect("answers"), None, "it is not there");
+    bench.objects.put(&key, "application/json", Content::Bytes(b"{}")).await.expect("put");
+    bench.tag_as_callers_do(&key).await;
+    assert_eq!(bench.objects.keep(&key, false).await.expect("answers"), None, "its day is over");
+    assert_eq!(bench.objects.keep(&key, true).await.expect("answers"), Some(2));
+    assert_eq!(bench.objects.keep(&key, false).await.expect("answers"), Some(2), "it was named in time");
+    assert_eq!(bench.objects.get(&key).await.expect("answers").as_deref(), Some(&b"{}"[..]));
 }
 
 async fn of_many_jobs_at_once_no_more_take_off_than_may(bench: &Bench) {

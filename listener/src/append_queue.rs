@@ -26,6 +26,7 @@ use crate::observe::about;
 use crate::openapi::{Responses, example, guarded_refusals};
 use crate::problem::unavailable;
 use crate::request::{Invalid, Request};
+use crate::room;
 use crate::templates::{self, known, unknown};
 use crate::uploaded::{self, check};
 use crate::{Listener, Problem};
@@ -120,7 +121,7 @@ impl IntoResponses for AppendQueueRefusals {
             unavailable("send a message to the queue"),
         ];
         let own = own.into_iter().chain(quota_refusals()).chain(body::refusals()).chain(idempotency::refusals());
-        guarded_refusals(own.chain(templates::refusals()).chain(uploaded::refusals()))
+        guarded_refusals(own.chain(templates::refusals()).chain(uploaded::refusals()).chain(room::refusals()))
     }
 }
 
@@ -154,7 +155,7 @@ pub(crate) async fn submit(
     let job = Job { caller: caller_name, input, options, notify, ..Job::queued(JobId::new(), name, now()) };
     about(&job);
     let Some(key) = key else {
-        listener.access.take_off(caller, job.id).await?;
+        listener.take_on(caller, job.id).await?;
         accept(listener, &job, data).await?;
         return Ok(job);
     };
@@ -164,12 +165,12 @@ pub(crate) async fn submit(
     let job = match seen {
         Seen::Accepted(job) => return Ok(job),
         Seen::Fresh(job) => {
-            listener.access.take_off(caller, job.id).await?;
+            listener.take_on(caller, job.id).await?;
             accept(listener, &job, data).await?;
             job
         }
         Seen::Unconfirmed(job) => {
-            listener.access.take_off(caller, job.id).await?;
+            listener.take_on(caller, job.id).await?;
             accept_again(listener, &job, data).await?;
             job
         }

@@ -1,9 +1,10 @@
 //! Reads a request's body as JSON, or says what is wrong with it and where.
 
 use std::collections::HashMap;
+use std::error::Error;
 
 use axum::body::Body;
-use axum::http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE};
+use axum::http::header::{ACCEPT, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use http_body_util::BodyExt;
 use input::{Json, NotRead};
@@ -67,10 +68,10 @@ pub(crate) async fn read_plain(headers: &HeaderMap, body: Body) -> Result<Value,
 }
 
 /// How a body may be refused.
-pub(crate) fn refusals() -> [Problem; 4] {
+pub(crate) fn refusals() -> [Problem; 5] {
     let malformed = serde_json::from_str::<Value>("{\n  \"template\": letter\n}").map_err(|error| malformed(&error));
     let Err(malformed) = malformed else { unreachable!("it is not JSON") };
-    [malformed, incomplete(), unsupported(), too_large()]
+    [malformed, incomplete(), too_slow(), unsupported(), too_large()]
 }
 
 /// Takes JSON under its own names, under none, and under the one that `curl -d` gives everything.
@@ -105,7 +106,7 @@ async fn read(mut body: Body) -> Result<Vec<u8>, Problem> {
     let mut bytes = Vec::new();
     let mut length = 0;
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| incomplete())?;
+        let frame = frame.map_err(|error| interrupted(&error))?;
         let Ok(data) = frame.into_data() else { continue };
         length += data.len();
         if length > MAX_DISCARDED_BYTES {
@@ -136,6 +137,29 @@ pub(crate) async fn discard(mut body: Body) {
             return;
         }
     }
+}
+
+/// A body arrives more slowly than the server waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the body arrives too slowly")]
+pub struct BodyTimeout;
+
+/// Why a body did not arrive whole.
+pub(crate) fn interrupted(error: &axum::Error) -> Problem {
+    let mut cause: Option<&dyn Error> = error.source();
+    while let Some(error) = cause {
+        if error.is::<BodyTimeout>() {
+            return too_slow();
+        }
+        cause = error.source();
+    }
+    incomplete()
+}
+
+pub(crate) fn too_slow() -> Problem {
+    let detail = "Fewer than 1,000 bytes a second arrived of it. Send the request again over a faster connection.";
+    Problem::new(StatusCode::REQUEST_TIMEOUT, "body-too-slow", "The body arrived too slowly.", detail)
+        .with_header(CONNECTION, HeaderValue::from_static("close"))
 }
 
 pub(crate) fn incomplete() -> Problem {

@@ -10,8 +10,8 @@ use utoipa::{OpenApi, Path};
 use utoipa_axum::PathItemExt;
 
 use crate::{
-    Listener, append_queue, events, healthz, job, list, metrics, openapi, page, report, retry, socket, templates,
-    uploads,
+    Listener, append_queue, events, healthz, job, list, metrics, openapi, page, readyz, report, retry, socket,
+    templates, uploads,
 };
 
 /// Makes a type of these handlers: a document by `utoipa`, and routes. Paths and methods are those that stand at a handler.
@@ -60,6 +60,7 @@ calls! {
     report::by_link,
     uploads::put,
     healthz::healthz,
+    readyz::readyz,
     openapi::openapi_json,
     page::html,
     page::css,

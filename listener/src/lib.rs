@@ -2,7 +2,7 @@
 //!
 //! [`Listener::router`] is the whole of it, and the same on AWS Lambda (`main.rs`) and on one machine (the
 //! `pressrun` package). Its calls are listed in `calls`. One file an endpoint: `append_queue`, `job`, `events`, `healthz`,
-//! `list`, `metrics`, `openapi`, `page`, `report`, `retry`, `socket`, `templates`, `uploads`; each handler says what it takes
+//! `list`, `metrics`, `openapi`, `page`, `readyz`, `report`, `retry`, `socket`, `templates`, `uploads`; each handler says what it takes
 //! and answers. Whatever goes wrong is a [`Problem`]. What an operator sees of a call is made in `observe`.
 
 pub mod access;
@@ -25,9 +25,11 @@ mod openapi;
 mod page;
 mod problem;
 mod protocol;
+mod readyz;
 mod report;
 mod request;
 mod retry;
+mod room;
 mod socket;
 mod templates;
 mod uploaded;
@@ -36,20 +38,22 @@ mod uploads;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::http::StatusCode;
 use axum::middleware::{from_fn, from_fn_with_state};
+use axum::{Extension, Router};
 use chrono::TimeDelta;
 use jobs::job::now;
 use jobs::{Destinations, Job, JobStore, LinkSigner, ObjectStore, Queue, Terms};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use calls::{Guarded, Open};
+use readyz::Readiness;
 
 pub use access::Access;
-pub use body::MAX_BODY_BYTES;
+pub use body::{BodyTimeout, MAX_BODY_BYTES};
 pub use catalogue::Catalogue;
 pub use problem::Problem;
+pub use readyz::Stopping;
 
 /// What the listener works with.
 pub struct Listener {
@@ -98,6 +102,7 @@ impl Listener {
             .method_not_allowed_fallback(wrong_method)
             .layer(from_fn_with_state(listener.clone(), access::admit));
         let open = Open::routes().method_not_allowed_fallback(wrong_method);
+        let open = open.layer(Extension(Arc::new(Readiness::default())));
         let calls = guarded.merge(open).layer(CatchPanicLayer::custom(problem::from_panic));
         // Outside of it: what a browser asks before a call, and every refusal of one, must be told to pages too.
         let calls = match listener.access.origins.layer() {

@@ -1,15 +1,15 @@
 //! The listener as an AWS Lambda function: behind a function URL, and where [`CONNECTIONS_URL`] is set behind a
 //! WebSocket API. Its environment variables are listed in [`jobs::aws::environment`].
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
 use jobs::aws::environment::{
     self, ACCEPT_ANYBODY, ACCESS, BUCKET, CONNECTIONS_URL, CORS_ORIGINS, DATA_LIMIT, FOLLOWERS_TABLE, JWT_AUDIENCE,
-    JWT_ISSUER, JWT_RIGHTS_CLAIM, LINK_KEY, PUBLIC_URL, QUEUE_URL, QUOTA_JOBS, QUOTA_REQUESTS, REPORTS_ORIGIN,
-    RETENTION_DAYS, RIGHTS, SHARED_JOBS, STREAM_SECONDS, TABLE, TOKEN, TOKENS, WEBHOOK_HOSTS,
+    JWT_ISSUER, JWT_RIGHTS_CLAIM, LINK_KEY, PUBLIC_URL, QUEUE_URL, QUOTA_BYTES, QUOTA_JOBS, QUOTA_REQUESTS,
+    REPORTS_ORIGIN, RETENTION_DAYS, RIGHTS, SHARED_JOBS, STREAM_SECONDS, TABLE, TOKEN, TOKENS, WEBHOOK_HOSTS,
 };
 use jobs::aws::{
     Bucket, DynamoFollowers, DynamoStore, DynamoUsage, GatewayConnections, SdkConfig, SqsQueue, sdk_config,
@@ -17,7 +17,7 @@ use jobs::aws::{
 use jobs::job::{DEFAULT_MAX_DATA_BYTES, MEBIBYTE};
 use jobs::{Destinations, LinkSigner};
 use lambda_http::{Error, LambdaEvent, lambda_runtime, service_fn};
-use listener::access::{Issuer, Mode, Quotas, RIGHTS_CLAIM, Throttle, Tokens};
+use listener::access::{BytesQuota, Issuer, Mode, Quotas, RIGHTS_CLAIM, Throttle, Tokens};
 use listener::gateway::{Event, Gateway};
 use listener::{Access, Catalogue, Listener};
 
@@ -82,9 +82,11 @@ fn access_from(config: &SdkConfig) -> Result<Access, Error> {
     let most = |name| environment::parsed(name).map(|most: Option<NonZeroU32>| most.map(u32::from));
     let (requests, jobs) = (most(QUOTA_REQUESTS)?, most(QUOTA_JOBS)?);
     let usage = Arc::new(DynamoUsage::new(config, environment::required(TABLE)?));
+    let kept = TimeDelta::days(environment::parsed(RETENTION_DAYS)?.unwrap_or(30));
+    let bytes = environment::parsed(QUOTA_BYTES)?.map(|most: NonZeroU64| BytesQuota { most: most.into(), kept });
     Ok(Access {
         shared_jobs: environment::optional(SHARED_JOBS).as_deref() == Some("yes"),
-        quotas: Quotas::given(requests, jobs, usage),
+        quotas: Quotas::given(requests, jobs, bytes, usage),
         origins: environment::parsed(CORS_ORIGINS)?.unwrap_or_default(),
         throttle: Throttle::new(LONGEST_WAIT),
         // AWS passes on what is for its own names alone.

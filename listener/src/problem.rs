@@ -37,6 +37,11 @@ impl Problem {
         format!("{}{}", Failure::TYPE_PREFIX, self.name)
     }
 
+    /// What happened here, and what to do next.
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
+    }
+
     /// The problem as JSON.
     pub fn to_json(&self) -> Value {
         let mut body = json!({

@@ -16,6 +16,7 @@ use crate::job::{find, unknown};
 use crate::observe::about;
 use crate::openapi::{Responses, example, guarded_refusals};
 use crate::problem::unavailable;
+use crate::room;
 use crate::{Listener, Problem};
 
 /// Where a job's data is.
@@ -68,7 +69,7 @@ pub(crate) async fn retry(
         Input::Gone if job.status == Status::Failed => return Err(input_not_kept()),
         Input::Gone => return Err(not_failed(&job)),
     };
-    listener.access.take_off(&caller, job.id).await?;
+    listener.take_on(&caller, job.id).await?;
     // Pushed first, the message could find the job still failed, and be dropped as a repeated one.
     let reopened = listener.jobs.reopen(job.id, listener.terms(&job).overdue_at).await?;
     let reopened = reopened.ok_or_else(|| not_failed(&job))?;
@@ -83,7 +84,12 @@ struct RetryRefusals;
 impl IntoResponses for RetryRefusals {
     fn responses() -> Responses {
         let own = [unknown(), not_failed(&example::job(Status::Completed)), input_not_kept()];
-        guarded_refusals(own.into_iter().chain(quota_refusals()).chain([unavailable("send a message to the queue")]))
+        guarded_refusals(
+            own.into_iter()
+                .chain(quota_refusals())
+                .chain(room::refusals())
+                .chain([unavailable("send a message to the queue")]),
+        )
     }
 }
 

@@ -2,6 +2,7 @@
 
 use axum::http::StatusCode;
 use jobs::job::now;
+use jobs::upload::UNNAMED_LIFE;
 use jobs::{UploadFormat, UploadId};
 use serde_json::Map;
 
@@ -29,9 +30,13 @@ pub(crate) async fn check(
         UploadFormat::Json => None,
         UploadFormat::Ndjson | UploadFormat::Csv => Some(rest(template, data)?),
     };
-    let is_kept = upload.made_at().is_some_and(|made_at| made_at > now() - listener.retention);
-    let size = if is_kept { listener.objects.size(&upload.key()).await? } else { None };
-    let bytes = size.filter(|_| listener.access.lends(caller, upload)).ok_or_else(|| unknown(upload))?;
+    let is_lent = listener.access.lends(caller, upload);
+    let age = upload.made_at().map(|made_at| now() - made_at).filter(|age| is_lent && *age < listener.retention);
+    let size = match age {
+        Some(age) => listener.objects.keep(&upload.key(), age < UNNAMED_LIFE).await?,
+        None => None,
+    };
+    let bytes = size.ok_or_else(|| unknown(upload))?;
     if template.rows.is_none() {
         within(listener.max_data_bytes, bytes)?;
     }
@@ -74,7 +79,7 @@ pub(crate) fn refusals() -> [Problem; 1] {
 
 fn unknown(upload: UploadId) -> Problem {
     let detail = format!(
-        "{upload} was begun too long ago, or was never put, or its PUT has not ended yet. Put it to the URL that POST \
+        "{upload} was begun too long ago (a day, if no job named it before), or was never put, or its PUT has not ended yet. Put it to the URL that POST \
          /uploads answered, wait for the 200, and send this again; or begin another."
     );
     Problem::new(StatusCode::NOT_FOUND, "unknown-upload", "There is no such upload.", detail)

@@ -24,19 +24,24 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value, json};
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt;
+use tokio::time::timeout;
 use utoipa::{IntoParams, IntoResponses, ToSchema};
 
 use crate::access::{Caller, quota_refusals};
 use crate::base_url::base_url;
-use crate::body::{self, discard, incomplete, read_plain};
+use crate::body::{self, discard, incomplete, interrupted, read_plain, too_slow};
 use crate::catalogue::{self, Violation};
 use crate::openapi::{Responses, example, guarded_refusals, refusals};
 use crate::problem::unavailable;
 use crate::request::Invalid;
+use crate::room::{self, storage_full};
 use crate::{Listener, Problem, nothing_here, unknown_path};
 
 /// How long a caller has to put an upload.
 const LIFE: Duration = Duration::from_secs(3600);
+
+/// For how long the body of an upload that is refused is read.
+const MAX_DISCARDING: Duration = Duration::from_secs(60);
 
 /// What a caller wants to put.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -98,13 +103,23 @@ struct PutHeaders {
     content_type: &'static str,
     #[serde(rename = "Content-Length")]
     content_length: String,
+    /// On AWS alone: the bucket expires what is tagged so after a day. A job that names the upload changes it.
+    #[serde(rename = "x-amz-tagging", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
+    tagging: Option<&'static str>,
 }
 
 impl Begun {
     /// What is said of an upload of so many bytes that is to be put to `url`.
     pub(crate) fn new(id: UploadId, bytes: u64, url: String, expires_at: DateTime<Utc>) -> Self {
-        let headers = PutHeaders { content_type: id.format().content_type(), content_length: bytes.to_string() };
+        let (content_type, content_length) = (id.format().content_type(), bytes.to_string());
+        let headers = PutHeaders { content_type, content_length, tagging: None };
         Self { id, url, method: "PUT", headers, expires_at }
+    }
+
+    fn with_tagging(mut self, tagging: Option<&'static str>) -> Self {
+        self.headers.tagging = tagging;
+        self
     }
 }
 
@@ -148,8 +163,8 @@ pub(crate) struct Seal {
 /// Begin an upload.
 ///
 /// For data that is too large for a request. Put the file to the answer's `url` with the answer's `headers`, then queue
-/// a job with the answer's `id` as its `input`. An upload is kept as long as reports are, and serves as many jobs as
-/// you like.
+/// a job with the answer's `id` as its `input`. Name it within a day: then it is kept as long
+/// as reports are, and serves as many jobs as you like.
 #[utoipa::path(
     post,
     path = "/uploads",
@@ -168,15 +183,17 @@ pub(crate) async fn begin(
     body: Body,
 ) -> Result<Response, Problem> {
     let (id, bytes) = wanted(read_plain(&headers, body).await?)?;
+    listener.check_room(bytes).await?;
+    listener.access.count_bytes(&caller, bytes).await?;
     let id = id.of(caller.upload_owner());
     let content_type = id.format().content_type();
     let expires_at = now() + LIFE;
-    let url = match listener.objects.accept(&id.key(), content_type, bytes, LIFE).await? {
-        Accepts::Url(url) => url,
-        Accepts::Draft(_) => listener.links.sign_upload(&base_url(&listener, &headers), id, bytes, expires_at),
+    let (url, tagging) = match listener.objects.accept(&id.key(), content_type, bytes, LIFE).await? {
+        Accepts::Url { url, tagging } => (url, Some(tagging)),
+        Accepts::Draft(_) => (listener.links.sign_upload(&base_url(&listener, &headers), id, bytes, expires_at), None),
     };
     tracing::info!(upload = %id, bytes, "an upload was begun");
-    Ok((StatusCode::CREATED, Json(Begun::new(id, bytes, url, expires_at))).into_response())
+    Ok((StatusCode::CREATED, Json(Begun::new(id, bytes, url, expires_at).with_tagging(tagging))).into_response())
 }
 
 struct BeginRefusals;
@@ -184,7 +201,7 @@ struct BeginRefusals;
 impl IntoResponses for BeginRefusals {
     fn responses() -> Responses {
         let own = [Invalid::Request.problem(&[impossible_size()]), unavailable("sign the upload's URL")];
-        guarded_refusals(own.into_iter().chain(quota_refusals()).chain(body::refusals()))
+        guarded_refusals(own.into_iter().chain(quota_refusals()).chain(room::refusals()).chain(body::refusals()))
     }
 }
 
@@ -300,11 +317,18 @@ pub(crate) async fn put(
         Some((id, seal)) => mismatch(&headers, *id, seal.bytes),
     };
     let (Some((id, seal)), None) = (signed, &refusal) else {
-        discard(body).await;
+        _ = timeout(MAX_DISCARDING, discard(body)).await;
         return Err(refusal.unwrap_or_else(refused));
     };
-    let draft = Draft(draft);
-    write(&draft.0, body, seal.bytes).await?;
+    let (draft, mut body) = (Draft(draft), body);
+    let written = match listener.check_room(seal.bytes).await {
+        Ok(()) => write(&draft.0, &mut body, seal.bytes).await,
+        Err(problem) => Err(problem),
+    };
+    if let Err(problem) = written {
+        discard_upload(body).await;
+        return Err(problem);
+    }
     listener.objects.put(&key, id.format().content_type(), Content::Draft(&draft.0)).await.map_err(not_stored)?;
     tracing::info!(upload = %id, bytes = seal.bytes, "an upload is there");
     Ok(Json(Stored::new(id, seal.bytes)).into_response())
@@ -322,10 +346,10 @@ impl IntoResponses for PutRefusals {
             wrong_size(60, 48),
             length_required(48),
             incomplete(),
-            storage_full(),
+            too_slow(),
             unavailable("store the upload"),
         ];
-        refusals(own)
+        refusals(own.into_iter().chain(room::refusals()))
     }
 }
 
@@ -372,13 +396,19 @@ fn length_required(bytes: u64) -> Problem {
     Problem::new(StatusCode::LENGTH_REQUIRED, "length-required", title, detail)
 }
 
+/// Reads what is left of an upload that is not kept, so that a client that is still sending hears why.
+async fn discard_upload(mut body: Body) {
+    let rest = async { while let Some(Ok(_)) = body.frame().await {} };
+    _ = timeout(MAX_DISCARDING, rest).await;
+}
+
 /// Writes the body to a file, piece by piece.
-async fn write(draft: &FilePath, mut body: Body, bytes: u64) -> Result<(), Problem> {
+async fn write(draft: &FilePath, body: &mut Body, bytes: u64) -> Result<(), Problem> {
     let failed = |error: io::Error| not_stored(Unavailable::when("store the upload")(error));
     let mut file = File::create(draft).await.map_err(failed)?;
     let mut written = 0;
     while let Some(frame) = body.frame().await {
-        let Ok(piece) = frame.map_err(|_| incomplete())?.into_data() else { continue };
+        let Ok(piece) = frame.map_err(|error| interrupted(&error))?.into_data() else { continue };
         written += piece.len() as u64;
         if written > bytes {
             break;
@@ -401,10 +431,5 @@ fn not_stored(error: Unavailable) -> Problem {
         return error.into();
     }
     tracing::error!(%error, "an upload was not stored");
-    storage_full()
-}
-
-fn storage_full() -> Problem {
-    let detail = "Nothing of it was kept. Make room on the server's disk, then put it again.";
-    Problem::new(StatusCode::INSUFFICIENT_STORAGE, "storage-full", "The server has no room for the upload.", detail)
+    storage_full("Nothing of it was kept. Make room on the server's disk, then put it again.")
 }

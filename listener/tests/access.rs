@@ -25,7 +25,7 @@ use serde_json::{Value, json};
 async fn bench(requests: Option<u32>, jobs: Option<u32>) -> Bench {
     Bench::with_local(|listener, local| {
         let tokens = Tokens::default().with("crm", "crm").with("crm", "crm-too").with("billing", "billing");
-        let quotas = Quotas { requests, jobs, usage: Arc::new(local.usage.clone()) };
+        let quotas = Quotas { requests, jobs, bytes: None, usage: Arc::new(local.usage.clone()) };
         Listener { access: Access { quotas: Some(quotas), ..Access::by(Mode::Tokens(tokens.into())) }, ..listener }
     })
     .await

@@ -192,7 +192,7 @@ async fn quotas_are_of_the_caller_who_shook_hands() {
     let usage = Arc::new(hall.bench.local.usage.clone());
     let tokens = Tokens::default().with("crm", "one").with("crm", "two").with("billing", "three");
     hall.gateway.listener.access = Access::by(Mode::Tokens(tokens.into()));
-    hall.gateway.listener.access.quotas = Some(Quotas { requests: None, jobs: Some(1), usage });
+    hall.gateway.listener.access.quotas = Some(Quotas { requests: None, jobs: Some(1), bytes: None, usage });
     for (connection, token) in [("a", "one"), ("b", "two"), ("c", "three")] {
         let mut headers = axum::http::HeaderMap::new();
         headers.insert("authorization", format!("Bearer {token}").parse().expect("a value"));

@@ -241,13 +241,27 @@ async fn a_failed_job_is_queued_again_with_its_upload_while_that_is_kept() {
                     (second.input, second.data, second.retries),
                     (message.input, data.clone().map(Data::from), 1)
                 );
-                let removed = bench.local.expiry.remove_uploads(now() + TimeDelta::hours(1)).await;
+                let (past, future) = (now() - TimeDelta::days(30), now() + TimeDelta::hours(1));
+                let removed = bench.local.expiry.remove_uploads(past, future).await;
+                assert_eq!(removed.expect("the folder answers"), 0, "a job has named it");
+                let removed = bench.local.expiry.remove_uploads(future, past).await;
                 assert_eq!(removed.expect("the folder answers"), 1);
             } else {
                 assert_eq!(again.problem(), "input-not-kept");
             }
         }
     }
+}
+
+#[tokio::test]
+async fn an_upload_that_no_job_names_goes_after_a_day() {
+    let bench = bench().await;
+    upload(&bench, "text/csv", "qty\n1\n").await;
+    let (past, future) = (now() - TimeDelta::days(30), now() + TimeDelta::hours(1));
+    assert_eq!(bench.local.expiry.remove_uploads(past, past).await.expect("the folder answers"), 0);
+    assert_eq!(bench.local.expiry.remove_uploads(past, future).await.expect("the folder answers"), 1);
+    let left = std::fs::read_dir(bench.folder.path().join("data/objects/uploads")).expect("a folder").count();
+    assert_eq!(left, 0);
 }
 
 async fn fail(bench: &Bench, message: &Message) {

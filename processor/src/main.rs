@@ -9,7 +9,7 @@ use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use chrono::TimeDelta;
 use jobs::aws::environment::{
     self, BUCKET, DATA_LIMIT, LINK_KEY, MAX_ATTEMPTS, MEMORY_LIMIT, OUTPUT_LIMIT, PAGE_LIMIT, PUBLIC_URL, QUEUE_URL,
-    RETENTION_DAYS, SECTION_ROWS, TABLE, TIME_LIMIT, TOPIC_ARN, WEBHOOKS_URL,
+    QUOTA_BYTES, RETENTION_DAYS, SECTION_ROWS, TABLE, TIME_LIMIT, TOPIC_ARN, WEBHOOKS_URL,
 };
 use jobs::aws::{Bucket, DynamoStore, SqsQueue, Topic, sdk_config};
 use jobs::job::MEBIBYTE;
@@ -46,9 +46,11 @@ fn main() -> ExitCode {
 async fn serve() -> Result<(), Error> {
     let config = sdk_config(PATIENCE).await;
     let queue = &SqsQueue::new(&config, environment::required(QUEUE_URL)?);
+    let jobs = DynamoStore::new(&config, environment::required(TABLE)?);
+    let jobs = if environment::optional(QUOTA_BYTES).is_some() { jobs.counting_bytes() } else { jobs };
     let processor = &Processor {
         closing: Closing {
-            jobs: Arc::new(DynamoStore::new(&config, environment::required(TABLE)?)),
+            jobs: Arc::new(jobs),
             announcing: Announcing::InRun(Arc::new(Topic::new(&config, environment::required(TOPIC_ARN)?))),
             deliveries: Arc::new(SqsQueue::new(&config, environment::required(WEBHOOKS_URL)?)),
             links: LinkSigner::new(environment::required(LINK_KEY)?.as_bytes()),

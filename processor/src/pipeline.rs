@@ -31,6 +31,9 @@ pub const RECORDING_MARGIN: Duration = Duration::from_secs(10);
 /// How much of the last attempt's trouble is told, in characters.
 const MAX_REASON_CHARS: usize = 4_000;
 
+/// How long a job waits until the disk is looked at again, which has no room for its report.
+const PAUSE_FOR_ROOM: Duration = Duration::from_secs(30);
+
 /// How long a claim holds by itself. A run renews it, so that a job whose run was killed is free again soon.
 const LEASE: Duration = Duration::from_secs(60);
 
@@ -221,6 +224,9 @@ impl Run<'_> {
         match made.unwrap_or_else(|_| Err(self.out_of_time())) {
             Ok(report) => self.complete(&report).await,
             Err(Trouble::Permanent(failure)) => self.fail(&failure).await,
+            Err(Trouble::Transient(reason)) if self.is_short_of_room().await => {
+                Err(Interrupted { reason, verdict: Verdict::Release(PAUSE_FOR_ROOM), forgiven: true })
+            }
             Err(Trouble::Transient(reason)) if attempt >= self.processor.max_attempts => {
                 let reason = shortened(&reason, MAX_REASON_CHARS);
                 let detail = format!("The last of {attempt} attempts said: {reason}.");
@@ -239,6 +245,11 @@ impl Run<'_> {
             }
             Err(Trouble::Overtaken) => Ok(self.verdict(Held::No)),
         }
+    }
+
+    /// Whether the disk is short of room although this run has left it. Then the job has no part in it.
+    async fn is_short_of_room(&self) -> bool {
+        matches!(self.processor.objects.shortage(0).await, Ok(Some(_)))
     }
 
     /// What it means that the run's time is over.

@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use chrono::TimeDelta;
 use clap::ValueEnum;
 use jobs::local::Local;
 use listener::Access;
-use listener::access::{BadIssuer, BadTokens, Issuer, Mode, Quotas, TokenBook, Tokens};
+use listener::access::{BadIssuer, BadTokens, BytesQuota, Issuer, Mode, Quotas, TokenBook, Tokens};
 
 use crate::cli::{AccessOptions, Serve};
 
@@ -53,12 +54,14 @@ pub(crate) enum AccessError {
 
 /// Who may call, and how much each may ask for, of a server that listens at `addr`.
 pub(crate) fn access(options: &Serve, mode: Mode, addr: SocketAddr, local: &Local) -> Access {
-    let AccessOptions { quota_requests: requests, quota_jobs: jobs, shared_jobs, .. } = options.access;
+    let AccessOptions { quota_requests: requests, quota_jobs: jobs, quota_bytes, shared_jobs, .. } = options.access;
     let AccessOptions { cors_origins, allowed_hosts, .. } = &options.access;
     let hosts = || allowed_hosts.clone().of_server(addr, options.public_url.as_deref());
+    let kept = TimeDelta::days(options.retention_days.into());
+    let bytes = quota_bytes.map(|most| BytesQuota { most, kept });
     Access {
         shared_jobs,
-        quotas: Quotas::given(requests, jobs, Arc::new(local.usage.clone())),
+        quotas: Quotas::given(requests, jobs, bytes, Arc::new(local.usage.clone())),
         origins: cors_origins.clone(),
         // A page that reaches this machine by a name of its own has no token to show.
         hosts: matches!(mode, Mode::Anybody).then(hosts),

@@ -152,6 +152,20 @@ pub(crate) struct Serve {
     #[arg(long, env = "PRESSRUN_STOP_TIMEOUT_SECONDS", value_name = "SECONDS", default_value_t = 25,
           value_parser = clap::value_parser!(u64).range(0..=86_400))]
     pub(crate) stop_timeout: u64,
+    /// Connections at the same time, as far as the limit of open files allows
+    #[arg(long, env = "PRESSRUN_MAX_CONNECTIONS", value_name = "N", default_value_t = 2048,
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) max_connections: u32,
+    /// Connections at the same time from one address; three quarters of --max-connections without it. Behind a proxy all
+    /// come from one
+    #[arg(long, env = "PRESSRUN_MAX_CONNECTIONS_PER_ADDRESS", value_name = "N",
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) max_connections_per_address: Option<u32>,
+    /// Room on the data's disk that is left for work accepted before; 1024, or a twentieth of the disk if that is less,
+    /// without it, and 0 for none
+    #[arg(long, env = "PRESSRUN_MIN_FREE_SPACE_MB", value_name = "MIB",
+          value_parser = clap::value_parser!(u64).range(0..=1_073_741_824))]
+    pub(crate) min_free_space: Option<u64>,
     /// How the log's lines look: for people, or as one JSON object a line
     #[arg(long, env = "PRESSRUN_LOG_FORMAT", value_name = "FORMAT", default_value_t = LogFormat::Human)]
     pub(crate) log_format: LogFormat,
@@ -203,6 +217,9 @@ pub(crate) struct AccessOptions {
     /// Jobs of one caller that may be queued or running
     #[arg(long, env = "PRESSRUN_QUOTA_JOBS", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) quota_jobs: Option<u32>,
+    /// Bytes of reports and uploads that are kept of one caller
+    #[arg(long, env = "PRESSRUN_QUOTA_BYTES", value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) quota_bytes: Option<u64>,
     /// Other sites whose pages may call, as scheme and host, separated by commas; * for every site
     #[arg(long, env = "PRESSRUN_CORS_ORIGINS", value_name = "ORIGINS", default_value = "", hide_default_value = true)]
     pub(crate) cors_origins: Origins,

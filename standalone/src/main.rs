@@ -6,6 +6,7 @@ mod announcer;
 mod caller;
 mod cli;
 mod client;
+mod http;
 mod output;
 mod progress;
 mod render;

@@ -1,6 +1,5 @@
 //! `pressrun serve`: the listener, as many workers as there are cores, the courier and the sweeper, over one data folder.
 
-use std::future::IntoFuture;
 use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -9,13 +8,15 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
+use axum::Extension;
 use chrono::TimeDelta;
 use courier::{BadSecret, Courier, Poster, SystemLookup};
+use jobs::job::MEBIBYTE;
 use jobs::local::{Local, OpenError, Smtp};
 use jobs::{Announcing, Channel, Closing, Destinations, LinkSigner, Notifier, Patience};
 use listener::access::Mode;
 use listener::catalogue::Unusable;
-use listener::{Access, Catalogue, Listener};
+use listener::{Access, Catalogue, Listener, Stopping};
 use processor::{Limits, Press, Processor, work};
 use sweeper::Sweeper;
 use telemetry::server::BadExporter;
@@ -26,6 +27,7 @@ use tokio::task::JoinSet;
 use crate::access::{self, AccessError};
 use crate::announcer::Announcer;
 use crate::cli::{MailOptions, Serve, WebhookOptions};
+use crate::http::{self, Bounds, TooFewDescriptors};
 use crate::upkeep::{expiries, sweeps};
 
 /// After how many deliveries a job that meets transient trouble fails for good.
@@ -65,10 +67,10 @@ enum ServeError {
     Webhooks(#[from] reqwest::Error),
     #[error(transparent)]
     Telemetry(#[from] BadExporter),
+    #[error(transparent)]
+    Descriptors(#[from] TooFewDescriptors),
     #[error("cannot start the typesetter: {0}")]
     Typesetter(io::Error),
-    #[error("the server stopped: {0}")]
-    Server(#[from] io::Error),
 }
 
 impl ServeError {
@@ -80,6 +82,7 @@ impl ServeError {
 
 /// Serves until it is told to stop.
 pub(crate) fn serve(options: Serve) -> ExitCode {
+    make_files_private();
     match run(options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -87,6 +90,12 @@ pub(crate) fn serve(options: Serve) -> ExitCode {
             ExitCode::from(if error.is_usage() { 2 } else { 1 })
         }
     }
+}
+
+/// Reports, mails and their links are for this user alone. What makes files is many: SQLite, children, temporary folders.
+fn make_files_private() {
+    #[cfg(unix)]
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
 }
 
 fn run(options: Serve) -> Result<(), ServeError> {
@@ -105,11 +114,13 @@ async fn serve_until_stopped(options: Serve) -> Result<(), ServeError> {
     if names.is_empty() {
         return Err(ServeError::NoTemplates(options.templates));
     }
+    let bounds = http::reserve(bounds(&options), workers(&options))?;
     let address = |source| ServeError::Address { addr: options.addr, source };
     let socket = TcpListener::bind(options.addr).await.map_err(address)?;
     let addr = socket.local_addr().map_err(address)?;
     let url = url_of(addr);
-    let local = Local::open(&options.data, MAX_ATTEMPTS + SPARE_DELIVERIES).await?;
+    let mut local = Local::open(&options.data, MAX_ATTEMPTS + SPARE_DELIVERIES).await?;
+    local.objects = local.objects.with_reserve(options.min_free_space.map(|mebibytes| mebibytes * MEBIBYTE));
 
     let (stop, stopped) = watch::channel(false);
     let notifier = notifier(&options, &local)?;
@@ -123,13 +134,17 @@ async fn serve_until_stopped(options: Serve) -> Result<(), ServeError> {
     tasks.spawn(sweeps(Arc::new(sweeper), stopped.clone()));
     tasks.spawn(expiries(local.expiry.clone(), retention(&options), stopped.clone()));
     announce_start(&options, &url, &names);
+    if options.public_url.is_none() && options.addr.ip().is_unspecified() {
+        tracing::warn!(
+            "links in mails and webhooks say {url}, which works on this machine alone; name where callers reach this server with --public-url"
+        );
+    }
     let access = access::access(&options, mode, addr, &local);
     let router = listener(&options, catalogue, access, destinations, &local).router();
-    // Who shows wrong tokens is known by the address.
-    let server = axum::serve(socket, router.into_make_service_with_connect_info::<SocketAddr>())
-        .with_graceful_shutdown(told_to_stop(stop));
+    let router = router.layer(Extension(Stopping(stopped.clone())));
+    tokio::spawn(told_to_stop(stop));
     tokio::select! {
-        served = server.into_future() => served?,
+        () = http::serve(socket, router, bounds, stopped.clone()) => {}
         () = grace_is_over(stopped) => {}
     }
     tasks.join_all().await;
@@ -207,15 +222,27 @@ fn listener(options: &Serve, catalogue: Catalogue, access: Access, webhooks: Des
     }
 }
 
+/// How many connections there may be, as far as the system allows.
+fn bounds(options: &Serve) -> Bounds {
+    let all = options.max_connections;
+    let of_one_address = options.max_connections_per_address.unwrap_or(all - all / 4);
+    Bounds { all: all as usize, of_one_address: of_one_address as usize }
+}
+
+/// How many reports are made at the same time.
+fn workers(options: &Serve) -> usize {
+    let cores = available_parallelism().map_or(1, usize::from);
+    // A worker beyond the cores would wait for a free one while its report's time runs.
+    options.workers.map_or(cores, usize::from).min(cores)
+}
+
 fn start_workers(
     options: &Serve,
     local: &Local,
     closing: &Closing,
     stopped: &watch::Receiver<bool>,
 ) -> Result<JoinSet<()>, ServeError> {
-    let cores = available_parallelism().map_or(1, usize::from);
-    // A worker beyond the cores would wait for a free one while its report's time runs.
-    let count = options.workers.map_or(cores, usize::from).min(cores);
+    let count = workers(options);
     let press = Press::of_this_program(count, Limits::from(&options.limits)).map_err(ServeError::Typesetter)?;
     for _ in 0..count {
         press.warm_up().map_err(ServeError::Typesetter)?;

@@ -8,7 +8,7 @@ use chrono::TimeDelta;
 use jobs::Unavailable;
 use jobs::job::now;
 use jobs::local::Expiry;
-use jobs::upload::UPLOAD_GRACE;
+use jobs::upload::{UNNAMED_KEPT, UPLOAD_GRACE};
 use sweeper::Sweeper;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
@@ -63,7 +63,7 @@ async fn expire(expiry: Expiry, retention: TimeDelta) -> Result<(), Unavailable>
     if removed > 0 {
         tracing::info!(removed, "removed expired jobs");
     }
-    let removed = expiry.remove_uploads(now() - retention - UPLOAD_GRACE).await?;
+    let removed = expiry.remove_uploads(now() - retention - UPLOAD_GRACE, now() - UNNAMED_KEPT).await?;
     if removed > 0 {
         tracing::info!(removed, "removed expired uploads");
     }

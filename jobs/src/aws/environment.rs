@@ -25,6 +25,7 @@
 //! | [`ACCEPT_ANYBODY`] | listener | `yes` where [`ACCESS`] is `none`, and means it |
 //! | [`QUOTA_REQUESTS`] | listener | requests a minute of one caller; any number where absent |
 //! | [`QUOTA_JOBS`] | listener | jobs of one caller that have not ended; any number where absent |
+//! | [`QUOTA_BYTES`] | listener, processor | bytes of reports and uploads that one caller may store; any number where absent |
 //! | [`CORS_ORIGINS`] | listener | other sites whose pages may call, separated by commas, or `*`; none where absent |
 //! | [`REPORTS_ORIGIN`] | listener | origin of signed URLs, from which the page fetches reports; none where absent |
 //! | [`STREAM_SECONDS`] | listener | how long one stream of events or one long poll may last; 25 where absent |
@@ -84,6 +85,8 @@ pub const ACCEPT_ANYBODY: &str = "PRESSRUN_ACCEPT_ANYBODY";
 pub const QUOTA_REQUESTS: &str = "PRESSRUN_QUOTA_REQUESTS";
 /// See the [table](self).
 pub const QUOTA_JOBS: &str = "PRESSRUN_QUOTA_JOBS";
+/// See the [table](self).
+pub const QUOTA_BYTES: &str = "PRESSRUN_QUOTA_BYTES";
 /// See the [table](self).
 pub const CORS_ORIGINS: &str = "PRESSRUN_CORS_ORIGINS";
 /// See the [table](self).

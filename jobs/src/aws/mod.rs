@@ -1,5 +1,6 @@
 //! The five ports on AWS: SQS, DynamoDB, S3 and SNS; and [two more](crate::followers) for API Gateway's WebSockets.
 
+mod bytes;
 mod connections;
 pub mod environment;
 mod followers;

@@ -8,7 +8,7 @@ use aws_config::SdkConfig;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::presigning::PresigningConfig;
 use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::{Delete, ObjectIdentifier};
+use aws_sdk_s3::types::{Delete, ObjectIdentifier, Tag, Tagging};
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt;
 
@@ -17,6 +17,14 @@ use crate::ports::{Accepts, Content, ObjectStore, Opened, Unavailable};
 
 /// How long a signed URL works: long enough for a browser to follow a redirect on a bad connection.
 const URL_LIFE: Duration = Duration::from_secs(300);
+
+/// The tag of uploads that says whether a job has named them, and its values.
+const NAMED_TAG: &str = "pressrun-named";
+const NAMED: &str = "yes";
+const UNNAMED: &str = "no";
+
+/// How an upload is tagged when it is put, as its PUT must say in the header `x-amz-tagging`.
+const UNNAMED_TAGGING: &str = "pressrun-named=no";
 
 /// A bucket in S3.
 #[derive(Debug, Clone)]
@@ -89,15 +97,33 @@ impl ObjectStore for Bucket {
         Ok(true)
     }
 
-    /// The signature covers the headers Content-Type and Content-Length: S3 refuses any other. It is good for no longer
+    /// The signature covers the headers Content-Type, Content-Length and x-amz-tagging: S3 refuses any other. It is good for no longer
     /// than the session of the role that signs.
     async fn accept(&self, key: &str, content_type: &str, bytes: u64, time: Duration) -> Result<Accepts, Unavailable> {
         let attempted = "sign the upload's URL";
         let life = PresigningConfig::expires_in(time).map_err(Unavailable::when(attempted))?;
         let bytes = i64::try_from(bytes).map_err(Unavailable::when(attempted))?;
         let put = self.client.put_object().bucket(&self.name).key(key).content_type(content_type).content_length(bytes);
+        let put = put.tagging(UNNAMED_TAGGING);
         let signed = put.presigned(life).await.map_err(refused(attempted))?;
-        Ok(Accepts::Url(signed.uri().to_owned()))
+        Ok(Accepts::Url { url: signed.uri().to_owned(), tagging: UNNAMED_TAGGING })
+    }
+
+    /// What is tagged as named by no job is expired by the bucket's lifecycle after a day.
+    async fn keep(&self, key: &str, fresh: bool) -> Result<Option<u64>, Unavailable> {
+        let attempted = "keep the upload";
+        let Some(size) = self.size(key).await? else { return Ok(None) };
+        if !fresh {
+            let tags = self.client.get_object_tagging().bucket(&self.name).key(key).send().await;
+            let tags = tags.map_err(refused(attempted))?.tag_set;
+            let unnamed = tags.iter().any(|tag| tag.key == NAMED_TAG && tag.value == UNNAMED);
+            return Ok((!unnamed).then_some(size));
+        }
+        let tag = Tag::builder().key(NAMED_TAG).value(NAMED).build().map_err(Unavailable::when(attempted))?;
+        let tags = Tagging::builder().tag_set(tag).build().map_err(Unavailable::when(attempted))?;
+        let tagged = self.client.put_object_tagging().bucket(&self.name).key(key).tagging(tags).send().await;
+        tagged.map_err(refused(attempted))?;
+        Ok(Some(size))
     }
 
     async fn remove_under(&self, prefix: &str) -> Result<(), Unavailable> {

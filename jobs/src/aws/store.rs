@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::bytes::Bytes;
 use super::item::{Item, number, put_if, text, update_if};
 use super::refused;
 use crate::data::Data;
@@ -105,12 +106,21 @@ const KEY_PREFIX: &str = "idempotency#";
 pub struct DynamoStore {
     client: Client,
     table: String,
+    /// Counts the reports of callers, where they have a quota.
+    bytes: Option<Bytes>,
 }
 
 impl DynamoStore {
     /// The store in `table`.
     pub fn new(config: &SdkConfig, table: impl Into<String>) -> Self {
-        Self { client: Client::new(config), table: table.into() }
+        Self { client: Client::new(config), table: table.into(), bytes: None }
+    }
+
+    /// The same, and it counts how many bytes each caller's reports have.
+    #[must_use]
+    pub fn counting_bytes(self) -> Self {
+        let bytes = Bytes { client: self.client.clone(), table: self.table.clone() };
+        Self { bytes: Some(bytes), ..self }
     }
 
     async fn item(&self, id: JobId) -> Result<Option<Item>, Unavailable> {
@@ -188,10 +198,33 @@ impl DynamoStore {
     }
 
     async fn fenced(&self, attempted: &str, update: UpdateItemFluentBuilder, owner: Uuid) -> Result<Held, Unavailable> {
+        let held = self.fenced_item(attempted, update, owner).await?;
+        Ok(if held.is_some() { Held::Yes } else { Held::No })
+    }
+
+    async fn fenced_item(
+        &self,
+        attempted: &str,
+        update: UpdateItemFluentBuilder,
+        owner: Uuid,
+    ) -> Result<Option<Item>, Unavailable> {
         let update =
             update.expression_attribute_names("#owner", "owner").expression_attribute_names("#status", "status");
-        let held = update_if(attempted, update.expression_attribute_values(":owner", text(owner))).await?;
-        Ok(if held.is_some() { Held::Yes } else { Held::No })
+        update_if(attempted, update.expression_attribute_values(":owner", text(owner))).await
+    }
+
+    /// Counts a report that was completed, where `before` is the record until then.
+    async fn count(&self, before: &Item, bytes: u64, at: DateTime<Utc>) {
+        let Some(counts) = &self.bytes else { return };
+        let was = |name| before.get(name).and_then(|value| value.as_s().ok());
+        let (Some(caller), false) = (was("caller"), was("status").is_some_and(|it| it == Status::Completed.as_str()))
+        else {
+            return;
+        };
+        // The report is there; that it counts less is no reason to make it again.
+        if let Err(error) = counts.add(caller, bytes.cast_signed(), at).await {
+            tracing::warn!(%error, "a report does not count towards its caller's quota");
+        }
     }
 
     fn claiming(&self, job: &Job, claim: &Claim, how: &str) -> Result<UpdateItemFluentBuilder, Unavailable> {
@@ -420,7 +453,10 @@ impl JobStore for DynamoStore {
             [] => update,
             warnings => update.expression_attribute_values(":warnings", json(&warnings)?),
         };
-        self.fenced("record the report", update, owner).await
+        let before = self.fenced_item("record the report", update.return_values(ReturnValue::AllOld), owner).await?;
+        let Some(before) = before else { return Ok(Held::No) };
+        self.count(&before, bytes, at).await;
+        Ok(Held::Yes)
     }
 
     async fn fail(&self, id: JobId, owner: Uuid, failed: &Failed<'_>) -> Result<Held, Unavailable> {

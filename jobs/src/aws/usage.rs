@@ -13,12 +13,13 @@ use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::bytes::{self, Bytes};
 use super::item::{number, text, update_if};
 use super::refused;
 use super::store::DynamoStore;
 use crate::job::{Job, JobId};
 use crate::ports::Unavailable;
-use crate::usage::{RECORDED_WITHIN, Usage};
+use crate::usage::{BytesUsed, RECORDED_WITHIN, Usage};
 
 /// How long a caller's set is kept after it was last added to: longer than any queue keeps a message.
 const SET_LIFE: TimeDelta = TimeDelta::days(15);
@@ -32,6 +33,7 @@ pub struct DynamoUsage {
     client: Client,
     table: String,
     jobs: DynamoStore,
+    bytes: Bytes,
 }
 
 /// A job in flight, as the sets hold it: `{milliseconds since 1970}#{job id}`.
@@ -66,7 +68,9 @@ impl DynamoUsage {
     /// The usage in `table`, the table of jobs.
     pub fn new(config: &SdkConfig, table: impl Into<String>) -> Self {
         let table = table.into();
-        Self { client: Client::new(config), jobs: DynamoStore::new(config, &table), table }
+        let client = Client::new(config);
+        let bytes = Bytes { client: client.clone(), table: table.clone() };
+        Self { client, jobs: DynamoStore::new(config, &table), table, bytes }
     }
 
     fn update(&self, key: &str) -> UpdateItemFluentBuilder {
@@ -150,5 +154,29 @@ impl Usage for DynamoUsage {
         }
         self.remove_landed(&key, job, now).await?;
         self.add(&key, flight, now, most).await
+    }
+
+    /// What is refused is taken back. So a request may be refused for another of the same moment that is refused as well.
+    async fn count_bytes(
+        &self,
+        caller: &str,
+        bytes: u64,
+        now: DateTime<Utc>,
+        kept: TimeDelta,
+        most: u64,
+    ) -> Result<Option<BytesUsed>, Unavailable> {
+        let added = i64::try_from(bytes).map_err(Unavailable::when("count the caller's bytes"))?;
+        if added == 0 {
+            let used = bytes::used(&self.bytes.get(caller).await?, now, kept);
+            return Ok((used.bytes >= most).then_some(used));
+        }
+        let item = self.bytes.add(caller, added, now).await?;
+        let used = bytes::used(&item, now, kept);
+        if used.bytes <= most {
+            self.bytes.forget(caller, &item, now, kept).await?;
+            return Ok(None);
+        }
+        let item = self.bytes.add(caller, -added, now).await?;
+        Ok(Some(bytes::used(&item, now, kept)))
     }
 }

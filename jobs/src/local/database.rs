@@ -20,7 +20,7 @@ const READERS: usize = 4;
 
 /// The schema, in the steps it grew by; `PRAGMA user_version` counts the steps a database has taken. Times are
 /// milliseconds since 1970.
-const STEPS: [&str; 9] = [
+const STEPS: [&str; 10] = [
     "
     CREATE TABLE IF NOT EXISTS messages (
         id          INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -127,6 +127,21 @@ const STEPS: [&str; 9] = [
         FROM messages WHERE queue = 'webhooks' AND dead_at IS NULL ORDER BY id;
     DELETE FROM messages WHERE queue = 'webhooks';
     ",
+    // A report counts once, however often its completion is recorded.
+    "
+    CREATE TABLE bytes_used (
+        caller  TEXT NOT NULL,
+        day     INTEGER NOT NULL,
+        bytes   INTEGER NOT NULL,
+        PRIMARY KEY (caller, day)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TRIGGER reports_count AFTER UPDATE OF status ON jobs
+    WHEN old.status <> 'completed' AND new.status = 'completed' AND new.caller IS NOT NULL AND new.bytes > 0
+    BEGIN
+        INSERT INTO bytes_used (caller, day, bytes) VALUES (new.caller, new.finished_at / 86400000, new.bytes)
+        ON CONFLICT (caller, day) DO UPDATE SET bytes = bytes + excluded.bytes;
+    END;
+    ",
 ];
 
 /// Whoever held a message or a lease before this process is gone: the folder's lock says so.
@@ -215,6 +230,13 @@ pub(super) async fn open(path: &Path) -> Result<Database, Refusal> {
     }
     let writers = Writers { durable, ordered };
     Ok(Database { readers: Arc::new(Readers::new(readers)), writers: Arc::new(Mutex::new(writers)) })
+}
+
+/// Writes something that changes nothing.
+pub(super) async fn write_nothing(writer: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    let version: u32 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *writer).await?;
+    let write = AssertSqlSafe(format!("PRAGMA user_version = {version}"));
+    sqlx::raw_sql(write).execute(writer).await.map(|_| ())
 }
 
 /// Looks at every page of the file, so that damage is met at the start and not in the middle of a job.

@@ -9,6 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::task::spawn_blocking;
 
 use super::database::Database;
+use super::objects::kept_mark;
 use super::store::read_id;
 use super::usage::remove_landed;
 use crate::job::{JobId, Status};
@@ -47,19 +48,31 @@ impl Expiry {
         Ok(removed)
     }
 
-    /// Removes uploads that were begun before then, used or not; answers how many.
-    pub async fn remove_uploads(&self, begun_before: DateTime<Utc>) -> Result<usize, Unavailable> {
-        let removed = self.remove_old_uploads(begun_before).await;
+    /// Removes uploads that were begun before `begun_before`, and of those that no job has named since all that were begun
+    /// before `unnamed_before`; answers how many.
+    pub async fn remove_uploads(
+        &self,
+        begun_before: DateTime<Utc>,
+        unnamed_before: DateTime<Utc>,
+    ) -> Result<usize, Unavailable> {
+        let removed = self.remove_old_uploads(begun_before, unnamed_before).await;
         removed.map_err(Unavailable::when("remove expired uploads"))
     }
 
-    async fn remove_old_uploads(&self, begun_before: DateTime<Utc>) -> io::Result<usize> {
+    async fn remove_old_uploads(
+        &self,
+        begun_before: DateTime<Utc>,
+        unnamed_before: DateTime<Utc>,
+    ) -> io::Result<usize> {
         let mut removed = 0;
         let mut entries = tokio::fs::read_dir(self.objects.join(UPLOADS)).await?;
         while let Some(entry) = entries.next_entry().await? {
             let id = entry.file_name().to_str().and_then(|name| name.parse::<UploadId>().ok());
-            if id.and_then(|id| id.made_at()).is_some_and(|begun_at| begun_at < begun_before) {
-                is_gone(tokio::fs::remove_file(entry.path()).await)?;
+            let Some(begun_at) = id.and_then(|id| id.made_at()) else { continue };
+            let (path, mark) = (entry.path(), kept_mark(&entry.path()));
+            if begun_at < begun_before || (begun_at < unnamed_before && !tokio::fs::try_exists(&mark).await?) {
+                is_gone(tokio::fs::remove_file(&path).await)?;
+                is_gone(tokio::fs::remove_file(&mark).await)?;
                 removed += 1;
             }
         }

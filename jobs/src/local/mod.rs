@@ -7,8 +7,10 @@
 //! DIR/link.key       what signs the links in announcements
 //! DIR/webhook.secret what signs webhooks, for receivers to check them with
 //! DIR/work/          files of runs and uploads in progress
-//! DIR/lock           held while a process works here
+//! DIR/lock           held while a process works here, as the folder itself is
 //! ```
+//!
+//! All of it is for the user alone who runs the process: the folder lets no other in.
 
 mod changes;
 mod database;
@@ -19,6 +21,7 @@ mod listing;
 mod mail;
 mod objects;
 mod outbox;
+mod private;
 mod queue;
 mod readers;
 mod store;
@@ -34,12 +37,19 @@ pub use deliveries::SqliteDeliveries;
 pub use expiry::Expiry;
 pub use mail::Smtp;
 pub use objects::Folder;
+use objects::write_whole;
 pub use outbox::Outbox;
 pub use queue::SqliteQueue;
 pub use store::SqliteStore;
 pub use usage::SqliteUsage;
 
 use crate::upload::UPLOADS;
+
+/// What a new `link.key` ends.
+const LINKS_END: &str = "the links that were sent so far then stop working";
+
+/// What a new `webhook.secret` ends.
+const RECEIVERS_REFUSE: &str = "receivers then refuse webhooks until they are given the new one";
 
 /// A data folder, opened for this process alone.
 pub struct Local {
@@ -63,7 +73,7 @@ pub struct Local {
     pub link_key: Vec<u8>,
     /// The secret that signs webhooks, as `whsec_…`; made when the folder was.
     pub webhook_secret: String,
-    _lock: File,
+    _locks: Vec<File>,
 }
 
 /// Its secrets are not for any log.
@@ -85,6 +95,14 @@ pub enum OpenError {
         path: PathBuf,
         /// What the system said.
         source: io::Error,
+    },
+    /// A secret's file is there and holds none.
+    #[error("{path} is empty. Restore it from a copy, or delete it to get a new secret: {loss}")]
+    EmptySecret {
+        /// The file.
+        path: PathBuf,
+        /// What a new secret ends.
+        loss: &'static str,
     },
     /// Another process works in the folder.
     #[error("{0} is in use by another pressrun. Stop that one, or name another folder with --data")]
@@ -118,9 +136,10 @@ impl Local {
     /// Opens `folder`, making it if need be, and takes back what a killed predecessor had in hand. A message
     /// delivered `max_receives` times is set aside instead of being delivered again.
     pub async fn open(folder: &Path, max_receives: u32) -> Result<Self, OpenError> {
-        let lock = lock(folder)?;
-        let link_key = secret(&folder.join("link.key"), "")?.into_bytes();
-        let webhook_secret = secret(&folder.join("webhook.secret"), "whsec_")?;
+        let locks = lock(folder)?;
+        private::tighten(folder).map_err(io_error(folder))?;
+        let link_key = secret(&folder.join("link.key"), "", LINKS_END)?.into_bytes();
+        let webhook_secret = secret(&folder.join("webhook.secret"), "whsec_", RECEIVERS_REFUSE)?;
         let path = folder.join("pressrun.db");
         let database = database::open(&path).await.map_err(|refusal| match refusal {
             Refusal::Damaged(how) => OpenError::Damaged { path, how },
@@ -147,27 +166,36 @@ impl Local {
             work,
             link_key,
             webhook_secret,
-            _lock: lock,
+            _locks: locks,
         })
     }
 }
 
-fn lock(folder: &Path) -> Result<File, OpenError> {
+/// Locks the folder, and the file in it that earlier versions lock. A file may be deleted while it is locked; the folder is
+/// the same whatever is deleted in it, and under every path.
+fn lock(folder: &Path) -> Result<Vec<File>, OpenError> {
     fs::create_dir_all(folder).map_err(io_error(folder))?;
     let path = folder.join("lock");
     let file = File::create(&path).map_err(io_error(&path))?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Err(OpenError::InUse(folder.to_owned())),
+        Err(TryLockError::Error(source)) => return Err(OpenError::Io { path, source }),
+    }
+    // Some file systems lock no folders, and some systems open none.
+    let Ok(itself) = File::open(folder) else { return Ok(vec![file]) };
+    match itself.try_lock() {
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse(folder.to_owned())),
-        Err(TryLockError::Error(source)) => Err(OpenError::Io { path, source }),
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(vec![file, itself]),
     }
 }
 
-/// The secret in a file, made if there is none: 64 characters, behind `prefix`, that base64 reads as 48 bytes.
-fn secret(path: &Path, prefix: &str) -> Result<String, OpenError> {
+/// The secret in a file, made if there is none: 64 characters, behind `prefix`, that base64 reads as 48 bytes. `loss` is what
+/// a new one ends.
+fn secret(path: &Path, prefix: &str, loss: &'static str) -> Result<String, OpenError> {
     match fs::read_to_string(path) {
-        Ok(secret) if !secret.is_empty() => Ok(secret),
-        Ok(_) => make_secret(path, prefix),
+        Ok(secret) if secret.trim().is_empty() => Err(OpenError::EmptySecret { path: path.to_owned(), loss }),
+        Ok(secret) => Ok(secret),
         Err(error) if error.kind() == io::ErrorKind::NotFound => make_secret(path, prefix),
         Err(error) => Err(io_error(path)(error)),
     }
@@ -177,19 +205,9 @@ fn make_secret(path: &Path, prefix: &str) -> Result<String, OpenError> {
     // Two version 4 UUIDs carry 244 random bits from the system.
     let [first, second] = [uuid::Uuid::new_v4(), uuid::Uuid::new_v4()].map(|id| id.simple().to_string());
     let secret = format!("{prefix}{first}{second}");
-    write_private(path, secret.as_bytes()).map_err(io_error(path))?;
+    // Whole or not at all: an empty file would be an error at the next start.
+    write_whole(path, secret.as_bytes(), None).map_err(io_error(path))?;
     Ok(secret)
-}
-
-fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    use std::io::Write;
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
 }
 
 fn io_error(path: &Path) -> impl FnOnce(io::Error) -> OpenError {

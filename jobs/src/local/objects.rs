@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use crate::ports::{Accepts, Content, ObjectStore, Opened, Unavailable};
+use crate::ports::{Accepts, Content, ObjectStore, Opened, Shortage, Unavailable};
 
 /// A folder of objects; a key is a path in it.
 #[derive(Debug, Clone)]
@@ -16,11 +16,23 @@ pub struct Folder {
     root: PathBuf,
     /// Where objects are that are not whole yet; emptied when the data folder is opened.
     drafts: PathBuf,
+    /// How many bytes are left free for work that was accepted; a share of the file system where absent.
+    reserve: Option<u64>,
 }
+
+/// The reserve where none is given: this, or a twentieth of the file system where that is less.
+const MAX_DEFAULT_RESERVE: u64 = 1 << 30;
 
 impl Folder {
     pub(super) fn new(root: PathBuf, drafts: PathBuf) -> Self {
-        Self { root, drafts }
+        Self { root, drafts, reserve: None }
+    }
+
+    /// With so many bytes left free for work that was accepted.
+    #[must_use]
+    pub fn with_reserve(mut self, reserve: Option<u64>) -> Self {
+        self.reserve = reserve;
+        self
     }
 }
 
@@ -84,6 +96,61 @@ impl ObjectStore for Folder {
         let attempted = format!("find {key}");
         blocking(attempted, move || Ok(present(fs::metadata(&path))?.map(|_| Opened::File(path)))).await
     }
+
+    async fn keep(&self, key: &str, fresh: bool) -> Result<Option<u64>, Unavailable> {
+        let path = self.root.join(key);
+        let attempted = format!("keep {key}");
+        let keep = move || {
+            let Some(found) = present(fs::metadata(&path))? else { return Ok(None) };
+            let mark = kept_mark(&path);
+            let kept = present(fs::metadata(&mark))?.is_some();
+            if !kept && fresh {
+                File::create(&mark)?;
+            }
+            Ok((kept || fresh).then_some(found.len()))
+        };
+        blocking(attempted, keep).await
+    }
+
+    async fn shortage(&self, bytes: u64) -> Result<Option<Shortage>, Unavailable> {
+        let shortage = room(&self.root).map(|room| room.and_then(|room| room.shortage(self.reserve, bytes)));
+        shortage.map_err(Unavailable::when("find how much of the disk is free"))
+    }
+}
+
+/// The file that says that a job has named an upload.
+pub(super) fn kept_mark(upload: &Path) -> PathBuf {
+    let mut name = upload.as_os_str().to_owned();
+    name.push(".kept");
+    name.into()
+}
+
+/// How much room a file system has.
+#[derive(Debug, Clone, Copy)]
+struct Room {
+    free: u64,
+    total: u64,
+}
+
+impl Room {
+    fn shortage(self, reserve: Option<u64>, bytes: u64) -> Option<Shortage> {
+        let reserve = reserve.unwrap_or(MAX_DEFAULT_RESERVE.min(self.total / 20));
+        let fits = self.free.checked_sub(bytes).is_some_and(|left| left >= reserve);
+        (!fits).then_some(Shortage { free: self.free, reserve })
+    }
+}
+
+/// What a file system tells its users at once; nothing where the system has no such call.
+#[cfg(unix)]
+fn room(folder: &Path) -> io::Result<Option<Room>> {
+    let found = rustix::fs::statvfs(folder)?;
+    let size = found.f_frsize;
+    Ok(Some(Room { free: found.f_bavail.saturating_mul(size), total: found.f_blocks.saturating_mul(size) }))
+}
+
+#[cfg(not(unix))]
+fn room(_: &Path) -> io::Result<Option<Room>> {
+    Ok(None)
 }
 
 /// Writes a file so that it is there whole and on disk, or not at all.

@@ -197,6 +197,11 @@ impl JobStore for SqliteStore {
         }
     }
 
+    async fn check_writable(&self) -> Result<(), Unavailable> {
+        let written = database::write_nothing(&mut *self.database.writer().await).await;
+        written.map_err(Unavailable::when("write to the database"))
+    }
+
     async fn list(&self, listing: &Listing) -> Result<Listed, Unavailable> {
         let rows = listing::query(listing)
             .build()

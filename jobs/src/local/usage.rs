@@ -1,16 +1,17 @@
-//! How much callers use: requests in memory, since they are forgotten with their minute, and jobs in flight as a table.
+//! How much callers use: requests in memory, since they are forgotten with their minute; jobs in flight and bytes as tables.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
-use sqlx::SqliteConnection;
+use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection};
 
 use super::database::Database;
 use crate::job::JobId;
 use crate::ports::Unavailable;
-use crate::usage::{RECORDED_WITHIN, Usage};
+use crate::usage::{BytesUsed, RECORDED_WITHIN, Usage, day, first_day};
 
 /// Rows of jobs that have ended since they took off, and of those whose requests died before they were on record.
 pub(super) const REMOVE_LANDED: &str = "
@@ -73,6 +74,53 @@ impl Usage for SqliteUsage {
         .await
         .map_err(Unavailable::when(attempted))?;
         Ok(taken.rows_affected() == 1)
+    }
+
+    async fn count_bytes(
+        &self,
+        caller: &str,
+        bytes: u64,
+        now: DateTime<Utc>,
+        kept: TimeDelta,
+        most: u64,
+    ) -> Result<Option<BytesUsed>, Unavailable> {
+        let counted = self.add_bytes(caller, bytes, day(now), kept, most).await;
+        counted.map_err(Unavailable::when("count the caller's bytes"))
+    }
+}
+
+impl SqliteUsage {
+    async fn add_bytes(
+        &self,
+        caller: &str,
+        bytes: u64,
+        today: i64,
+        kept: TimeDelta,
+        most: u64,
+    ) -> Result<Option<BytesUsed>, sqlx::Error> {
+        let (bytes, most, first) =
+            (bytes.cast_signed(), i64::try_from(most).unwrap_or(i64::MAX), first_day(today, kept));
+        if bytes > 0 {
+            let mut writer = self.database.durable_writer().await;
+            let old = sqlx::query("DELETE FROM bytes_used WHERE caller = ?1 AND day < ?2");
+            old.bind(caller).bind(first).execute(&mut *writer).await?;
+            // One statement, so that of many requests at once no more get through than may.
+            let added = sqlx::query(
+                "INSERT INTO bytes_used (caller, day, bytes) SELECT ?1, ?2, ?3
+                 WHERE ?3 + (SELECT coalesce(sum(bytes), 0) FROM bytes_used WHERE caller = ?1) <= ?4
+                 ON CONFLICT (caller, day) DO UPDATE SET bytes = bytes + excluded.bytes",
+            );
+            let added = added.bind(caller).bind(today).bind(bytes).bind(most).execute(&mut *writer).await?;
+            if added.rows_affected() == 1 {
+                return Ok(None);
+            }
+        }
+        let days = sqlx::query("SELECT day, bytes FROM bytes_used WHERE caller = ?1 AND day >= ?2");
+        let days = days.bind(caller).bind(first).fetch_all(&mut *self.database.reader().await).await?;
+        let read = |row: &SqliteRow| Ok((row.try_get("day")?, row.try_get::<i64, _>("bytes")?.cast_unsigned()));
+        let used = BytesUsed::of(days.iter().map(read).collect::<Result<Vec<_>, sqlx::Error>>()?, today, kept);
+        let fits = bytes == 0 && used.bytes < most.cast_unsigned();
+        Ok((!fits).then_some(used))
     }
 }
 

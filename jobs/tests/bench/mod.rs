@@ -7,6 +7,7 @@ use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection, ProjectionType,
     ScalarAttributeType,
 };
+use aws_sdk_s3::types::{Tag, Tagging};
 use aws_sdk_sqs::types::QueueAttributeName;
 use jobs::aws::{Bucket, DynamoStore, DynamoUsage, SqsQueue, Topic};
 use jobs::local::{Local, SqliteDeliveries};
@@ -25,6 +26,7 @@ pub(crate) struct Bench {
     pub(crate) usage: Box<dyn Usage>,
     pub(crate) deliveries: Box<dyn Deliveries>,
     waiting: Waiting,
+    bucket: Option<(aws_sdk_s3::Client, String)>,
     inbox: Inbox,
 }
 
@@ -51,6 +53,7 @@ impl Bench {
             notifier: Box::new(local.outbox),
             deliveries: Box::new(local.deliveries.clone()),
             waiting: Waiting::Table(local.deliveries),
+            bucket: None,
             inbox: Inbox::Folder(folder),
         }
     }
@@ -69,12 +72,13 @@ impl Bench {
         let topic = make_topic(&config, &name, &inbox).await;
         Self {
             queue: Box::new(SqsQueue::new(&config, queue).with_dead_letters(dead_letters)),
-            jobs: Box::new(DynamoStore::new(&config, &name)),
+            jobs: Box::new(DynamoStore::new(&config, &name).counting_bytes()),
             usage: Box::new(DynamoUsage::new(&config, &name)),
             objects: Box::new(Bucket::new(&config, &name)),
             notifier: Box::new(Topic::new(&config, topic)),
             deliveries: Box::new(deliveries.clone()),
             waiting: Waiting::Queue(deliveries),
+            bucket: Some((aws_sdk_s3::Client::new(&config), name)),
             inbox: Inbox::Queue(SqsQueue::new(&config, inbox)),
         }
     }
@@ -94,6 +98,14 @@ impl Bench {
                 delivery.body
             }
         }
+    }
+
+    /// Tags an object as callers must tag uploads, where there are tags.
+    pub(crate) async fn tag_as_callers_do(&self, key: &str) {
+        let Some((client, bucket)) = &self.bucket else { return };
+        let tag = Tag::builder().key("pressrun-named").value("no").build().expect("a tag");
+        let tags = Tagging::builder().tag_set(tag).build().expect("tags");
+        client.put_object_tagging().bucket(bucket).key(key).tagging(tags).send().await.expect("tagged");
     }
 
     /// The next mail announced, headers or attributes included.

@@ -1,18 +1,21 @@
-//! How much a caller may ask for: requests a minute, and jobs that have not ended.
+//! How much a caller may ask for: requests a minute, jobs that have not ended, and bytes that are kept.
 
 use std::sync::Arc;
 
 use axum::http::StatusCode;
 use axum::http::header::RETRY_AFTER;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use jobs::job::now;
-use jobs::{JobId, Usage};
+use jobs::{BytesUsed, JobId, Usage};
 
 use super::{Access, Caller};
 use crate::Problem;
 
 /// After how many seconds one whose jobs are all in flight may ask again.
 const RETRY_JOBS_AFTER: u64 = 5;
+
+/// After how many seconds at the most one who has stored too much may ask again.
+const RETRY_BYTES_AFTER: i64 = 86_400;
 
 /// How much each caller may ask for.
 #[derive(Clone)]
@@ -21,20 +24,41 @@ pub struct Quotas {
     pub requests: Option<u32>,
     /// Jobs that have not ended; any number where absent.
     pub jobs: Option<u32>,
+    /// Bytes of reports and uploads that are kept; any number where absent.
+    pub bytes: Option<BytesQuota>,
     /// What counts them.
     pub usage: Arc<dyn Usage>,
 }
 
+/// How many bytes a caller may store.
+#[derive(Debug, Clone, Copy)]
+pub struct BytesQuota {
+    /// The most.
+    pub most: u64,
+    /// How long what is stored counts: as long as it is kept.
+    pub kept: TimeDelta,
+}
+
 impl Quotas {
     /// These, if there is any bound among them.
-    pub fn given(requests: Option<u32>, jobs: Option<u32>, usage: Arc<dyn Usage>) -> Option<Self> {
-        (requests.is_some() || jobs.is_some()).then_some(Self { requests, jobs, usage })
+    pub fn given(
+        requests: Option<u32>,
+        jobs: Option<u32>,
+        bytes: Option<BytesQuota>,
+        usage: Arc<dyn Usage>,
+    ) -> Option<Self> {
+        (requests.is_some() || jobs.is_some() || bytes.is_some()).then_some(Self { requests, jobs, bytes, usage })
     }
 }
 
 /// How a call may be refused that asks for more than its caller may have.
-pub(crate) fn refusals() -> [Problem; 2] {
-    [too_many_requests(60, 17), too_many_jobs(10)]
+pub(crate) fn refusals() -> [Problem; 3] {
+    let falls_at = DateTime::from_timestamp(1_795_305_600, 0);
+    [
+        too_many_requests(60, 17),
+        too_many_jobs(10),
+        too_many_bytes(1 << 30, 0, BytesUsed { bytes: 1_100_000_000, falls_at }),
+    ]
 }
 
 impl Access {
@@ -64,6 +88,22 @@ impl Access {
     }
 }
 
+impl Access {
+    /// Counts bytes that a caller is to upload, or refuses them; of none, refuses one who has stored all it may.
+    pub(crate) async fn count_bytes(&self, caller: &Caller, bytes: u64) -> Result<(), Problem> {
+        let Some((quotas, quota)) = self.quotas.as_ref().and_then(|quotas| Some((quotas, quotas.bytes?))) else {
+            return Ok(());
+        };
+        match quotas.usage.count_bytes(caller.name(), bytes, now(), quota.kept, quota.most).await? {
+            None => Ok(()),
+            Some(used) => {
+                tracing::info!(caller = caller.name(), used = used.bytes, bytes, "refused bytes beyond the quota");
+                Err(too_many_bytes(quota.most, bytes, used))
+            }
+        }
+    }
+}
+
 /// How many seconds of the minute are left, one at the least.
 fn left_of_minute(now: DateTime<Utc>) -> u64 {
     60 - now.timestamp().rem_euclid(60).unsigned_abs()
@@ -80,4 +120,20 @@ fn too_many_jobs(most: u32) -> Problem {
         format!("You have {most} jobs that have not ended, and may not have more. Send it again when one has.");
     Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many-jobs", "You have too many jobs.", detail)
         .with_header(RETRY_AFTER, RETRY_JOBS_AFTER)
+}
+
+fn too_many_bytes(most: u64, bytes: u64, used: BytesUsed) -> Problem {
+    let asked = if bytes == 0 { String::new() } else { format!(" and ask for {bytes} more") };
+    let falls = used
+        .falls_at
+        .map(|at| format!(" The oldest of them count until {}.", at.format("%Y-%m-%d")))
+        .unwrap_or_default();
+    let detail = format!(
+        "Your reports and uploads have {} bytes{asked}; they may have {most}.{falls} Send less, or wait until enough of \
+         them count no more.",
+        used.bytes
+    );
+    let wait = used.falls_at.map_or(RETRY_BYTES_AFTER, |at| (at - now()).num_seconds().clamp(1, RETRY_BYTES_AFTER));
+    Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many-bytes", "You have stored too much.", detail)
+        .with_header(RETRY_AFTER, wait.unsigned_abs())
 }

@@ -1,0 +1,60 @@
+//! Whether there is room for new work: on the server's disk, and in what its caller may store.
+
+use axum::http::StatusCode;
+use axum::http::header::RETRY_AFTER;
+use jobs::job::MEBIBYTE;
+use jobs::{JobId, Shortage};
+
+use crate::access::Caller;
+use crate::{Listener, Problem};
+
+/// After how many seconds one who found the disk full may ask again.
+const RETRY_AFTER_SECONDS: u64 = 60;
+
+impl Listener {
+    /// Takes on a job of `caller`, which is to be queued; or refuses it.
+    pub(crate) async fn take_on(&self, caller: &Caller, job: JobId) -> Result<(), Problem> {
+        self.check_room(0).await?;
+        self.access.count_bytes(caller, 0).await?;
+        self.access.take_off(caller, job).await
+    }
+
+    /// Refuses what would store so many bytes more, if they would take from what is left for work that was accepted.
+    pub(crate) async fn check_room(&self, bytes: u64) -> Result<(), Problem> {
+        match self.objects.shortage(bytes).await? {
+            None => Ok(()),
+            Some(shortage) => {
+                tracing::warn!(
+                    bytes,
+                    free = shortage.free,
+                    reserve = shortage.reserve,
+                    "the disk has no room for new work"
+                );
+                Err(no_room(shortage, bytes))
+            }
+        }
+    }
+}
+
+/// How a call may be refused for want of room.
+pub(crate) fn refusals() -> [Problem; 1] {
+    [no_room(Shortage { free: 900 * MEBIBYTE, reserve: 1024 * MEBIBYTE }, 0)]
+}
+
+/// What is said of a disk that has too little room for so many bytes more.
+pub(crate) fn no_room(Shortage { free, reserve }: Shortage, bytes: u64) -> Problem {
+    let asked = if bytes == 0 { String::new() } else { format!(" and this asks for {bytes} more") };
+    let detail = format!(
+        "{} MiB of the server's disk are free, of which {} MiB are for work that was accepted before{asked}. Make room there, \
+         then send it again.",
+        free / MEBIBYTE,
+        reserve / MEBIBYTE
+    );
+    storage_full(&detail)
+}
+
+/// The disk is full, as the detail says.
+pub(crate) fn storage_full(detail: &str) -> Problem {
+    Problem::new(StatusCode::INSUFFICIENT_STORAGE, "storage-full", "The server has no room.", detail)
+        .with_header(RETRY_AFTER, RETRY_AFTER_SECONDS)
+}
