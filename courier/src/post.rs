@@ -168,7 +168,7 @@ impl Poster {
         request.send().await.map_err(|error| match find::<Forbidden>(&error) {
             Some(forbidden) => Answer::forbidden(forbidden),
             None => {
-                let why = shortened(&root(&error).to_string(), MAX_ERROR_CHARS);
+                let why = shortened(root(&error), MAX_ERROR_CHARS);
                 Answer::trouble(format!("{} could not be reached: {why}.", place(url)))
             }
         })
