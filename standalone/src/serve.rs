@@ -14,7 +14,7 @@ use courier::{BadSecret, Courier, Poster, SystemLookup};
 use jobs::local::{Local, OpenError, Smtp};
 use jobs::{Closing, Destinations, LinkSigner, Notifier, Patience};
 use listener::catalogue::Unusable;
-use listener::{Access, Catalogue, Listener};
+use listener::{Access, Catalogue, Checks, Listener};
 use processor::{Limits, Press, Processor, work};
 use sweeper::Sweeper;
 use telemetry::server::BadExporter;
@@ -111,6 +111,10 @@ async fn run(options: Serve) -> Result<(), ServeError> {
     tasks.spawn(courier::work(courier, Arc::new(local.webhooks.clone()), stopped.clone(), interrupt));
     tasks.spawn(upkeep(Arc::new(sweeper), local.expiry.clone(), retention(&options), stopped.clone()));
     announce_start(&options, &url, &names);
+    tokio::task::spawn_blocking({
+        let catalogue = catalogue.clone();
+        move || catalogue.read_all()
+    });
     let router = listener(&options, catalogue, access::access(&options, mode, &local), &local).router();
     let server = axum::serve(socket, router).with_graceful_shutdown(told_to_stop(stop));
     tokio::select! {
@@ -165,6 +169,7 @@ fn listener(options: &Serve, catalogue: Catalogue, access: Access, local: &Local
         jobs: Arc::new(local.jobs.clone()),
         objects: Arc::new(local.objects.clone()),
         catalogue,
+        checks: Checks::default(),
         access,
         links: LinkSigner::new(&local.link_key),
         retention: retention(options),
