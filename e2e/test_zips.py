@@ -37,7 +37,7 @@ def test_each_function_has_the_template_files_it_reads(zips):
     listener, processor, sweeper, courier = (set(zipfile.ZipFile(zips[name]).namelist()) for name in FUNCTIONS)
     assert listener == {"bootstrap"} | {
         f"templates/{template}/{file}"
-        for template in templates for file in ("schema.json", "sample.json", "template.json")
+        for template in templates for file in ("main.typ", "schema.json", "sample.json", "template.json")
         if (ROOT / "templates" / template / file).exists()
     }
     assert {f"templates/{template}/main.typ" for template in templates} <= processor

@@ -2,11 +2,13 @@
 //! accompany a finished report.
 
 mod pointer;
+mod shortened;
 mod violation;
 mod visible;
 mod warning;
 
 pub use pointer::escaped;
+pub use shortened::{MAX_TEXT_CHARS, shortened};
 pub use violation::Violation;
 pub use visible::visible_lines;
 pub use warning::{MAX_WARNINGS, Warning, merge, merge_section};

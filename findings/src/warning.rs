@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::pointer::{escaped, place};
+use crate::shortened::{MAX_TEXT_CHARS, shortened};
 use crate::visible::Visible;
 
 /// A doubt about a finished report. The same doubt about several places is one warning that counts them.
@@ -38,16 +39,13 @@ pub struct Warning {
 /// The most warnings of one report.
 pub const MAX_WARNINGS: usize = 50;
 
-/// The longest text of a warning, in characters: it may quote the data, and all warnings go into one record.
-const MAX_TEXT_CHARS: usize = 400;
-
 impl Warning {
     /// A warning about one place.
     pub fn new(code: &str, message: impl Into<String>, pointer: Option<String>) -> Self {
         Self {
-            code: shortened(code.to_owned()),
-            message: shortened(message.into()),
-            pointer: pointer.map(shortened),
+            code: shortened(code, MAX_TEXT_CHARS),
+            message: shortened(message.into(), MAX_TEXT_CHARS),
+            pointer: pointer.map(|pointer| shortened(pointer, MAX_TEXT_CHARS)),
             page: None,
             count: 1,
             character: None,
@@ -83,13 +81,6 @@ impl fmt::Display for Warning {
             write!(f, "{}: ", Visible(&known.join(", ")))?;
         }
         write!(f, "{} [{}]", Visible(&self.message), Visible(&self.code))
-    }
-}
-
-fn shortened(text: String) -> String {
-    match text.char_indices().nth(MAX_TEXT_CHARS) {
-        Some((end, _)) => format!("{} …", &text[..end]),
-        None => text,
     }
 }
 

@@ -59,6 +59,7 @@ impl Door {
             jobs: memory.clone(),
             objects: memory.clone(),
             catalogue: Catalogue::new(templates()),
+            checks: listener::Checks::default(),
             access: listener::Access::anybody(),
             links: LinkSigner::new(b"key"),
             retention: TimeDelta::days(30),

@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 /// fault, or a limit does not hold.
 pub fn upload(bytes: &[u8]) {
     let template = template();
-    let limits = Limits { row_bytes: 4_096, rest_bytes: 8_192, rows: 100 };
+    let limits = Limits { row_bytes: 4_096, rest_bytes: 8_192, rows: 100, ..Limits::default() };
     for format in [Format::Json, Format::Ndjson, Format::Csv(Dialect::default())] {
         let mut rows = Vec::new();
         match spool(Cursor::new(bytes), format, Map::new(), &template, &limits, &mut rows) {
@@ -34,7 +34,7 @@ fn check(template: &Template, limits: &Limits, spooled: &Spooled, rows: &[u8]) {
     assert_eq!(spooled.marks.len() as u64, spooled.rows.div_ceil(input::MARK_EVERY));
     let mut again = Vec::new();
     let rest = spooled.rest.as_object().expect("an object").clone();
-    let limits = Limits { row_bytes: u64::MAX, ..*limits };
+    let limits = Limits { row_bytes: u64::MAX, ..limits.clone() };
     let read = spool(Cursor::new(rows), Format::Ndjson, rest, template, &limits, &mut again).expect("rows of our own");
     assert_eq!((&read, again.as_slice()), (spooled, rows));
     let mut whole = Vec::new();

@@ -2,9 +2,14 @@
 
 use std::collections::HashSet;
 
-use findings::Violation;
-use jsonschema::{Draft, ValidationError, error::ValidationErrorKind};
+use findings::{MAX_TEXT_CHARS, Violation, shortened};
+use jsonschema::{Draft, PatternOptions, ValidationError, error::ValidationErrorKind};
 use serde_json::Value;
+
+use crate::budget::{Budget, CutOff, Meter};
+use crate::costly::{Costly, costly};
+use crate::node::{Counted, Node, is_hidden};
+use crate::pattern::lookaround;
 
 /// Where the checker of rows has the schema that they are a part of.
 const WHOLE: &str = "/$defs/whole";
@@ -12,30 +17,111 @@ const WHOLE: &str = "/$defs/whole";
 /// How much of a value is quoted, in characters.
 const MAX_QUOTED_CHARS: usize = 60;
 
+/// How often a pattern that is matched by trying may try another way, on one text.
+const MAX_BACKTRACKS: usize = 100_000;
+
+/// Where so few errors have so many reasons each that memory is full of them, the schema is at fault.
+const FEW_ERRORS: usize = 100;
+
+/// How many reasons an error may have on the average: of each branch that data does not fit, everything that it breaks.
+const MANY_REASONS: usize = 100;
+
 /// A checker of one schema, which knows what the schema says about its parts.
 #[derive(Debug)]
 pub struct Validator {
-    compiled: jsonschema::Validator,
+    compiled: jsonschema::Validator<Counted>,
     schema: Value,
+    /// How often patterns may read a text again, as a power of its length.
+    lookaround: u32,
+    /// The largest value that an error may quote from the schema, in bytes.
+    quoted_bytes: usize,
+}
+
+/// What is wrong with data.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Violations {
+    /// The first violations.
+    pub listed: Vec<Violation>,
+    /// How many more there are, at least.
+    pub more: usize,
+}
+
+impl Violations {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.listed.is_empty()
+    }
 }
 
 impl Validator {
     /// A checker of this schema, or what is wrong with the schema.
     pub(crate) fn new(schema: &Value) -> Result<Self, String> {
-        let options = jsonschema::options().with_draft(Draft::Draft202012).should_validate_formats(true);
+        let options = jsonschema::options_for::<Counted>().with_draft(Draft::Draft202012).should_validate_formats(true);
+        let options = options.with_pattern_options(PatternOptions::fancy_regex().backtrack_limit(MAX_BACKTRACKS));
         let compiled = options.build(schema).map_err(|error| error.to_string())?;
-        Ok(Self { compiled, schema: schema.clone() })
+        let (mut power, mut quoted_bytes) = (0, 0);
+        walk(schema, &mut |keyword, value| match (keyword, value) {
+            ("pattern", Value::String(pattern)) => power = power.max(lookaround(pattern)),
+            ("patternProperties", Value::Object(each)) => {
+                power = each.keys().map(|pattern| lookaround(pattern)).fold(power, u32::max);
+            }
+            ("enum" | "const", quoted) => quoted_bytes = quoted_bytes.max(quoted.to_string().len()),
+            _ => {}
+        });
+        Ok(Self { compiled, schema: schema.clone(), lookaround: power, quoted_bytes })
+    }
+
+    /// The keywords that can make a check take too long.
+    pub fn costly(&self) -> Vec<Costly> {
+        costly(&self.schema)
     }
 
     /// Whether data fits.
-    pub fn is_valid(&self, data: &Value) -> bool {
-        self.compiled.is_valid(data)
+    ///
+    /// # Errors
+    ///
+    /// As of [`violations`](Self::violations).
+    pub fn is_valid(&self, data: &Value, budget: &Budget) -> Result<bool, CutOff> {
+        let meter = Meter::new(budget, self.lookaround);
+        meter.run(|| self.compiled.is_valid(Node::root(data, &meter)))
     }
 
-    /// What is wrong with data that stands at `prefix`, `most` violations at most. `exact` is the data with decimal strings
-    /// for the numbers that a double does not hold, if it has any: they are quoted as they were written.
-    pub fn violations(&self, data: &Value, exact: Option<&Value>, prefix: &str, most: usize) -> Vec<Violation> {
-        let errors: Vec<_> = self.compiled.iter_errors(data).take(most).collect();
+    /// What is wrong with data that stands at `prefix`; `most` violations are listed. `exact` is the data with decimal
+    /// strings for the numbers that a double does not hold, if it has any: they are quoted as they were written.
+    ///
+    /// # Errors
+    ///
+    /// The check is beyond its budget, or was told to stop.
+    pub fn violations(
+        &self,
+        data: &Value,
+        exact: Option<&Value>,
+        prefix: &str,
+        most: usize,
+        budget: &Budget,
+    ) -> Result<Violations, CutOff> {
+        let meter = Meter::new(budget, self.lookaround);
+        let root = Node::root(data, &meter);
+        // Nearly all data is, and to find that out takes half of what it takes to look for violations.
+        if meter.run(|| self.compiled.is_valid(root))? {
+            return Ok(Violations::default());
+        }
+        meter.count_errors(self.quoted_bytes + longest_pointer(data));
+        let mut errors: Vec<_> = meter.run(|| self.compiled.iter_errors(root).collect())?;
+        if meter.is_full() {
+            // Of what was not shown, nothing can be said, nor of the whole.
+            errors.retain(|error| !is_hidden(error.instance()) && !error.instance_path().as_str().is_empty());
+        }
+        if meter.is_full() && errors.len() < FEW_ERRORS && meter.errors() > errors.len() * MANY_REASONS {
+            return Err(CutOff::TooCostly);
+        }
+        let more = errors.len().saturating_sub(most);
+        errors.truncate(most);
+        Ok(Violations { listed: self.told(&errors, exact, prefix), more: more + usize::from(meter.is_full()) })
+    }
+
+    /// These errors, without those that follow from another one.
+    fn told(&self, errors: &[ValidationError<'_>], exact: Option<&Value>, prefix: &str) -> Vec<Violation> {
         let places = |is: fn(&ValidationErrorKind) -> bool| -> HashSet<&str> {
             errors.iter().filter(|error| is(error.kind())).map(|error| error.instance_path().as_str()).collect()
         };
@@ -53,7 +139,7 @@ impl Validator {
         let violation = |error: &ValidationError<'_>| Violation {
             line: None,
             column: None,
-            pointer: format!("{prefix}{}", error.instance_path()),
+            pointer: shortened(format_args!("{prefix}{}", error.instance_path()), MAX_TEXT_CHARS),
             detail: self.explain(error, exact),
         };
         told.map(violation).collect()
@@ -79,13 +165,16 @@ impl Validator {
             ValidationErrorKind::Format { format } if format == "email" => {
                 format!("{} is not an e-mail address", value())
             }
-            _ => error.masked_with(value()).to_string(),
+            _ => shortened(error.masked_with(value()), MAX_TEXT_CHARS),
         }
     }
 
     fn misfit(&self, error: &ValidationError<'_>, value: &str) -> String {
         match self.description(error) {
-            Some(description) => format!("{value} does not fit: {}", description.trim_end_matches('.')),
+            Some(description) => {
+                let description = description.trim_end_matches('.');
+                shortened(format_args!("{value} does not fit: {description}"), MAX_TEXT_CHARS)
+            }
             None => format!("{value} does not have the form that the schema asks for"),
         }
     }
@@ -101,11 +190,39 @@ impl Validator {
 
 /// A value as JSON, or the beginning of it.
 fn quoted(value: &Value) -> String {
-    let json = value.to_string();
-    match json.char_indices().nth(MAX_QUOTED_CHARS) {
-        Some((end, _)) if value.is_string() => format!("{}…\"", &json[..end]),
-        Some((end, _)) => format!("{}…", &json[..end]),
+    // An ellipsis is put where it is cut.
+    let json = shortened(value, MAX_QUOTED_CHARS);
+    match json.strip_suffix(" …").filter(|start| start.chars().count() == MAX_QUOTED_CHARS) {
+        Some(start) if value.is_string() => format!("{start}…\""),
+        Some(start) => format!("{start}…"),
         None => json,
+    }
+}
+
+/// The length of the longest pointer into a value, in bytes.
+fn longest_pointer(value: &Value) -> usize {
+    match value {
+        Value::Object(members) => {
+            let each = members.iter().map(|(name, value)| 1 + name.len() + longest_pointer(value));
+            each.max().unwrap_or_default()
+        }
+        // An index has twenty digits at most.
+        Value::Array(elements) => elements.iter().map(|value| 21 + longest_pointer(value)).max().unwrap_or_default(),
+        _ => 0,
+    }
+}
+
+/// Goes through all that a schema says, keyword by keyword.
+fn walk(schema: &Value, seen: &mut impl FnMut(&str, &Value)) {
+    match schema {
+        Value::Object(members) => {
+            for (keyword, value) in members {
+                seen(keyword, value);
+                walk(value, seen);
+            }
+        }
+        Value::Array(elements) => elements.iter().for_each(|value| walk(value, seen)),
+        _ => {}
     }
 }
 
@@ -134,7 +251,8 @@ mod tests {
     }
 
     fn details(validator: &Validator, data: &Value) -> Vec<String> {
-        validator.violations(data, None, "", 100).into_iter().map(|violation| violation.detail).collect()
+        let found = validator.violations(data, None, "", 100, &Budget::default()).expect("a cheap check");
+        found.listed.into_iter().map(|violation| violation.detail).collect()
     }
 
     #[test]
@@ -163,8 +281,8 @@ mod tests {
     fn a_number_that_a_double_does_not_hold_is_quoted_as_written() {
         let validator = validator(&json!({"items": {"maximum": 1_000_000_000_000_i64}})).expect("a schema");
         let (data, exact) = (json!([9007199254740993.01_f64]), json!(["9007199254740993.01"]));
-        let found = validator.violations(&data, Some(&exact), "", 100).remove(0);
-        assert_eq!(found.detail, "9007199254740993.01 is greater than the maximum of 1000000000000");
+        let found = validator.violations(&data, Some(&exact), "", 100, &Budget::default()).expect("a cheap check");
+        assert_eq!(found.listed[0].detail, "9007199254740993.01 is greater than the maximum of 1000000000000");
     }
 
     #[test]

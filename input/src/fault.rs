@@ -2,13 +2,12 @@
 
 use std::io;
 
-use findings::Violation;
+use findings::{MAX_TEXT_CHARS, Violation, shortened};
+
+use crate::budget::CutOff;
 
 /// After how many faults reading stops: an upload with more has one mistake many times.
 pub const MAX_FAULTS: usize = 100;
-
-/// How much of a fault's text and of its pointer is told, in characters: both may quote the data.
-const MAX_DETAIL_CHARS: usize = 400;
 
 /// What is said of text in another encoding.
 pub(crate) const NOT_UTF8: &str = "it is not UTF-8; save the file as UTF-8";
@@ -28,7 +27,9 @@ pub struct Fault {
 
 impl Fault {
     pub(crate) fn new(pointer: impl Into<String>, detail: impl AsRef<str>) -> Self {
-        Self { line: None, column: None, pointer: shortened(&pointer.into()), detail: shortened(detail.as_ref()) }
+        let (pointer, detail) = (pointer.into(), detail.as_ref());
+        let [pointer, detail] = [&pointer, detail].map(|text| shortened(text, MAX_TEXT_CHARS));
+        Self { line: None, column: None, pointer, detail }
     }
 
     pub(crate) fn at(mut self, line: u64, column: Option<u64>) -> Self {
@@ -38,7 +39,7 @@ impl Fault {
 
     /// The same fault of a part that stands at `pointer` in the data.
     pub fn below(self, pointer: &str) -> Self {
-        Self { pointer: format!("{pointer}{}", self.pointer), ..self }
+        Self { pointer: shortened(format_args!("{pointer}{}", self.pointer), MAX_TEXT_CHARS), ..self }
     }
 
     /// Whether it is about the value that stands at `pointer`, or about a part of it.
@@ -88,6 +89,12 @@ pub enum InputError {
     /// What is not rows is kept in memory, and is more than may be. Holds that limit in bytes.
     #[error("the data beside the rows has more than {0} bytes")]
     RestTooLarge(u64),
+    /// The check of the data at this pointer against the template's schema is beyond its budget.
+    #[error("the schema takes too long to check the data at `{0}`")]
+    TooCostly(String),
+    /// It was told to stop.
+    #[error("the reading was stopped")]
+    Stopped,
     /// The upload could not be read.
     #[error("read the upload: {0}")]
     Read(#[source] io::Error),
@@ -96,9 +103,12 @@ pub enum InputError {
     Write(#[source] io::Error),
 }
 
-fn shortened(text: &str) -> String {
-    match text.char_indices().nth(MAX_DETAIL_CHARS) {
-        Some((end, _)) => format!("{} …", &text[..end]),
-        None => text.to_owned(),
+impl InputError {
+    /// Why the check of the data at `pointer` has no result.
+    pub(crate) fn of_check(cut: CutOff, pointer: impl Into<String>) -> Self {
+        match cut {
+            CutOff::TooCostly => Self::TooCostly(pointer.into()),
+            CutOff::Stopped => Self::Stopped,
+        }
     }
 }

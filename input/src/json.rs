@@ -65,7 +65,9 @@ pub(crate) fn read<W: Write>(
         Err(_) if sink.is_stopped() => {}
         Ok(with_rows) => {
             let faults = match rest.faults.as_slice() {
-                [] => rows.faults_of_rest(&rest.plain, &rest.exact, with_rows),
+                [] => rows
+                    .faults_of_rest(&rest.plain, &rest.exact, with_rows, &limits.check)
+                    .map_err(|cut| InputError::of_check(cut, ""))?,
                 _ => rest.faults,
             };
             _ = sink.note(faults).and_then(|()| if with_rows { sink.end() } else { Ok(()) });

@@ -5,6 +5,8 @@
 //! check), [`spool()`] (from an upload to a file of rows), [`Spooled`] (what is known of that file). One file a format:
 //! `json`, `ndjson` (with `lines`), `csv`.
 
+mod budget;
+mod costly;
 mod csv;
 mod dates;
 mod decimal_comma;
@@ -22,7 +24,9 @@ mod manifest;
 mod meter;
 mod names;
 mod ndjson;
+mod node;
 mod numbers;
+mod pattern;
 mod plan;
 mod quotes;
 mod schema;
@@ -33,8 +37,10 @@ mod tally;
 mod template;
 mod totals;
 
+pub use budget::{Budget, CHECK_TIME, CutOff};
+pub use costly::Costly;
 pub use encoding::utf8;
-pub use explain::Validator;
+pub use explain::{Validator, Violations};
 pub use fault::{Fault, InputError, MAX_FAULTS};
 pub use figures::MOST_DIGITS;
 pub use findings::Warning;

@@ -4,6 +4,7 @@ use std::io::Write;
 
 use serde_json::{Map, Value};
 
+use crate::budget::CutOff;
 use crate::fault::{Fault, InputError, MAX_FAULTS};
 use crate::locate::locate;
 use crate::spool::{Limits, MARK_EVERY, Mark, Spooled};
@@ -97,7 +98,9 @@ impl<'a, W: Write> Sink<'a, W> {
         }
         self.mark();
         let mut found = std::mem::take(&mut row.faults);
-        self.check(&row, &mut found);
+        if let Err(cut) = self.check(&row, &mut found) {
+            return self.fail(InputError::of_check(cut, self.pointer()));
+        }
         if found.is_empty()
             && self.faults.is_empty()
             && let Err(error) = self.write(row.exact.unwrap_or(row.plain))
@@ -173,19 +176,19 @@ impl<'a, W: Write> Sink<'a, W> {
     }
 
     /// Adds to `found` what is wrong with a row in other places.
-    fn check(&mut self, row: &Row<'_>, found: &mut Vec<Fault>) {
+    fn check(&mut self, row: &Row<'_>, found: &mut Vec<Fault>) -> Result<(), CutOff> {
         let exact = row.exact.unwrap_or(row.plain);
         let Some(members) = exact.as_object() else {
             found.push(Fault::new(self.pointer(), "a row is a JSON object"));
-            return;
+            return Ok(());
         };
-        if let Some(validator) = &self.template.row
-            && !validator.is_valid(row.plain)
-        {
-            add_new(found, faults(validator, row.plain, row.exact, &self.pointer()));
+        if let Some(validator) = &self.template.row {
+            let broken = faults(validator, row.plain, row.exact, &self.limits.check)?;
+            add_new(found, broken.into_iter().map(|fault| fault.below(&self.pointer())).collect());
         }
         let unfit = self.tally.add(members, self.rows);
         add_new(found, unfit.iter().map(|unfit| self.template.fault(self.rows, unfit)).collect());
+        Ok(())
     }
 
     fn write(&mut self, row: &Value) -> std::io::Result<()> {

@@ -6,6 +6,7 @@ use findings::Warning;
 use rust_decimal::Decimal;
 use serde_json::Value;
 
+use crate::budget::Budget;
 use crate::encoding::{self, MARK, TELLING_BYTES};
 use crate::fault::{Fault, InputError};
 use crate::head::Head;
@@ -49,7 +50,7 @@ impl Default for Dialect {
 }
 
 /// What an upload may be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Limits {
     /// The longest row, in bytes of the upload.
     pub row_bytes: u64,
@@ -57,12 +58,14 @@ pub struct Limits {
     pub rest_bytes: u64,
     /// The most rows: the marks of 100,000 take about 100 kB of memory.
     pub rows: u64,
+    /// What the check of one row may cost, or of what is not rows.
+    pub check: Budget,
 }
 
 impl Default for Limits {
     /// Rows of a mebibyte, 64 MiB beside them, and twenty million rows.
     fn default() -> Self {
-        Self { row_bytes: 1024 * 1024, rest_bytes: 64 * 1024 * 1024, rows: 20_000_000 }
+        Self { row_bytes: 1024 * 1024, rest_bytes: 64 * 1024 * 1024, rows: 20_000_000, check: Budget::default() }
     }
 }
 
@@ -138,13 +141,10 @@ fn whole(
         )]));
     }
     let read = json::read_whole(&mut source, limits.rest_bytes);
-    let found = match &read {
-        Ok(data) => template
-            .whole
-            .as_ref()
-            .map(|validator| faults(validator, &data.plain, data.exact.as_ref(), ""))
-            .unwrap_or_default(),
-        Err(_) => Vec::new(),
+    let found = match (&read, &template.whole) {
+        (Ok(data), Some(validator)) => faults(validator, &data.plain, data.exact.as_ref(), &limits.check)
+            .map_err(|cut| InputError::of_check(cut, ""))?,
+        _ => Vec::new(),
     };
     let found = match read {
         Ok(data) if found.is_empty() => return Ok(Spooled::without_rows(data.into_exact())),
@@ -164,7 +164,8 @@ fn listed<W: Write>(
     spool: W,
     read: impl FnOnce(&mut Sink<'_, W>) -> Result<(), Stop>,
 ) -> Result<Spooled, InputError> {
-    let mut faults = rows.faults_of_rest(&head.plain, &head.exact, true);
+    let faults = rows.faults_of_rest(&head.plain, &head.exact, true, &limits.check);
+    let mut faults = faults.map_err(|cut| InputError::of_check(cut, ""))?;
     if head.plain.contains_key(rows.field()) {
         faults.push(Fault::new(rows.pointer(), "the rows are in the upload: leave them out here"));
     }

@@ -9,6 +9,8 @@ use findings::escaped;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use crate::budget::{Budget, CutOff};
+use crate::costly::Costly;
 use crate::explain::Validator;
 use crate::fault::{Fault, MAX_FAULTS};
 use crate::manifest::{Columns, Manifest, RowsDeclaration, Totals};
@@ -88,6 +90,11 @@ impl Template {
     /// A template that wants these rows.
     pub fn with_rows(rows: Rows) -> Self {
         Self { whole: None, rows: Some(rows) }
+    }
+
+    /// The keywords of its schema that can make a check take too long.
+    pub fn costly(&self) -> Vec<Costly> {
+        self.whole.as_ref().map(Validator::costly).unwrap_or_default()
     }
 
     /// The rows, if the template declares any.
@@ -196,23 +203,41 @@ impl Rows {
 
     /// What is wrong with the data beside the rows, which are there or not; [`MAX_FAULTS`] at most. `exact` has those members
     /// that templates read otherwise, and perhaps others.
-    pub fn faults_of_rest(&self, rest: &Map<String, Value>, exact: &Map<String, Value>, with_rows: bool) -> Vec<Fault> {
+    ///
+    /// # Errors
+    ///
+    /// The check is beyond its budget, or was told to stop.
+    pub fn faults_of_rest(
+        &self,
+        rest: &Map<String, Value>,
+        exact: &Map<String, Value>,
+        with_rows: bool,
+        budget: &Budget,
+    ) -> Result<Vec<Fault>, CutOff> {
         let mut data = rest.clone();
         if with_rows {
             data.entry(self.field()).or_insert_with(|| Value::Array(Vec::new()));
         }
         let data = data.into();
         match &self.rest {
-            Some(validator) if !validator.is_valid(&data) => faults(validator, &data, Some(&exact.clone().into()), ""),
+            Some(validator) if !validator.is_valid(&data, budget)? => {
+                faults(validator, &data, Some(&exact.clone().into()), budget)
+            }
             // Of days that are none it cannot be said which comes first.
-            _ => self.faults_of_period(rest),
+            _ => Ok(self.faults_of_period(rest)),
         }
     }
 }
 
-/// What is wrong with `data`, which stands at `prefix`; [`MAX_FAULTS`] at most.
-pub(crate) fn faults(validator: &Validator, data: &Value, exact: Option<&Value>, prefix: &str) -> Vec<Fault> {
-    validator.violations(data, exact, prefix, MAX_FAULTS).into_iter().map(Fault::from).collect()
+/// What is wrong with `data`; [`MAX_FAULTS`] at most.
+pub(crate) fn faults(
+    validator: &Validator,
+    data: &Value,
+    exact: Option<&Value>,
+    budget: &Budget,
+) -> Result<Vec<Fault>, CutOff> {
+    let found = validator.violations(data, exact, "", MAX_FAULTS, budget)?;
+    Ok(found.listed.into_iter().map(Fault::from).collect())
 }
 
 fn described(schema: &Value, field: &str) -> Vec<String> {

@@ -65,7 +65,7 @@ proptest! {
     #[test]
     fn no_bytes_make_a_reader_panic(bytes: Vec<u8>, json in "[\\[\\]{}:,\"a1\\\\ \\n]{0,60}", csv in "[\",\r\na1]{0,40}") {
         let template = template(None);
-        let limits = Limits { row_bytes: 30, rest_bytes: 40, rows: 5 };
+        let limits = Limits { row_bytes: 30, rest_bytes: 40, rows: 5, ..Limits::default() };
         for text in [bytes, json.into_bytes(), csv.into_bytes()] {
             let mut whole = b"{\"rows\":[".to_vec();
             whole.extend(&text);

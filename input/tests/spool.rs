@@ -280,6 +280,38 @@ fn no_row_of_csv_is_lost_in_quotation_marks() {
 }
 
 #[test]
+fn the_last_line_needs_no_break() {
+    let csv = |text: &str| read(text, Format::Csv(Dialect::default()));
+    for (line, row) in [
+        ("5\" pipe", "{\"name\":\"5\\\" pipe\"}"),
+        ("5\"", "{\"name\":\"5\\\"\"}"),
+        ("\"5\"\" pipe\"", "{\"name\":\"5\\\" pipe\"}"),
+        ("a,5", "{\"name\":\"a\",\"count\":5}"),
+        ("5\",7", "{\"name\":\"5\\\"\",\"count\":7}"),
+    ] {
+        for before in ["", "a,1\n", "5\" pipe,1\n", "\"a\",1\n"] {
+            let names = if line.contains(',') || !before.is_empty() { "name,count" } else { "name" };
+            let line = if names == "name" || line.contains(',') { line.to_owned() } else { format!("{line},") };
+            let [with, without] = ["\n", ""].map(|last| csv(&format!("{names}\n{before}{line}{last}")));
+            let (_, rows) = without.unwrap_or_else(|error| panic!("{before:?} {line:?}: {error:?}"));
+            assert!(rows.ends_with(&format!("{row}\n")), "{before:?} {line:?}: {rows}");
+            assert_eq!(with.expect("the same").1, rows);
+        }
+    }
+    for text in [
+        "name\n\"abc\"x",
+        "name\n\"abc\"x\n",
+        "name\n\"abc\" ",
+        "name,count\n\"abc\"x,1",
+        "name,count\n1,\"2\"x",
+        "name\n\"abc\"\"\"x",
+    ] {
+        let found = faults(csv(text));
+        assert!(found.len() == 1 && found[0].starts_with("2:- /rows/0 a field that opens"), "{text:?}: {found:?}");
+    }
+}
+
+#[test]
 fn lines_are_counted_whatever_ends_them() {
     for end in ["\n", "\r\n", "\r"] {
         let text = "name,count\na,1\n\n\"b\nc\",2\nd,x\n".replace('\n', end);
@@ -301,7 +333,7 @@ fn missing_rows_and_too_many_or_too_few_are_told() {
 
 #[test]
 fn a_row_that_is_too_long_and_a_rest_that_is_too_large_are_refused_before_they_are_in_memory() {
-    let limits = Limits { row_bytes: 100, rest_bytes: 100, rows: 5 };
+    let limits = Limits { row_bytes: 100, rest_bytes: 100, rows: 5, ..Limits::default() };
     let long = "x".repeat(200);
     let texts = [
         (

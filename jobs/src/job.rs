@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use chrono::{DateTime, SubsecRound, Utc};
+pub use findings::{MAX_TEXT_CHARS, shortened};
 use findings::{Violation, Warning};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -234,14 +235,6 @@ pub struct Progress {
 /// Whether a template may have this name: `[a-z0-9-]+`, so that it is one folder and nothing else.
 pub fn is_template_name(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
-}
-
-/// At most so many characters of a text, with an ellipsis where it was cut.
-pub fn shortened(text: &str, most_chars: usize) -> String {
-    match text.char_indices().nth(most_chars) {
-        Some((end, _)) => format!("{} …", &text[..end]),
-        None => text.to_owned(),
-    }
 }
 
 /// This moment in milliseconds, the resolution of every time on record.

@@ -18,17 +18,18 @@ use utoipa::{IntoResponses, ToSchema};
 
 use crate::access::{Caller, quota_refusals};
 use crate::base_url::base_url;
-use crate::body::{self, Asked, read_json};
+use crate::body::{self, read_text};
 use crate::catalogue::Violation;
-use crate::given::Given;
+use crate::checks;
+use crate::examine::{self, Examined, examine};
 use crate::idempotency::{self, Key, Seen};
 use crate::observe::about;
 use crate::openapi::{Responses, example, guarded_refusals};
 use crate::problem::unavailable;
 use crate::request::{Invalid, Request};
 use crate::room;
-use crate::templates::{self, known, unknown};
-use crate::uploaded::{self, check};
+use crate::templates::{self, unknown};
+use crate::uploaded;
 use crate::{Listener, Problem};
 
 /// What is said to a request that cannot be lost any more.
@@ -97,9 +98,12 @@ pub(crate) async fn append_queue(
     headers: HeaderMap,
     body: Body,
 ) -> Result<impl IntoResponse, Problem> {
-    let asked = read_json(&headers, body).await?;
-    let key = Key::of(&headers, &caller, &asked)?;
-    let job = submit(&listener, &caller, asked, key).await?;
+    let text = read_text(&headers, body, &listener.checks, &caller).await?;
+    let key = Key::of(&headers, &caller)?;
+    // Held until the data is where it cannot be lost, and no longer in memory.
+    let _turn = text.turn;
+    let examined = examine(&listener, &caller, text.bytes).await?;
+    let job = submit(&listener, &caller, examined, key).await?;
     let base_url = base_url(&listener, &headers);
     Ok(accepted(&job, &base_url))
 }
@@ -108,7 +112,7 @@ struct AppendQueueRefusals;
 
 impl IntoResponses for AppendQueueRefusals {
     fn responses() -> Responses {
-        let violation = |pointer: &str, detail: &str| Violation { pointer: pointer.into(), detail: detail.into() };
+        let violation = |pointer: &str, detail: &str| Violation::new(pointer, detail);
         let invalid_request = [
             violation("/options/pdf_standard", "\"a-9\" is not one of \"1.4\", \"1.5\" or …"),
             violation("/notify/webhook", "the URL must be https"),
@@ -121,6 +125,7 @@ impl IntoResponses for AppendQueueRefusals {
             unavailable("send a message to the queue"),
         ];
         let own = own.into_iter().chain(quota_refusals()).chain(body::refusals()).chain(idempotency::refusals());
+        let own = own.chain(examine::refusals()).chain(checks::refusals());
         guarded_refusals(own.chain(templates::refusals()).chain(uploaded::refusals()).chain(room::refusals()))
     }
 }
@@ -129,27 +134,13 @@ impl IntoResponses for AppendQueueRefusals {
 pub(crate) async fn submit(
     listener: &Listener,
     caller: &Caller,
-    asked: Asked,
+    examined: Examined,
     key: Option<Key>,
 ) -> Result<Job, Problem> {
-    let request = Request::from_json(asked.plain, &listener.webhooks)?;
-    let template = known(&listener.catalogue, &request.template)?;
-    let Request { template: name, data, input, options, notify } = request;
-    let data = data.map(|plain| Given::new(plain, asked.exact));
-    let data = match input {
-        Some(upload) => check(listener, caller, &template, upload, data).await?,
-        None => {
-            let data = data.unwrap_or_default();
-            let violations = template.violations(&data.json, "/data");
-            if !violations.is_empty() {
-                return Err(Invalid::Data.problem(&violations));
-            }
-            Some(data)
-        }
-    };
-    let data = data.map(Given::into_data);
-    if let Some(data) = &data {
-        within(listener.max_data_bytes, data.get().len() as u64)?;
+    let Examined { request, template, data, fingerprint } = examined;
+    let Request { template: name, input, options, notify, .. } = request;
+    if let Some(upload) = input {
+        uploaded::find(listener, caller, &template, upload).await?;
     }
     let caller_name = Some(caller.name().to_owned());
     let job = Job { caller: caller_name, input, options, notify, ..Job::queued(JobId::new(), name, now()) };
@@ -159,7 +150,7 @@ pub(crate) async fn submit(
         accept(listener, &job, data).await?;
         return Ok(job);
     };
-    let seen = key.reserve(listener, job).await?;
+    let seen = key.reserve(listener, job, fingerprint).await?;
     let (Seen::Accepted(job) | Seen::Fresh(job) | Seen::Unconfirmed(job)) = &seen;
     about(job);
     let job = match seen {

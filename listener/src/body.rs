@@ -14,7 +14,9 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::Problem;
+use crate::access::Caller;
 use crate::catalogue::Violation;
+use crate::checks::{Checks, SMALL_BYTES, Turn};
 use crate::request::Invalid;
 
 /// The largest body taken, in bytes: what a Lambda function URL takes, and the same on one machine.
@@ -33,9 +35,8 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    /// Reads a request's text.
+    /// Reads a request's [text](text_of).
     pub(crate) fn read(text: &[u8]) -> Result<Self, Problem> {
-        let text = input::utf8(text).map_err(|detail| not_utf8(&detail))?;
         let Json { plain, exact } = Json::read(text).map_err(|error| match error {
             NotRead::Syntax(error) => malformed(&error),
             NotRead::Numbers(faults) => {
@@ -47,31 +48,46 @@ impl Asked {
     }
 }
 
+/// A request's text, without a byte order mark.
+pub(crate) fn text_of(bytes: &[u8]) -> Result<&[u8], Problem> {
+    input::utf8(bytes).map_err(|detail| not_utf8(&detail))
+}
+
 /// The text of the member `data`.
 fn text_of_data(text: &[u8]) -> Option<Data> {
     let mut members: HashMap<String, Box<RawValue>> = serde_json::from_slice(text).ok()?;
     members.remove("data").map(Data::from)
 }
 
-/// The body as JSON.
-pub(crate) async fn read_json(headers: &HeaderMap, body: Body) -> Result<Asked, Problem> {
+/// A body that is said to be JSON. A large one is one of a bounded number that are in memory.
+pub(crate) struct Text {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) turn: Option<Turn>,
+}
+
+/// The body, which is JSON as its header says.
+pub(crate) async fn read_text(
+    headers: &HeaderMap,
+    body: Body,
+    checks: &Checks,
+    caller: &Caller,
+) -> Result<Text, Problem> {
     check_type(headers)?;
-    Asked::read(&read(body).await?)
+    read(body, MAX_BODY_BYTES, async || checks.body(caller).await.map(Some)).await
 }
 
 /// The body as JSON in which no number is a figure of a report.
 pub(crate) async fn read_plain(headers: &HeaderMap, body: Body) -> Result<Value, Problem> {
     check_type(headers)?;
-    let text = read(body).await?;
-    let text = input::utf8(&text).map_err(|detail| not_utf8(&detail))?;
-    serde_json::from_slice(text).map_err(|error| malformed(&error))
+    let text = read(body, SMALL_BYTES, async || Ok(None)).await?.bytes;
+    serde_json::from_slice(text_of(&text)?).map_err(|error| malformed(&error))
 }
 
 /// How a body may be refused.
 pub(crate) fn refusals() -> [Problem; 5] {
     let malformed = serde_json::from_str::<Value>("{\n  \"template\": letter\n}").map_err(|error| malformed(&error));
     let Err(malformed) = malformed else { unreachable!("it is not JSON") };
-    [malformed, incomplete(), too_slow(), unsupported(), too_large()]
+    [malformed, incomplete(), too_slow(), unsupported(), too_large(MAX_BODY_BYTES)]
 }
 
 /// Takes JSON under its own names, under none, and under the one that `curl -d` gives everything.
@@ -102,9 +118,14 @@ fn is_json(mime: &Mime) -> bool {
     utf8 && (json || mime.essence_str() == mime::APPLICATION_WWW_FORM_URLENCODED.essence_str())
 }
 
-async fn read(mut body: Body) -> Result<Vec<u8>, Problem> {
-    let mut bytes = Vec::new();
-    let mut length = 0;
+/// Reads so many bytes at most; once there are more than small requests have, they wait for their turn.
+async fn read(
+    mut body: Body,
+    most: usize,
+    turn: impl AsyncFnOnce() -> Result<Option<Turn>, Problem>,
+) -> Result<Text, Problem> {
+    let mut text = Text { bytes: Vec::new(), turn: None };
+    let (mut length, mut waits) = (0, Some(turn));
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| interrupted(&error))?;
         let Ok(data) = frame.into_data() else { continue };
@@ -112,20 +133,28 @@ async fn read(mut body: Body) -> Result<Vec<u8>, Problem> {
         if length > MAX_DISCARDED_BYTES {
             break;
         }
-        if length <= MAX_BODY_BYTES {
-            bytes.extend_from_slice(&data);
+        if length > most {
+            // It is refused, and so is kept no longer.
+            text = Text { bytes: Vec::new(), turn: None };
+            continue;
         }
+        if length > SMALL_BYTES
+            && let Some(turn) = waits.take()
+        {
+            text.turn = turn().await?;
+        }
+        text.bytes.extend_from_slice(&data);
     }
-    if length > MAX_BODY_BYTES { Err(too_large()) } else { Ok(bytes) }
+    if length > most { Err(too_large(most)) } else { Ok(text) }
 }
 
-fn too_large() -> Problem {
+fn too_large(most: usize) -> Problem {
     let detail = format!(
-        "A request may have {MAX_BODY_BYTES} bytes. Upload larger data with POST /uploads, and queue the job with the \
-         upload's id as its `input`."
+        "A request may have {most} bytes. Upload larger data with POST /uploads, and queue the job with the upload's id \
+         as its `input`."
     );
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "The body is too large.", detail)
-        .with("limit_bytes", MAX_BODY_BYTES)
+        .with("limit_bytes", most)
 }
 
 /// Reads a body that is refused, so that a client that is still sending hears why.

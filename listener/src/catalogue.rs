@@ -1,27 +1,28 @@
 //! The templates on offer: their names, schemas and samples, read from a folder and read again when they change.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::SystemTime;
 
-use input::{Fault, Json, Manifest, Rows, Validator};
+use input::{Budget, Costly, CutOff, Fault, Json, Manifest, Rows, Validator};
 use jobs::Data;
-use jobs::job::{is_template_name, shortened};
+use jobs::job::{MAX_TEXT_CHARS, is_template_name, shortened};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 /// How many violations are told; data with more has one mistake many times.
 const MAX_VIOLATIONS: usize = 1_000;
 
-/// How much of a violation's text is told, in characters: it may quote the data.
-const MAX_DETAIL_CHARS: usize = 400;
-
 /// A folder of templates, each a folder `{name}/` with `main.typ`, `schema.json`, `sample.json` and `template.json`.
+#[derive(Debug, Clone)]
+pub struct Catalogue(Arc<Shelf>);
+
 #[derive(Debug)]
-pub struct Catalogue {
+struct Shelf {
     folder: PathBuf,
     read: RwLock<HashMap<String, Arc<Template>>>,
 }
@@ -37,6 +38,8 @@ pub struct Template {
     pub sample: Option<Data>,
     /// What part of the data may be uploaded as rows; none where there is no manifest that says so.
     pub rows: Option<Rows>,
+    /// The keywords of its schema that can make a check take too long.
+    pub costly: Vec<Costly>,
     validator: Option<Validator>,
     modified: [Option<SystemTime>; 3],
 }
@@ -48,6 +51,29 @@ pub struct Violation {
     pub pointer: String,
     /// What is wrong there.
     pub detail: String,
+}
+
+impl Violation {
+    /// A violation at this place. Both texts may quote the data, and are shortened.
+    pub fn new(pointer: impl fmt::Display, detail: impl fmt::Display) -> Self {
+        Self { pointer: shortened(pointer, MAX_TEXT_CHARS), detail: shortened(detail, MAX_TEXT_CHARS) }
+    }
+}
+
+/// The places where data breaks a schema.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Violations {
+    /// The first of them.
+    pub listed: Vec<Violation>,
+    /// How many more there are, at least.
+    pub more: usize,
+}
+
+impl Violations {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.listed.is_empty()
+    }
 }
 
 impl From<Fault> for Violation {
@@ -96,14 +122,14 @@ pub enum Unusable {
 impl Catalogue {
     /// The templates in `folder`. Nothing is read yet.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
-        Self { folder: folder.into(), read: RwLock::default() }
+        Self(Arc::new(Shelf { folder: folder.into(), read: RwLock::default() }))
     }
 
     /// The names of all templates, sorted.
     pub fn names(&self) -> Result<Vec<String>, Unusable> {
-        let io = |source| Unusable::Io { path: self.folder.clone(), source };
+        let io = |source| Unusable::Io { path: self.0.folder.clone(), source };
         let mut names = Vec::new();
-        for entry in fs::read_dir(&self.folder).map_err(io)? {
+        for entry in fs::read_dir(&self.0.folder).map_err(io)? {
             let name = entry.map_err(io)?.file_name().to_string_lossy().into_owned();
             if self.folder_of(&name).is_some() {
                 names.push(name);
@@ -113,20 +139,32 @@ impl Catalogue {
         Ok(names)
     }
 
+    /// Reads every template, so that the log says what is wrong with one before somebody asks for it. Blocks.
+    pub fn read_all(&self) {
+        for name in self.names().unwrap_or_default() {
+            if let Err(error) = self.find(&name) {
+                tracing::error!(%error, "a template cannot be offered");
+            }
+        }
+    }
+
     /// The template of this name, if there is one.
     pub fn find(&self, name: &str) -> Result<Option<Arc<Template>>, Unusable> {
         let Some(folder) = self.folder_of(name) else { return Ok(None) };
-        let known = self.read.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
+        let known = self.0.read.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
         if let Some(template) = known.filter(|template| template.modified == modified(&folder)) {
             return Ok(Some(template));
         }
         let template = Arc::new(Template::read(name, &folder)?);
-        self.read.write().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), template.clone());
+        for costly in &template.costly {
+            tracing::warn!(template = name, pointer = costly.pointer, "a schema is costly: {}", costly.reason);
+        }
+        self.0.read.write().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), template.clone());
         Ok(Some(template))
     }
 
     fn folder_of(&self, name: &str) -> Option<PathBuf> {
-        let folder = self.folder.join(name);
+        let folder = self.0.folder.join(name);
         let is_template = || folder.join("main.typ").is_file() || folder.join("schema.json").is_file();
         (is_template_name(name) && is_template()).then_some(folder)
     }
@@ -138,13 +176,15 @@ impl Template {
         let modified = modified(folder);
         let schema = read_json(&folder.join("schema.json"))?;
         let validator = schema.as_ref().map(input::validator).transpose();
+        let validator = validator.map_err(|reason| Unusable::Schema { path: folder.join("schema.json"), reason })?;
         let manifest = folder.join("template.json");
         let rows = read_json::<Manifest>(&manifest)?.and_then(|it| it.rows);
         let rows = rows.map(|rows| Rows::new(rows, schema.as_ref())).transpose();
         Ok(Self {
             name: name.to_owned(),
             rows: rows.map_err(|reason| Unusable::Manifest { path: manifest, reason })?,
-            validator: validator.map_err(|reason| Unusable::Schema { path: folder.join("schema.json"), reason })?,
+            costly: validator.as_ref().map(Validator::costly).unwrap_or_default(),
+            validator,
             schema,
             sample: read_json(&folder.join("sample.json"))?,
             modified,
@@ -152,36 +192,54 @@ impl Template {
     }
 
     /// Every place where `data` is not as the template declares it; pointers start with `prefix`.
-    pub fn violations(&self, data: &Json, prefix: &str) -> Vec<Violation> {
-        let found = self.validator.as_ref().map(|it| violations(it, &data.plain, data.exact.as_ref(), prefix));
-        let found = found.unwrap_or_default();
-        if !found.is_empty() {
-            return found;
+    ///
+    /// # Errors
+    ///
+    /// The check is beyond its budget, or was told to stop.
+    pub fn violations(&self, data: &Json, prefix: &str, budget: &Budget) -> Result<Violations, CutOff> {
+        if let Some(validator) = &self.validator {
+            let found = validator.violations(&data.plain, data.exact.as_ref(), prefix, MAX_VIOLATIONS, budget)?;
+            if !found.is_empty() {
+                return Ok(found.into());
+            }
         }
         let faults = self.rows.as_ref().map(|rows| rows.faults_of(data)).unwrap_or_default();
-        faults.into_iter().map(|fault| fault.below(prefix).into()).collect()
+        let listed = faults.into_iter().map(|fault| fault.below(prefix).into()).collect();
+        Ok(Violations { listed, more: 0 })
     }
 
     /// Every place where data whose rows are elsewhere breaks the template's schema; pointers start with `prefix`. `exact` is
     /// the same data as templates read it.
+    ///
+    /// # Errors
+    ///
+    /// The check is beyond its budget, or was told to stop.
     pub fn violations_of_rest(
         &self,
         rest: &Map<String, Value>,
         exact: &Map<String, Value>,
         prefix: &str,
-    ) -> Vec<Violation> {
-        let faults = self.rows.as_ref().map(|rows| rows.faults_of_rest(rest, exact, true)).unwrap_or_default();
-        faults.into_iter().map(|fault| fault.below(prefix).into()).collect()
+        budget: &Budget,
+    ) -> Result<Vec<Violation>, CutOff> {
+        let faults = self.rows.as_ref().map(|rows| rows.faults_of_rest(rest, exact, true, budget));
+        let faults = faults.transpose()?.unwrap_or_default();
+        Ok(faults.into_iter().map(|fault| fault.below(prefix).into()).collect())
     }
 }
 
+/// Every place where a request breaks a schema of this program's own, whose checks are cheap.
 pub(crate) fn violations(validator: &Validator, data: &Value, exact: Option<&Value>, prefix: &str) -> Vec<Violation> {
-    // Nearly all data is, and to find that out takes half of what it takes to look for violations.
-    if validator.is_valid(data) {
-        return Vec::new();
+    match validator.violations(data, exact, prefix, MAX_VIOLATIONS, &Budget::default()) {
+        Ok(found) => Violations::from(found).listed,
+        Err(cut) => vec![Violation::new(prefix, cut)],
     }
-    let found = validator.violations(data, exact, prefix, MAX_VIOLATIONS).into_iter();
-    found.map(|it| Violation { pointer: it.pointer, detail: shortened(&it.detail, MAX_DETAIL_CHARS) }).collect()
+}
+
+impl From<input::Violations> for Violations {
+    fn from(found: input::Violations) -> Self {
+        let violation = |jobs::Violation { pointer, detail, .. }: jobs::Violation| Violation { pointer, detail };
+        Self { listed: found.listed.into_iter().map(violation).collect(), more: found.more }
+    }
 }
 
 fn modified(folder: &Path) -> [Option<SystemTime>; 3] {

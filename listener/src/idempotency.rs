@@ -9,7 +9,7 @@ use sfv::{BareItem, Parser};
 use sha2::{Digest, Sha256};
 
 use crate::access::Caller;
-use crate::body::Asked;
+use crate::fingerprint::hexadecimal;
 use crate::{Listener, Problem};
 
 const HEADER: &str = "idempotency-key";
@@ -20,11 +20,8 @@ const LIFE: TimeDelta = TimeDelta::hours(24);
 /// The longest key, in bytes.
 const MAX_KEY_BYTES: usize = 255;
 
-/// A request's key, and what tells the request from others.
-pub(crate) struct Key {
-    key: String,
-    fingerprint: String,
-}
+/// A request's key.
+pub(crate) struct Key(String);
 
 /// What became of a request with a key.
 pub(crate) enum Seen {
@@ -37,25 +34,21 @@ pub(crate) enum Seen {
 }
 
 impl Key {
-    /// The key of a request with this body, if it has one; it is its caller's own.
-    pub(crate) fn of(headers: &HeaderMap, caller: &Caller, asked: &Asked) -> Result<Option<Self>, Problem> {
+    /// The key of a request, if it has one; it is its caller's own.
+    pub(crate) fn of(headers: &HeaderMap, caller: &Caller) -> Result<Option<Self>, Problem> {
         let mut values = headers.get_all(HEADER).iter();
         let Some(value) = values.next() else { return Ok(None) };
         let key = value.to_str().ok().and_then(read).filter(|_| values.next().is_none()).ok_or_else(malformed)?;
         let key = digest(caller.own(key).as_bytes());
-        let mut text = asked.plain.to_string();
-        if let Some((exact, _)) = &asked.exact {
-            text.push_str(&exact.to_string());
-        }
-        Ok(Some(Self { key, fingerprint: digest(text.as_bytes()) }))
+        Ok(Some(Self(key)))
     }
 
-    /// Ties the key to `job`, or finds the job that it is tied to.
-    pub(crate) async fn reserve(&self, listener: &Listener, job: Job) -> Result<Seen, Problem> {
+    /// Ties the key to `job`, or finds the job that it is tied to. The fingerprint tells the request from others.
+    pub(crate) async fn reserve(&self, listener: &Listener, job: Job, fingerprint: String) -> Result<Seen, Problem> {
         let now = now();
         let reservation = Reservation {
-            key: self.key.clone(),
-            fingerprint: self.fingerprint.clone(),
+            key: self.0.clone(),
+            fingerprint,
             id: job.id,
             enqueued_at: job.enqueued_at,
             expires_at: now + LIFE,
@@ -73,7 +66,7 @@ impl Key {
     /// Records that the key's job was accepted. If it cannot be, the next request under the key queues the job once
     /// more, which changes nothing.
     pub(crate) async fn confirm(&self, listener: &Listener) {
-        if let Err(error) = listener.jobs.confirm(&self.key).await {
+        if let Err(error) = listener.jobs.confirm(&self.0).await {
             tracing::warn!(%error, "the idempotency key is not confirmed");
         }
     }
@@ -94,7 +87,7 @@ fn read(value: &str) -> Option<String> {
 }
 
 fn digest(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    hexadecimal(&Sha256::digest(bytes))
 }
 
 /// How a key may be refused.

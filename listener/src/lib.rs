@@ -11,7 +11,10 @@ mod base_url;
 mod body;
 mod calls;
 pub mod catalogue;
+pub mod checks;
 mod events;
+mod examine;
+mod fingerprint;
 #[cfg(feature = "lambda")]
 pub mod gateway;
 mod given;
@@ -52,6 +55,7 @@ use readyz::Readiness;
 pub use access::Access;
 pub use body::{BodyTimeout, MAX_BODY_BYTES};
 pub use catalogue::Catalogue;
+pub use checks::Checks;
 pub use problem::Problem;
 pub use readyz::Stopping;
 
@@ -65,6 +69,8 @@ pub struct Listener {
     pub objects: Arc<dyn ObjectStore>,
     /// The templates on offer.
     pub catalogue: Catalogue,
+    /// Where requests are parsed and checked.
+    pub checks: Checks,
     /// Who may call, and how much each may ask for.
     pub access: Access,
     /// Signs and checks links: those in mails, and those that uploads are put to.

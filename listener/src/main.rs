@@ -19,7 +19,7 @@ use jobs::{Destinations, LinkSigner};
 use lambda_http::{Error, LambdaEvent, lambda_runtime, service_fn};
 use listener::access::{BytesQuota, Issuer, Mode, Quotas, RIGHTS_CLAIM, Throttle, Tokens};
 use listener::gateway::{Event, Gateway};
-use listener::{Access, Catalogue, Listener};
+use listener::{Access, Catalogue, Checks, Listener};
 
 /// How long one call to a queue or store may take. What is queued takes six at the most, within 30 seconds.
 const PATIENCE: Duration = Duration::from_secs(4);
@@ -51,6 +51,7 @@ fn listener(config: &SdkConfig) -> Result<Listener, Error> {
         jobs: Arc::new(DynamoStore::new(config, environment::required(TABLE)?)),
         objects: Arc::new(Bucket::new(config, environment::required(BUCKET)?)),
         catalogue: Catalogue::new(environment::templates()),
+        checks: Checks::default(),
         access: access_from(config)?,
         links: LinkSigner::new(environment::required(LINK_KEY)?.as_bytes()),
         retention: TimeDelta::days(environment::parsed(RETENTION_DAYS)?.unwrap_or(30)),

@@ -127,7 +127,7 @@ pub(crate) fn schema() -> Value {
             "limit_bytes": {"description": "What a body or data may have at most.", "type": "integer"},
             "bytes": {"description": "The size that an upload was begun with.", "type": "integer"},
             "errors": {
-                "description": "Each violation of a schema, a thousand at most.",
+                "description": "The violations of a schema, a thousand and a megabyte at most; `detail` counts the rest.",
                 "type": "array",
                 "items": {
                     "type": "object",

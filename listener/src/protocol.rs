@@ -11,11 +11,14 @@ use serde_json::{Value, json};
 
 use crate::access::Caller;
 use crate::append_queue::{Acceptance, submit};
-use crate::body::Asked;
 use crate::catalogue::Violation;
+use crate::examine::examine;
 use crate::job::{Answer, find_by_id, unknown};
 use crate::request::Invalid;
 use crate::{Listener, Problem};
+
+/// The longest subscription, in bytes.
+const MAX_SUBSCRIPTION_BYTES: usize = 1024;
 
 /// What a client sends besides requests.
 #[derive(Deserialize)]
@@ -34,20 +37,27 @@ pub(crate) struct Granted {
 
 /// Does what a client's message asks for.
 pub(crate) async fn take(listener: &Listener, caller: &Caller, base_url: &str, text: &str) -> Result<Granted, Problem> {
-    let asked = Asked::read(text.as_bytes())?;
-    if asked.plain.get("subscribe").is_none() {
+    let Some(asked) = subscription(text) else {
         listener.access.count_request(caller).await?;
-        let job = submit(listener, caller, asked, None).await?;
+        let examined = examine(listener, caller, text.into()).await?;
+        let job = submit(listener, caller, examined, None).await?;
         return Ok(Granted { answer: json!(Acceptance::new(&job, base_url)), job, last: None });
-    }
-    let asked: Subscription = serde_json::from_value(asked.plain).map_err(|error| {
+    };
+    let asked: Subscription = serde_json::from_value(asked).map_err(|error| {
         let detail = format!("{error}; a subscription is {{\"subscribe\": \"<job id>\"}}");
-        Invalid::Request.problem(&[Violation { pointer: String::new(), detail }])
+        Invalid::Request.problem(&[Violation::new("", detail)])
     })?;
     let id: JobId = asked.subscribe.parse().map_err(|_| unknown())?;
     let job = find_by_id(listener, caller, id).await?;
     let last = asked.last_event_id.and_then(|id| id.parse().ok());
     Ok(Granted { answer: json!({ "subscribed": id }), job, last })
+}
+
+/// A message that subscribes to a job, or means to. It is so small that it is parsed at once.
+fn subscription(text: &str) -> Option<Value> {
+    let text = Some(text).filter(|text| text.len() <= MAX_SUBSCRIPTION_BYTES)?;
+    let message: Value = serde_json::from_str(text).ok()?;
+    message.get("subscribe").is_some().then_some(message)
 }
 
 /// An event, with the link that needs no token once there is a report.

@@ -14,7 +14,10 @@ use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::Problem;
-use crate::catalogue::{self, Violation};
+use crate::catalogue::{self, Violation, Violations};
+
+/// How much the list of violations takes at the most, in bytes of JSON.
+const MAX_ERRORS_BYTES: usize = 1_000_000;
 
 /// What a caller asks for.
 #[derive(Debug, Deserialize)]
@@ -145,9 +148,8 @@ impl Request {
         let mut violations = catalogue::violations(&SHAPE, &body, None, "");
         violations.extend(violations_of_input(&body));
         if violations.is_empty() {
-            let request: Self = serde_json::from_value(body).map_err(|error| {
-                Invalid::Request.problem(&[Violation { pointer: String::new(), detail: error.to_string() }])
-            })?;
+            let request: Self =
+                serde_json::from_value(body).map_err(|error| Invalid::Request.problem(&[Violation::new("", error)]))?;
             violations.extend(contradiction(&request.options));
             violations.extend(refused(&request.notify, webhooks));
             if violations.is_empty() {
@@ -160,7 +162,7 @@ impl Request {
 
 /// What the shape of a request does not say: it has data or names an upload, and names it as it is called.
 fn violations_of_input(body: &Value) -> Option<Violation> {
-    let violation = |pointer: &str, detail: String| Some(Violation { pointer: pointer.into(), detail });
+    let violation = |pointer: &str, detail: String| Some(Violation::new(pointer, detail));
     match body.get("input") {
         None if body.is_object() && body.get("data").is_none() => {
             violation("", "\"data\" is a required property, unless \"input\" names an upload".into())
@@ -174,16 +176,17 @@ fn violations_of_input(body: &Value) -> Option<Violation> {
 fn contradiction(options: &Options) -> Option<Violation> {
     let accessible = ["a-1a", "a-2a", "a-3a", "ua-1"];
     let standard = options.pdf_standard.as_deref().filter(|standard| accessible.contains(standard))?;
-    (options.tagged == Some(false)).then(|| Violation {
-        pointer: "/options/tagged".into(),
-        detail: format!("{standard} is an accessible standard and needs tags: leave `tagged` out, or make it true"),
+    (options.tagged == Some(false)).then(|| {
+        let detail =
+            format!("{standard} is an accessible standard and needs tags: leave `tagged` out, or make it true");
+        Violation::new("/options/tagged", detail)
     })
 }
 
 /// A webhook that may not go where it is to go.
 fn refused(notify: &Notify, webhooks: &Destinations) -> Option<Violation> {
     let refused = webhooks.parse(notify.webhook.as_ref()?).err()?;
-    Some(Violation { pointer: "/notify/webhook".into(), detail: refused.to_string() })
+    Some(Violation::new("/notify/webhook", refused))
 }
 
 /// What it is that breaks a schema.
@@ -198,6 +201,16 @@ pub(crate) enum Invalid {
 impl Invalid {
     /// The 422 answer that holds every violation.
     pub(crate) fn problem(self, violations: &[Violation]) -> Problem {
+        self.told(violations, 0)
+    }
+
+    /// The same where there may be more violations than are listed.
+    pub(crate) fn problem_of(self, violations: &Violations) -> Problem {
+        self.told(&violations.listed, violations.more)
+    }
+
+    /// The 422 answer that holds as many of these violations as an answer may, and counts these and `more`.
+    fn told(self, violations: &[Violation], more: usize) -> Problem {
         let (name, title) = match self {
             Self::Request => ("invalid-request", "The request does not have the right shape."),
             Self::Data => ("invalid-data", "The data does not fit the template."),
@@ -206,11 +219,19 @@ impl Invalid {
             "" => format!(" The first: {detail}."),
             pointer => format!(" The first, at `{pointer}`: {detail}."),
         });
-        let count = match violations.len() {
-            1 => "1 violation".to_owned(),
-            count => format!("{count} violations"),
+        let mut room = MAX_ERRORS_BYTES;
+        let errors = violations.iter().map(|it| json!({"pointer": it.pointer, "detail": it.detail}));
+        let errors: Vec<_> = errors
+            .take_while(|error| {
+                room = room.saturating_sub(error.to_string().len() + 1);
+                room > 0
+            })
+            .collect();
+        let count = match (violations.len() + more, violations.len() + more - errors.len()) {
+            (1, _) => "1 violation".to_owned(),
+            (count, 0) => format!("{count} violations"),
+            (_, unlisted) => format!("{} violations and {unlisted} more", errors.len()),
         };
-        let errors: Vec<_> = violations.iter().map(|it| json!({"pointer": it.pointer, "detail": it.detail})).collect();
         Problem::new(StatusCode::UNPROCESSABLE_ENTITY, name, title, format!("{count}.{}", first.unwrap_or_default()))
             .with("errors", errors)
     }

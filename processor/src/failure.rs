@@ -16,7 +16,10 @@ const MAX_CHARS: usize = 4_000;
 /// How much of all errors is told, in bytes: beside the job's data in a record of 400 KB, and in a mail of 256 KB.
 const MAX_DIAGNOSTICS_BYTES: usize = 64 * 1024;
 
-/// The most that all violations take, in bytes: they stand beside the job's data in a record of 400 KB.
+/// What a Rust program says before it ends of a stack that is full.
+const STACK_OVERFLOW: &str = "has overflowed its stack";
+
+/// The most that all violations take, in bytes of JSON: they stand beside the job's data in a record of 400 KB.
 const MAX_VIOLATIONS_BYTES: usize = 64 * 1024;
 
 /// The title of a failure by its name, or `None` where the name is of no failure.
@@ -27,6 +30,7 @@ pub fn title_of(name: &str) -> Option<&'static str> {
         "section-refused" => "The template cannot be typeset in sections.",
         "data-limit-exceeded" => "The data is too large.",
         "page-limit-exceeded" => "The report has too many pages.",
+        "schema-too-costly" => "The template's schema is too costly to check this data against.",
         "invalid-data" => "The data does not fit the template.",
         "options-refused" => "The options do not go together.",
         "input-missing" => "The data is gone.",
@@ -77,6 +81,11 @@ pub fn failure_of(error: &PressError) -> Option<Failure> {
                 limit / MEBIBYTE
             ),
         ),
+        PressError::Crashed { complaint, .. } if complaint.contains(STACK_OVERFLOW) => failure(
+            "template-error",
+            "Typesetting ran out of stack. Look for content that is nested without end, or for data that is nested deeper than \
+             the template expects.",
+        ),
         PressError::Crashed { status, complaint } => failure(
             "typesetter-crashed",
             format!("The typesetting process ended with {status}. It said: {}", shortened(complaint, MAX_CHARS)),
@@ -121,7 +130,9 @@ pub(crate) fn invalid_data(violations: Vec<Violation>, advice: &str) -> Failure 
     let mut failure = failure("invalid-data", format!("{count}.{first} {advice}"));
     let mut room = MAX_VIOLATIONS_BYTES;
     failure.errors.extend(violations.into_iter().take_while(|violation| {
-        room = room.saturating_sub(violation.pointer.len() + violation.detail.len() + 64);
+        // A control character takes six bytes.
+        let bytes = serde_json::to_string(violation).map_or(0, |json| json.len() + 1);
+        room = room.saturating_sub(bytes);
         room > 0
     }));
     failure
@@ -138,6 +149,41 @@ fn diagnostic(from: &typesetter::Diagnostic) -> Diagnostic {
         line: from.line,
         column: from.column,
         hints: from.hints.clone(),
-        rendered: shortened(&from.to_string(), MAX_CHARS),
+        rendered: shortened(from, MAX_CHARS),
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::ExitStatus;
+
+    use super::*;
+
+    fn crashed(complaint: &str) -> Failure {
+        const SIGABRT: i32 = 6;
+        let (status, complaint) = (ExitStatus::from_raw(SIGABRT), complaint.to_owned());
+        failure_of(&PressError::Crashed { status, complaint }).expect("a failure for good")
+    }
+
+    #[test]
+    fn a_full_stack_is_the_templates() {
+        let said = "\nthread 'main' (1) has overflowed its stack\nfatal runtime error: stack overflow, aborting";
+        assert_eq!(crashed(said).name(), "template-error");
+        assert_eq!(crashed("corrupted size vs. prev_size").name(), "typesetter-crashed");
+    }
+
+    #[test]
+    fn violations_are_bounded_as_they_are_recorded() {
+        let violation = |number: usize| Violation {
+            line: None,
+            column: None,
+            pointer: format!("/{number}/{}", "\u{1}".repeat(400)),
+            detail: "\u{1}".repeat(400),
+        };
+        let failure = invalid_data((0..100).map(violation).collect(), "Mend the data.");
+        let json = serde_json::to_string(&failure.errors).expect("JSON");
+        assert!(!failure.errors.is_empty() && json.len() <= MAX_VIOLATIONS_BYTES, "{} bytes", json.len());
+        assert!(failure.detail.starts_with("100 violations"), "{}", failure.detail);
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use input::{Fault, Format, Head, InputError, Json, NotRead, Spooled, Template, Unusable};
+use input::{Budget, CHECK_TIME, Fault, Format, Head, InputError, Json, NotRead, Spooled, Template, Unusable};
 use jobs::{Dialect, Failure, Message, UploadFormat, Violation, Warning};
 use sha2::Digest;
 use typesetter::RowsOf;
@@ -151,8 +151,8 @@ fn to_spool(
     let origin = from.origin;
     // The listener takes nothing but an object.
     let head = from.head.and_then(|head| Head::try_from(head).ok()).unwrap_or_default();
-    let source = Stoppable { source: File::open(&from.file)?, stopped };
-    let limits = input::Limits { rest_bytes, ..input::Limits::default() };
+    let source = Stoppable { source: File::open(&from.file)?, stopped: stopped.clone() };
+    let limits = input::Limits { rest_bytes, check: Budget::default().until(stopped), ..input::Limits::default() };
     let mut rows = Digesting::new(BufWriter::new(File::create(spool)?));
     let spooled = input::spool(source, from.format, head, template, &limits, &mut rows)
         .map_err(|error| trouble(error, origin))?;
@@ -221,6 +221,15 @@ fn trouble(error: InputError, origin: Origin) -> Trouble {
             );
             Trouble::Permanent(failure("data-limit-exceeded", detail))
         }
+        InputError::TooCostly(pointer) => {
+            let detail = format!(
+                "The template's schema takes more than {} s to check the data at `{pointer}`. Send data that is nested less \
+                 deep, or have the schema simplified.",
+                CHECK_TIME.as_secs()
+            );
+            Trouble::Permanent(failure("schema-too-costly", detail))
+        }
+        InputError::Stopped => io::Error::other(STOPPED).into(),
         InputError::Read(error) | InputError::Write(error) => error.into(),
     }
 }
@@ -231,6 +240,9 @@ fn unusable(error: Unusable) -> Trouble {
         Unusable::Broken { .. } => Trouble::Permanent(failure("template-error", format!("{error}."))),
     }
 }
+
+/// Why a thread ends for which nobody waits any more.
+const STOPPED: &str = "the run was stopped";
 
 /// Tells a thread that nobody waits for it any more.
 struct StopOnDrop(Arc<AtomicBool>);
@@ -250,7 +262,7 @@ struct Stoppable {
 impl Read for Stoppable {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.stopped.load(Ordering::Relaxed) {
-            return Err(io::Error::other("the run was stopped"));
+            return Err(io::Error::other(STOPPED));
         }
         self.source.read(buffer)
     }

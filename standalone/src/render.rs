@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 
 use chrono::{DateTime, NaiveTime, Utc};
-use input::{Head, Json, NotRead};
+use input::{Budget, Costly, CutOff, Head, Json, NotRead};
 use jobs::UploadFormat;
 use jobs::job::is_template_name;
-use listener::catalogue::{Template, Unusable, Violation};
+use listener::catalogue::{Template, Unusable, Violations};
 use processor::{Cutting, Limits, LongError, LongReport, Press, PressError, Rows, failure_of, format_of, violation_of};
 use tempfile::TempDir;
 use typesetter::{Format, Options, OutputLimits, PdfStandard, Report, Request};
@@ -29,7 +29,7 @@ enum RenderError {
     #[error("{0}")]
     Usage(String),
     #[error("{name} does not fit the schema of `{template}`")]
-    Data { name: String, template: String, violations: Vec<Violation> },
+    Data { name: String, template: String, violations: Violations },
     /// The same for a file of rows.
     #[error("{name} does not fit the schema of `{template}`")]
     Rows { name: String, template: String, violations: Vec<jobs::Violation> },
@@ -64,6 +64,12 @@ impl From<LongError> for RenderError {
             LongError::Io(source) => failed_to("work in the temporary folder")(source),
             error => Self::Long(error),
         }
+    }
+}
+
+impl RenderError {
+    fn too_costly(cut: CutOff) -> Self {
+        Self::TooLarge(cut.to_string())
     }
 }
 
@@ -124,11 +130,19 @@ fn copy_data(options: &Render, folder: &Path, to: &Path) -> Result<(), RenderErr
         return Err(RenderError::Usage("--head goes with rows: name a .ndjson or .csv file with --data".into()));
     }
     let data = read_data(options, folder)?;
-    let violations = template.violations(&data.json, "");
+    warn_of_costly(&template.costly);
+    let violations = template.violations(&data.json, "", &Budget::default()).map_err(RenderError::too_costly)?;
     if !violations.is_empty() {
         return Err(RenderError::Data { name: data.name, template: options.template.clone(), violations });
     }
     fs::write(to, data.json.exact().to_string()).map_err(failed_to("write to the temporary folder"))
+}
+
+/// Says what of the template's schema can make checks take too long.
+fn warn_of_costly(costly: &[Costly]) {
+    for costly in costly {
+        eprintln!("warning: {costly}");
+    }
 }
 
 /// Reads the data row by row, if the template declares rows and the data is in a file.
@@ -157,10 +171,12 @@ async fn read_rows(
         RowsError::Invalid(violations) => RenderError::Rows { name, template: options.template.clone(), violations },
         RowsError::Unusable(reason) => RenderError::Unusable(reason),
         RowsError::TooLarge(detail) => RenderError::TooLarge(detail),
+        RowsError::TooCostly(detail) => RenderError::TooLarge(detail),
         RowsError::Io(source) => failed_to(format!("read {name} into the temporary folder"))(source),
     };
     let read = async {
         let template = input::Template::read(folder)?;
+        warn_of_costly(&template.costly());
         // With little data it would be what the data waits for.
         if children_for(options, folder) > REHEARSED
             && let Some(rehearsal) = rows::rehearsal(request, &template)
@@ -379,8 +395,11 @@ fn print(error: &RenderError) {
     match error {
         RenderError::Data { violations, .. } => {
             complain(format!("error: {error}:"));
-            for violation in violations {
+            for violation in &violations.listed {
                 complain(format!("  {}: {}", place_of(&violation.pointer), violation.detail));
+            }
+            if violations.more > 0 {
+                complain(format!("  and {} more", violations.more));
             }
         }
         RenderError::Rows { violations, .. } | RenderError::Numbers { violations, .. } => {

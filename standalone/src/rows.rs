@@ -21,6 +21,8 @@ pub(crate) enum RowsError {
     Unusable(String),
     /// The data beside the rows is beyond its limit. Says which.
     TooLarge(String),
+    /// The check of the data takes too long. Says of which.
+    TooCostly(String),
     /// A file could not be read or written.
     Io(io::Error),
 }
@@ -95,6 +97,7 @@ impl From<InputError> for RowsError {
         match error {
             InputError::Invalid(faults) => Self::Invalid(faults.into_iter().map(violation_of).collect()),
             InputError::RestTooLarge(_) => Self::TooLarge(error.to_string()),
+            InputError::TooCostly(_) | InputError::Stopped => Self::TooCostly(error.to_string()),
             InputError::Read(error) | InputError::Write(error) => Self::Io(error),
         }
     }

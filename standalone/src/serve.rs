@@ -16,7 +16,7 @@ use jobs::local::{Local, OpenError, Smtp};
 use jobs::{Announcing, Channel, Closing, Destinations, LinkSigner, Notifier, Patience};
 use listener::access::Mode;
 use listener::catalogue::Unusable;
-use listener::{Access, Catalogue, Listener, Stopping};
+use listener::{Access, Catalogue, Checks, Listener, Stopping};
 use processor::{Limits, Press, Processor, work};
 use sweeper::Sweeper;
 use telemetry::server::BadExporter;
@@ -134,6 +134,10 @@ async fn serve_until_stopped(options: Serve) -> Result<(), ServeError> {
     tasks.spawn(sweeps(Arc::new(sweeper), stopped.clone()));
     tasks.spawn(expiries(local.expiry.clone(), retention(&options), stopped.clone()));
     announce_start(&options, &url, &names);
+    tokio::task::spawn_blocking({
+        let catalogue = catalogue.clone();
+        move || catalogue.read_all()
+    });
     if options.public_url.is_none() && options.addr.ip().is_unspecified() {
         tracing::warn!(
             "links in mails and webhooks say {url}, which works on this machine alone; name where callers reach this server with --public-url"
@@ -209,6 +213,7 @@ fn listener(options: &Serve, catalogue: Catalogue, access: Access, webhooks: Des
         jobs: Arc::new(local.jobs.clone()),
         objects: Arc::new(local.objects.clone()),
         catalogue,
+        checks: Checks::default(),
         access,
         links: LinkSigner::new(&local.link_key),
         retention: retention(options),

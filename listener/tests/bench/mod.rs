@@ -145,6 +145,7 @@ pub(crate) fn listener(local: &Local, folder: &Path) -> Listener {
         jobs: Arc::new(local.jobs.clone()),
         objects: Arc::new(local.objects.clone()),
         catalogue: Catalogue::new(folder.join("templates")),
+        checks: listener::Checks::default(),
         access: listener::Access::anybody(),
         links: LinkSigner::new(b"key"),
         retention: TimeDelta::days(30),

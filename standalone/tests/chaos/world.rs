@@ -197,6 +197,7 @@ impl World {
             jobs: self.ports(faults),
             objects: self.ports(faults),
             catalogue: Catalogue::new(self.folder.path().join("templates")),
+            checks: listener::Checks::default(),
             access: listener::Access::anybody(),
             links: LinkSigner::new(b"key"),
             retention: TimeDelta::days(30),

@@ -1,0 +1,181 @@
+//! What one check of data against a schema may cost: processor time, and memory for the violations it finds.
+//!
+//! A schema can make its check take exponential time, so no check runs without a budget. [`node`](crate::node) counts every
+//! look at the data against it; a check that has spent its budget ends at once, wherever it is.
+
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// How long one check may take, in processor time of its thread.
+pub const CHECK_TIME: Duration = Duration::from_secs(2);
+
+/// After how many steps the clock is read: reading it takes as long as some dozen of them.
+const STEPS_PER_LOOK: u64 = 1024;
+
+/// How many bytes of a text count as one step.
+const BYTES_PER_STEP: usize = 64;
+
+/// How much memory the errors of one check may take, in bytes.
+const ERROR_BYTES: usize = 16 << 20;
+
+/// What one error takes at the least, in bytes.
+const ERROR_BASE_BYTES: usize = 512;
+
+/// What one check may cost.
+#[derive(Debug, Clone)]
+pub struct Budget {
+    time: Duration,
+    stop: Option<Arc<AtomicBool>>,
+}
+
+impl Budget {
+    /// A check that takes so much processor time at most.
+    pub fn of(time: Duration) -> Self {
+        Self { time, stop: None }
+    }
+
+    /// The same, for a check that also ends once `stop` is true.
+    #[must_use]
+    pub fn until(self, stop: Arc<AtomicBool>) -> Self {
+        Self { stop: Some(stop), ..self }
+    }
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self::of(CHECK_TIME)
+    }
+}
+
+/// Why a check has no result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum CutOff {
+    /// It spent its budget.
+    #[error("the check against the schema takes too long")]
+    TooCostly,
+    /// It was told to stop.
+    #[error("the check was stopped")]
+    Stopped,
+}
+
+/// Counts what a check costs.
+#[derive(Debug)]
+pub(crate) struct Meter<'a> {
+    budget: &'a Budget,
+    steps: Cell<u64>,
+    next_look: Cell<u64>,
+    /// The thread's time when the clock was read first, and when that was.
+    began: Cell<Option<(Duration, Instant)>>,
+    /// How often a text is read again by one match of a pattern that looks around, as a power of its length.
+    pub(crate) lookaround: u32,
+    /// What further errors may take, in bytes, once [errors are counted](Self::count_errors).
+    error_room: Cell<usize>,
+    error_bytes: Cell<usize>,
+    errors: Cell<usize>,
+}
+
+impl<'a> Meter<'a> {
+    pub(crate) fn new(budget: &'a Budget, lookaround: u32) -> Self {
+        Self {
+            budget,
+            steps: Cell::new(0),
+            next_look: Cell::new(STEPS_PER_LOOK),
+            began: Cell::new(None),
+            lookaround,
+            error_room: Cell::new(usize::MAX),
+            error_bytes: Cell::new(0),
+            errors: Cell::new(0),
+        }
+    }
+
+    /// The result of `check`, unless it is cut off.
+    pub(crate) fn run<T>(&self, check: impl FnOnce() -> T) -> Result<T, CutOff> {
+        // Nothing of a check outlives it, so that unwinding leaves nothing half done.
+        catch_unwind(AssertUnwindSafe(check)).map_err(|reason| match reason.downcast::<CutOff>() {
+            Ok(cut) => *cut,
+            Err(panic) => resume_unwind(panic),
+        })
+    }
+
+    /// Counts a look at a value.
+    pub(crate) fn step(&self) {
+        self.spend(1);
+    }
+
+    /// Counts the reading of a text of so many bytes. A pattern that looks around is matched by backtracking: neither the
+    /// engine nor a clock that is read between two matches bounds what one match of a long text takes.
+    pub(crate) fn read_text(&self, bytes: usize) {
+        self.spend(1 + (bytes / BYTES_PER_STEP) as u64);
+        if self.lookaround > 0 {
+            let nanoseconds = (bytes as u64).saturating_pow(1 + self.lookaround);
+            if Duration::from_nanos(nanoseconds) > self.budget.time {
+                resume_unwind(Box::new(CutOff::TooCostly));
+            }
+            self.look();
+        }
+    }
+
+    fn spend(&self, steps: u64) {
+        self.steps.set(self.steps.get() + steps);
+        if self.steps.get() >= self.next_look.get() {
+            self.look();
+        }
+    }
+
+    #[cold]
+    fn look(&self) {
+        self.next_look.set(self.steps.get() + STEPS_PER_LOOK);
+        let now = thread_time();
+        let (began, since) = self.began.get().unwrap_or_else(|| (now, Instant::now()));
+        self.began.set(Some((began, since)));
+        let (spent, time) = (now.saturating_sub(began), self.budget.time);
+        // On a busy machine nobody waits until a check has had all its time; what the largest request needs, it gets.
+        let drags = spent > time / 8 && since.elapsed() > time * 5 / 4;
+        // Not a panic: no hook runs, and `run` catches it.
+        if spent > time || drags {
+            resume_unwind(Box::new(CutOff::TooCostly));
+        }
+        if self.budget.stop.as_ref().is_some_and(|stop| stop.load(Ordering::Relaxed)) {
+            resume_unwind(Box::new(CutOff::Stopped));
+        }
+    }
+
+    /// Counts errors from here on, each of which takes so many bytes besides its own.
+    pub(crate) fn count_errors(&self, bytes: usize) {
+        self.error_bytes.set(ERROR_BASE_BYTES + bytes);
+        self.error_room.set(ERROR_BYTES);
+    }
+
+    /// Counts an error that quotes so many bytes.
+    pub(crate) fn error(&self, bytes: usize) {
+        self.error_room.set(self.error_room.get().saturating_sub(self.error_bytes.get() + bytes));
+        self.errors.set(self.errors.get() + 1);
+    }
+
+    /// How many errors were counted, with those that are the reasons of others.
+    pub(crate) fn errors(&self) -> usize {
+        self.errors.get()
+    }
+
+    /// Whether errors took all the memory that they may. The check then sees no more of the data and ends soon.
+    pub(crate) fn is_full(&self) -> bool {
+        self.error_room.get() == 0
+    }
+}
+
+/// The processor time that this thread took.
+#[cfg(unix)]
+fn thread_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.try_into().unwrap_or_default(), time.tv_nsec.try_into().unwrap_or_default())
+}
+
+/// The time that passed, where no thread's own can be read.
+#[cfg(not(unix))]
+fn thread_time() -> Duration {
+    static START: std::sync::LazyLock<std::time::Instant> = std::sync::LazyLock::new(std::time::Instant::now);
+    START.elapsed()
+}

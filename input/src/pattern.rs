@@ -1,0 +1,98 @@
+//! Regular expressions in schemas. Most are matched in time linear in the text; those that look around or refer back to a
+//! group are matched by trying, which may take exponentially long.
+
+/// What a group of a pattern has in it.
+#[derive(Debug, Clone, Copy, Default)]
+struct Group {
+    /// It looks ahead or behind itself.
+    is_look: bool,
+    /// It does, or a group in it.
+    looks_around: bool,
+    repeats: bool,
+}
+
+/// What is known of a pattern.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Shape {
+    /// How deep groups that look around stand in each other.
+    lookaround: u32,
+    refers_back: bool,
+    /// Whether something is repeated that repeats or looks around by itself.
+    repeats_twice: bool,
+}
+
+/// How often each part of a text may be read again by one match, as a power of the text's length: 0 for a pattern that needs
+/// no trying.
+pub(crate) fn lookaround(pattern: &str) -> u32 {
+    let shape = shape(pattern);
+    shape.lookaround.max(u32::from(shape.refers_back))
+}
+
+/// Whether some texts may take exponential time.
+pub(crate) fn is_costly(pattern: &str) -> bool {
+    let shape = shape(pattern);
+    shape.refers_back || (shape.lookaround > 0 && shape.repeats_twice)
+}
+
+fn shape(pattern: &str) -> Shape {
+    let (mut shape, mut depth) = (Shape::default(), 0);
+    let mut open = vec![Group::default()];
+    let (mut closed, mut in_class) = (None, false);
+    let mut chars = pattern.chars();
+    while let Some(c) = chars.next() {
+        let just_closed = std::mem::take(&mut closed);
+        match c {
+            '\\' => {
+                let escaped = chars.next();
+                shape.refers_back |= !in_class && escaped.is_some_and(|c| matches!(c, '1'..='9' | 'k'));
+            }
+            ']' => in_class = false,
+            _ if in_class => {}
+            '[' => in_class = true,
+            '(' => {
+                let is_look = ["?=", "?!", "?<=", "?<!", "?>"].iter().any(|start| chars.as_str().starts_with(start));
+                depth += u32::from(is_look);
+                shape.lookaround = shape.lookaround.max(depth);
+                open.push(Group { is_look, looks_around: is_look, repeats: false });
+            }
+            ')' if open.len() > 1 => {
+                closed = open.pop();
+                if let (Some(inner), Some(outer)) = (closed, open.last_mut()) {
+                    depth -= u32::from(inner.is_look);
+                    outer.looks_around |= inner.looks_around;
+                    outer.repeats |= inner.repeats;
+                }
+            }
+            '*' | '+' | '{' => {
+                shape.repeats_twice |= just_closed.is_some_and(|group: Group| group.repeats || group.looks_around);
+                if let Some(group) = open.last_mut() {
+                    group.repeats = true;
+                }
+            }
+            _ => {}
+        }
+    }
+    shape
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_looks_around_or_refers_back_is_matched_by_trying() {
+        for (pattern, power, costly) in [
+            ("^[A-Z]{3}-(a+)+$", 0, false),
+            ("[(?=]\\(?=", 0, false),
+            ("^(?=.*[A-Z])(?=.*[0-9]).{8,}$", 1, false),
+            ("^(?!(a+)+$)", 1, true),
+            ("((?=.*b)a)*", 1, true),
+            ("(?=(?:(?<!x)a)*)b", 2, true),
+            ("^(a|b)\\1$", 1, true),
+            ("[\\1]", 0, false),
+            (")(", 0, false),
+        ] {
+            assert_eq!((lookaround(pattern), is_costly(pattern)), (power, costly), "{pattern}");
+        }
+    }
+}
