@@ -34,11 +34,11 @@ pub use event::{Event, EventId};
 pub use findings::{Violation, Warning};
 pub use job::{Diagnostic, Failure, Job, JobId, Notify, Options, Progress, Status};
 pub use link::LinkSigner;
-pub use message::Message;
+pub use message::{Message, caller_of};
 pub use patience::Patience;
 pub use ports::{
-    Accepts, Claim, Claimed, Completed, Content, Delivery, Failed, Held, JobStore, Listed, Listing, Notifier,
-    ObjectStore, Opened, Purpose, Queue, Reservation, Reserved, Terms, Ticket, Unavailable,
+    Accepts, Attempt, Claim, Claimed, Completed, Content, Delivery, Failed, Held, JobStore, LEASE, Listed, Listing,
+    Notifier, ObjectStore, Opened, Purpose, Queue, Reservation, Reserved, Terms, Ticket, Unavailable,
 };
 pub use upload::{Dialect, Separator, UploadFormat, UploadId};
 pub use usage::Usage;

@@ -9,13 +9,18 @@ use aws_sdk_sqs::error::BuildError;
 use aws_sdk_sqs::types::{
     Message, MessageSystemAttributeName, MessageSystemAttributeNameForSends, MessageSystemAttributeValue,
 };
+use sha2::{Digest, Sha256};
 use telemetry::trace;
 
 use super::refused;
+use crate::message::caller_of;
 use crate::ports::{Delivery, Queue, Ticket, Unavailable};
 
 /// The longest SQS waits for a message.
 const LONGEST_WAIT: Duration = Duration::from_secs(20);
+
+/// The longest SQS delays a new message.
+const LONGEST_DELAY: Duration = Duration::from_secs(900);
 
 /// How many messages SQS hands out at a time.
 const BATCH: i32 = 10;
@@ -42,12 +47,15 @@ impl SqsQueue {
     pub fn with_dead_letters(self, url: impl Into<String>) -> Self {
         Self { dead_letters: Some(url.into()), ..self }
     }
-}
 
-#[async_trait]
-impl Queue for SqsQueue {
-    async fn push(&self, body: &str) -> Result<(), Unavailable> {
+    async fn send(&self, body: &str, delay: Duration) -> Result<(), Unavailable> {
         let mut request = self.client.send_message().queue_url(&self.url).message_body(body);
+        if !delay.is_zero() {
+            request = request.delay_seconds(seconds(delay.min(LONGEST_DELAY)));
+        }
+        if let Some(group) = group_of(&caller_of(body)) {
+            request = request.message_group_id(group);
+        }
         if let Some(context) = trace::current() {
             let header = MessageSystemAttributeValue::builder().data_type("String").string_value(context.to_xray());
             let header = header.build().map_err(Unavailable::when::<BuildError>("put the message in the queue"))?;
@@ -55,6 +63,13 @@ impl Queue for SqsQueue {
         }
         request.send().await.map_err(refused("put the message in the queue"))?;
         Ok(())
+    }
+}
+
+#[async_trait]
+impl Queue for SqsQueue {
+    async fn push(&self, body: &str) -> Result<(), Unavailable> {
+        self.send(body, Duration::ZERO).await
     }
 
     async fn receive(&self, visibility: Duration, wait: Duration) -> Result<Option<Delivery>, Unavailable> {
@@ -83,6 +98,16 @@ impl Queue for SqsQueue {
         let request = request.visibility_timeout(seconds(delay));
         request.send().await.map_err(refused("give the message back"))?;
         Ok(())
+    }
+
+    async fn hold(&self, ticket: &Ticket, visibility: Duration) -> Result<(), Unavailable> {
+        self.release(ticket, visibility).await
+    }
+
+    /// By a new message, since SQS never takes a delivery back.
+    async fn requeue(&self, delivery: &Delivery, delay: Duration) -> Result<(), Unavailable> {
+        self.send(&delivery.body, delay).await?;
+        self.acknowledge(&delivery.ticket).await
     }
 
     async fn dead_letters(&self) -> Result<Vec<Delivery>, Unavailable> {
@@ -122,6 +147,13 @@ fn delivery(message: Message) -> Delivery {
         body: message.body.unwrap_or_default(),
         ticket: Ticket(message.receipt_handle.unwrap_or_default()),
     }
+}
+
+/// The group of a caller's messages. In a queue that is not FIFO it orders nothing: SQS lets no group hold up the others.
+fn group_of(caller: &str) -> Option<String> {
+    // A group's name may hold 128 characters, and not all that a caller's may.
+    let digest = || Sha256::digest(caller).iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    (!caller.is_empty()).then(digest)
 }
 
 fn seconds(duration: Duration) -> i32 {
