@@ -194,6 +194,8 @@ const LONGEST_LOOK: Duration = Duration::from_secs(1);
 /// Which jobs to list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listing {
+    /// Those of this caller; everybody's where absent.
+    pub caller: Option<String>,
     /// Those that stand so; all where absent.
     pub status: Option<Status>,
     /// Those of this template; all where absent.

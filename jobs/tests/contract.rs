@@ -65,7 +65,7 @@ contract! {
     a_job_that_was_set_aside_runs_again_when_its_message_comes_back,
     a_job_is_overdue_from_its_time_until_it_is_announced,
     jobs_are_listed_newest_first_page_by_page,
-    a_list_is_of_one_status_or_template,
+    a_list_is_of_one_caller_status_or_template,
     one_who_waits_hears_of_a_change_at_once,
     one_who_waits_in_vain_hears_the_state,
     what_became_of_a_webhook_is_on_record,
@@ -384,7 +384,7 @@ async fn warnings_are_on_record_with_the_report(bench: &Bench) {
         Claimed::Announce(ended) => assert_eq!(ended.warnings, warnings, "the next run tells of them"),
         other => panic!("expected an announcement to make, got {other:?}"),
     }
-    let listing = Listing { status: None, template: None, before: None, since: now() - LONG, limit: 10 };
+    let listing = Listing { since: now() - LONG, ..listing(10) };
     let listed = bench.jobs.list(&listing).await.expect("answers").jobs;
     assert_eq!(listed.into_iter().find(|it| it.id == job.id).expect("it is listed").warnings, warnings);
 }
@@ -537,7 +537,7 @@ async fn a_job_is_overdue_from_its_time_until_it_is_announced(bench: &Bench) {
 
 fn listing(limit: usize) -> Listing {
     let since = now() - chrono::Duration::days(40);
-    Listing { status: None, template: None, before: None, since, limit }
+    Listing { caller: None, status: None, template: None, before: None, since, limit }
 }
 
 fn ids(jobs: &[Job]) -> Vec<JobId> {
@@ -567,14 +567,15 @@ async fn jobs_are_listed_newest_first_page_by_page(bench: &Bench) {
     assert_eq!(first.jobs, [get(bench, expected[0]).await]);
 }
 
-async fn a_list_is_of_one_status_or_template(bench: &Bench) {
-    let (queued, running) = (job(), job());
-    let letter = Job { template: "letter".into(), ..job() };
+async fn a_list_is_of_one_caller_status_or_template(bench: &Bench) {
+    let (queued, running) = (Job { caller: Some("billing".into()), ..job() }, job());
+    let letter = Job { template: "letter".into(), caller: Some("crm".into()), ..job() };
     bench.jobs.record(&queued, terms()).await.expect("record");
     bench.jobs.record(&letter, terms()).await.expect("record");
     run(bench, &running, &claim(0)).await;
-    let of = async |status, template: Option<&str>| {
-        let listing = Listing { status, template: template.map(str::to_owned), ..listing(9) };
+    let of = async |caller: Option<&str>, status, template: Option<&str>| {
+        let (caller, template) = (caller.map(str::to_owned), template.map(str::to_owned));
+        let listing = Listing { caller, status, template, ..listing(9) };
         let mut found = ids(&bench.jobs.list(&listing).await.expect("answers").jobs);
         found.sort();
         found
@@ -583,11 +584,17 @@ async fn a_list_is_of_one_status_or_template(bench: &Bench) {
         ids.sort();
         ids
     };
-    assert_eq!(of(Some(Status::Running), None).await, [running.id]);
-    assert_eq!(of(None, Some("letter")).await, [letter.id]);
-    assert_eq!(of(Some(Status::Queued), None).await, sorted(vec![queued.id, letter.id]));
-    assert_eq!(of(Some(Status::Queued), Some("invoice")).await, [queued.id]);
-    assert_eq!(of(Some(Status::Failed), None).await, []);
+    assert_eq!(of(None, Some(Status::Running), None).await, [running.id]);
+    assert_eq!(of(None, None, Some("letter")).await, [letter.id]);
+    assert_eq!(of(None, Some(Status::Queued), None).await, sorted(vec![queued.id, letter.id]));
+    assert_eq!(of(None, Some(Status::Queued), Some("invoice")).await, [queued.id]);
+    assert_eq!(of(None, Some(Status::Failed), None).await, []);
+    assert_eq!(of(Some("billing"), None, None).await, [queued.id]);
+    assert_eq!(of(Some("billing"), Some(Status::Queued), Some("invoice")).await, [queued.id]);
+    assert_eq!(of(Some("billing"), Some(Status::Running), None).await, []);
+    assert_eq!(of(Some("crm"), None, Some("letter")).await, [letter.id]);
+    assert_eq!(of(Some("crm"), None, Some("invoice")).await, []);
+    assert_eq!(of(Some("nobody"), None, None).await, []);
 }
 
 async fn one_who_waits_hears_of_a_change_at_once(bench: &Bench) {

@@ -108,7 +108,7 @@ impl Asked {
         let limit = self.limit.map_or(Some(DEFAULT_LIMIT), |limit| limit.parse().ok());
         let limit = limit.filter(|limit| (1..=MAX_LIMIT).contains(limit));
         let limit = limit.ok_or_else(invalid_limit)?;
-        Ok(Listing { status, template: self.template, before, since: now() - listener.retention, limit })
+        Ok(Listing { caller: None, status, template: self.template, before, since: now() - listener.retention, limit })
     }
 }
 

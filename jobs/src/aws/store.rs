@@ -320,6 +320,7 @@ impl JobStore for DynamoStore {
     async fn list(&self, listing: &Listing) -> Result<Listed, Unavailable> {
         let wanted = |job: &Job| {
             listing.status.is_none_or(|status| job.status == status)
+                && listing.caller.as_ref().is_none_or(|caller| job.caller.as_ref() == Some(caller))
                 && listing.template.as_ref().is_none_or(|template| job.template == *template)
         };
         let (mut jobs, mut looked_at, mut before) = (Vec::new(), 0, listing.before);

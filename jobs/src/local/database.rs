@@ -10,12 +10,17 @@ use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteJournalMode, Sql
 use sqlx::{AssertSqlSafe, ConnectOptions, Sqlite, SqliteConnection};
 use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 
+use super::readers::Readers;
+
 /// How long a lock on the file is waited for, which only another program can hold.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How many callers may read at the same time.
+const READERS: usize = 4;
+
 /// The schema, in the steps it grew by; `PRAGMA user_version` counts the steps a database has taken. Times are
 /// milliseconds since 1970.
-const STEPS: [&str; 8] = [
+const STEPS: [&str; 9] = [
     "
     CREATE TABLE IF NOT EXISTS messages (
         id          INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -99,6 +104,12 @@ const STEPS: [&str; 8] = [
     ALTER TABLE jobs ADD COLUMN caller TEXT;
     ",
     "
+    DROP INDEX jobs_by_template;
+    CREATE INDEX jobs_by_template ON jobs (template, status, id);
+    CREATE INDEX jobs_by_caller ON jobs (caller, status, id);
+    CREATE INDEX jobs_by_caller_and_template ON jobs (caller, template, status, id);
+    ",
+    "
     ALTER TABLE messages ADD COLUMN caller TEXT NOT NULL DEFAULT '';
     DROP INDEX messages_by_visibility;
     CREATE INDEX messages_ready ON messages (queue, caller, id) WHERE dead_at IS NULL AND visible_at = 0;
@@ -147,7 +158,7 @@ impl From<sqlx::Error> for Refusal {
 /// before and after each statement, which costs more than the statement.
 #[derive(Clone)]
 pub(super) struct Database {
-    reader: Arc<Mutex<SqliteConnection>>,
+    readers: Arc<Readers>,
     writers: Arc<Mutex<Writers>>,
 }
 
@@ -166,7 +177,7 @@ impl fmt::Debug for Database {
 impl Database {
     /// Reads what was committed last.
     pub(super) async fn reader(&self) -> MutexGuard<'_, SqliteConnection> {
-        self.reader.lock().await
+        self.readers.any().await
     }
 
     /// Writes what somebody was promised: it is on disk when a statement returns, and all that was written before it.
@@ -194,9 +205,12 @@ pub(super) async fn open(path: &Path) -> Result<Database, Refusal> {
     grow(&mut durable).await?;
     sqlx::raw_sql(TAKE_BACK).execute(&mut durable).await?;
     let ordered = options.clone().synchronous(SqliteSynchronous::Normal).connect().await?;
-    let reader = options.connect().await?;
+    let mut readers = Vec::with_capacity(READERS);
+    for _ in 0..READERS {
+        readers.push(options.connect().await?);
+    }
     let writers = Writers { durable, ordered };
-    Ok(Database { reader: Arc::new(Mutex::new(reader)), writers: Arc::new(Mutex::new(writers)) })
+    Ok(Database { readers: Arc::new(Readers::new(readers)), writers: Arc::new(Mutex::new(writers)) })
 }
 
 /// Looks at every page of the file, so that damage is met at the start and not in the middle of a job.

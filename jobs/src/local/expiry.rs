@@ -1,10 +1,12 @@
 //! What is kept no longer: jobs past their retention with their reports, inputs and mails, what is left of them in the
 //! other tables, and uploads.
 
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use tokio::task::spawn_blocking;
 
 use super::database::Database;
 use super::store::read_id;
@@ -13,8 +15,8 @@ use crate::job::{JobId, Status};
 use crate::ports::Unavailable;
 use crate::upload::{UPLOADS, UploadId};
 
-/// How many jobs are removed at a time.
-const MOST: i64 = 500;
+/// How many rows one statement removes: no caller waits for the writer longer than that takes.
+const BATCH: usize = 200;
 
 /// How long a message is kept once it was set aside, as on AWS.
 const DEAD_LETTER_LIFE: TimeDelta = TimeDelta::days(14);
@@ -28,17 +30,21 @@ pub struct Expiry {
 }
 
 impl Expiry {
-    /// Removes jobs whose time is over by `now`, files first, some hundred at a time; answers how many.
+    /// Removes all jobs whose time is over by `now`, files first; returns how many.
     pub async fn remove_expired(&self, now: DateTime<Utc>) -> Result<usize, Unavailable> {
         let attempted = "remove expired jobs";
-        let expired = self.expired(now).await.map_err(Unavailable::when(attempted))?;
-        for id in &expired {
-            self.remove_files(*id).await.map_err(Unavailable::when(format!("remove the files of job {id}")))?;
-            let query = sqlx::query("DELETE FROM jobs WHERE id = ?1").bind(id.to_string());
-            query.execute(&mut *self.database.writer().await).await.map_err(Unavailable::when(attempted))?;
+        let mut removed = 0;
+        loop {
+            let expired = self.expired(now).await.map_err(Unavailable::when(attempted))?;
+            self.remove_files(&expired).await.map_err(Unavailable::when("remove the files of expired jobs"))?;
+            self.remove_jobs(&expired).await.map_err(Unavailable::when(attempted))?;
+            removed += expired.len();
+            if expired.len() < BATCH {
+                break;
+            }
         }
         self.remove_rows(now).await.map_err(Unavailable::when(attempted))?;
-        Ok(expired.len())
+        Ok(removed)
     }
 
     /// Removes uploads that were begun before then, used or not; answers how many.
@@ -53,7 +59,7 @@ impl Expiry {
         while let Some(entry) = entries.next_entry().await? {
             let id = entry.file_name().to_str().and_then(|name| name.parse::<UploadId>().ok());
             if id.and_then(|id| id.made_at()).is_some_and(|begun_at| begun_at < begun_before) {
-                remove(&entry.path()).await?;
+                is_gone(tokio::fs::remove_file(entry.path()).await)?;
                 removed += 1;
             }
         }
@@ -63,39 +69,58 @@ impl Expiry {
     /// Jobs that have ended, and whose time is over.
     async fn expired(&self, now: DateTime<Utc>) -> Result<Vec<JobId>, sqlx::Error> {
         let rows = sqlx::query("SELECT id FROM jobs WHERE expires_at <= ?1 AND notified_at IS NOT NULL LIMIT ?2");
-        let rows = rows.bind(now.timestamp_millis()).bind(MOST).fetch_all(&mut *self.database.reader().await).await?;
+        let rows =
+            rows.bind(now.timestamp_millis()).bind(BATCH as i64).fetch_all(&mut *self.database.reader().await).await?;
         rows.iter().map(|row| read_id(row, "id")).collect()
     }
 
-    async fn remove_files(&self, id: JobId) -> io::Result<()> {
-        remove(&self.objects.join(id.report_key())).await?;
-        remove(&self.objects.join(id.input_key())).await?;
-        remove_folder(&self.objects.join(id.sections_prefix())).await?;
-        for status in [Status::Completed, Status::Failed] {
-            remove(&self.outbox.join(format!("{id}-{status}.eml"))).await?;
-        }
-        Ok(())
+    async fn remove_files(&self, ids: &[JobId]) -> io::Result<()> {
+        let (objects, outbox, ids) = (self.objects.clone(), self.outbox.clone(), ids.to_vec());
+        let removed = spawn_blocking(move || ids.iter().try_for_each(|id| remove_files(&objects, &outbox, *id)));
+        removed.await.map_err(io::Error::other)?
+    }
+
+    async fn remove_jobs(&self, ids: &[JobId]) -> Result<(), sqlx::Error> {
+        let ids = serde_json::to_string(ids).map_err(|error| sqlx::Error::Encode(error.into()))?;
+        let query = sqlx::query("DELETE FROM jobs WHERE id IN (SELECT value FROM json_each(?1))").bind(ids);
+        query.execute(&mut *self.database.writer().await).await.map(|_| ())
     }
 
     async fn remove_rows(&self, now: DateTime<Utc>) -> Result<(), sqlx::Error> {
-        let mut writer = self.database.writer().await;
-        let dead = sqlx::query("DELETE FROM messages WHERE dead_at <= ?1");
-        dead.bind((now - DEAD_LETTER_LIFE).timestamp_millis()).execute(&mut *writer).await?;
-        let keys = sqlx::query("DELETE FROM idempotency_keys WHERE expires_at <= ?1");
-        keys.bind(now.timestamp_millis()).execute(&mut *writer).await?;
-        remove_landed(&mut writer, now).await
+        let dead_before = now - DEAD_LETTER_LIFE;
+        let dead = "DELETE FROM messages WHERE id IN (SELECT id FROM messages WHERE dead_at <= ?1 LIMIT ?2)";
+        self.remove_until(dead, dead_before).await?;
+        let keys = "DELETE FROM idempotency_keys
+            WHERE key IN (SELECT key FROM idempotency_keys WHERE expires_at <= ?1 LIMIT ?2)";
+        self.remove_until(keys, now).await?;
+        remove_landed(&mut *self.database.writer().await, now).await
+    }
+
+    /// Removes rows by a statement that removes a batch of those that are older than `?1`.
+    async fn remove_until(&self, statement: &'static str, before: DateTime<Utc>) -> Result<(), sqlx::Error> {
+        loop {
+            let query = sqlx::query(statement).bind(before.timestamp_millis()).bind(BATCH as i64);
+            let removed = query.execute(&mut *self.database.writer().await).await?.rows_affected();
+            if removed < BATCH as u64 {
+                return Ok(());
+            }
+        }
     }
 }
 
-async fn remove(path: &Path) -> io::Result<()> {
-    match tokio::fs::remove_file(path).await {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
+fn remove_files(objects: &Path, outbox: &Path, id: JobId) -> io::Result<()> {
+    is_gone(fs::remove_file(objects.join(id.report_key())))?;
+    is_gone(fs::remove_file(objects.join(id.input_key())))?;
+    is_gone(fs::remove_dir_all(objects.join(id.sections_prefix())))?;
+    for status in [Status::Completed, Status::Failed] {
+        is_gone(fs::remove_file(outbox.join(format!("{id}-{status}.eml"))))?;
     }
+    Ok(())
 }
 
-async fn remove_folder(path: &Path) -> io::Result<()> {
-    match tokio::fs::remove_dir_all(path).await {
+/// What was not there need not be removed.
+fn is_gone(removed: io::Result<()>) -> io::Result<()> {
+    match removed {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }

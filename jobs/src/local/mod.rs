@@ -14,10 +14,12 @@ mod changes;
 mod database;
 mod expiry;
 mod keys;
+mod listing;
 mod mail;
 mod objects;
 mod outbox;
 mod queue;
+mod readers;
 mod store;
 mod usage;
 

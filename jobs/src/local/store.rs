@@ -7,13 +7,13 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
-use sqlx::{QueryBuilder, Row, Sqlite};
+use sqlx::{Row, Sqlite};
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
 use super::changes::Changes;
 use super::database::{self, Database};
-use super::keys;
+use super::{keys, listing};
 use crate::data::Data;
 use crate::event::is_news;
 use crate::job::{Job, JobId, Progress, Status};
@@ -40,6 +40,7 @@ macro_rules! columns {
          notified_at, retries, options, notify, webhook, upload, caller, lease_until, counted_attempts"
     };
 }
+pub(super) use columns;
 
 const GET: &str = concat!("SELECT ", columns!(), " FROM jobs WHERE id = ?1");
 
@@ -201,18 +202,7 @@ impl JobStore for SqliteStore {
     }
 
     async fn list(&self, listing: &Listing) -> Result<Listed, Unavailable> {
-        let mut query = QueryBuilder::new(concat!("SELECT ", columns!(), " FROM jobs WHERE TRUE"));
-        if let Some(before) = listing.before {
-            query.push(" AND id < ").push_bind(before.to_string());
-        }
-        if let Some(status) = listing.status {
-            query.push(" AND status = ").push_bind(status.as_str());
-        }
-        if let Some(template) = &listing.template {
-            query.push(" AND template = ").push_bind(template);
-        }
-        query.push(" ORDER BY id DESC LIMIT ").push_bind(i64::try_from(listing.limit + 1).unwrap_or(i64::MAX));
-        let rows = query
+        let rows = listing::query(listing)
             .build()
             .fetch_all(&mut *self.database.reader().await)
             .await
