@@ -103,6 +103,10 @@ impl JobStore for Memory {
         not_here()
     }
 
+    async fn advanced(&self, _: JobId, _: Uuid) -> Result<Held, Unavailable> {
+        not_here()
+    }
+
     async fn complete(&self, _: JobId, _: Uuid, _: &Completed<'_>) -> Result<Held, Unavailable> {
         not_here()
     }

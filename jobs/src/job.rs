@@ -125,7 +125,7 @@ pub struct Job {
     pub template: String,
     /// Where it stands.
     pub status: Status,
-    /// How many runs have claimed it since it was queued.
+    /// How many runs have claimed it since it was queued, without those that a stopping server gave back.
     pub attempts: u32,
     /// When it was accepted.
     pub enqueued_at: DateTime<Utc>,

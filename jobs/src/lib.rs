@@ -40,12 +40,12 @@ pub use event::{Event, EventId};
 pub use findings::{Violation, Warning};
 pub use job::{Diagnostic, Failure, Job, JobId, Notify, Options, Progress, Status};
 pub use link::LinkSigner;
-pub use message::Message;
+pub use message::{Message, caller_of};
 pub use patience::Patience;
 pub use ports::{
-    Accepts, Busy, Claim, Claimed, Completed, Content, Deliveries, Delivery, DueDeliveries, DueDelivery, Failed, Held,
-    JobStore, Listed, Listing, Notifier, ObjectStore, Opened, Purpose, Queue, Reservation, Reserved, Shortage, Terms,
-    Ticket, Unavailable,
+    Accepts, Attempt, Busy, Claim, Claimed, Completed, Content, Deliveries, Delivery, DueDeliveries, DueDelivery, Failed,
+    Held, JobStore, LEASE, Listed, Listing, Notifier, ObjectStore, Opened, Purpose, Queue, Reservation, Reserved, Shortage,
+    Terms, Ticket, Unavailable,
 };
 pub use upload::{Dialect, Separator, UploadFormat, UploadId, UploadOwner};
 pub use usage::{BytesUsed, Usage};

@@ -66,6 +66,16 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Data>, D
     Data::deserialize(deserializer).map(Some)
 }
 
+/// The caller that a message of a queue belongs to; empty where it names none.
+pub fn caller_of(body: &str) -> String {
+    #[derive(Deserialize)]
+    struct Named {
+        caller: Option<String>,
+    }
+
+    serde_json::from_str::<Named>(body).ok().and_then(|named| named.caller).unwrap_or_default()
+}
+
 /// Why a message's body is not one of ours.
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use findings::Warning;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 use uuid::Uuid;
 
 use crate::announcement::Announcement;
@@ -53,8 +53,34 @@ pub trait Queue: Send + Sync {
     /// Removes a message that is dealt with. A ticket that a later delivery replaced may remove nothing.
     async fn acknowledge(&self, ticket: &Ticket) -> Result<(), Unavailable>;
 
+    /// Takes the next message of a caller other than these, if one waits. A backend that serves callers by turns passes
+    /// over the others. Once it has begun it must be heard to the end: what it takes may be taken before it returns.
+    async fn take(&self, visibility: Duration, passed_over: &[String]) -> Result<Option<Delivery>, Unavailable> {
+        _ = passed_over;
+        self.receive(visibility, Duration::ZERO).await
+    }
+
+    /// Returns when it is time to look for messages again. It takes nothing, and may be given up at any time.
+    async fn arrival(&self) {
+        sleep(LOOK_AGAIN).await;
+    }
+
+    /// Hides a message that is in hand for `visibility` from now on.
+    async fn hold(&self, ticket: &Ticket, visibility: Duration) -> Result<(), Unavailable> {
+        _ = (ticket, visibility);
+        Ok(())
+    }
+
     /// Gives a message back, to be delivered again after `delay`.
     async fn release(&self, ticket: &Ticket, delay: Duration) -> Result<(), Unavailable>;
+
+    /// Gives a message back as if it had never been delivered, to be delivered after `delay`. One who is killed in it may
+    /// leave a second copy of the message, and never none.
+    async fn requeue(&self, delivery: &Delivery, delay: Duration) -> Result<(), Unavailable> {
+        _ = delay;
+        self.push(&delivery.body).await?;
+        self.acknowledge(&delivery.ticket).await
+    }
 
     /// Some messages that were set aside after too many deliveries, hidden for a minute so that the next call answers
     /// others; none when all have been seen. They stay where they are.
@@ -63,6 +89,9 @@ pub trait Queue: Send + Sync {
     /// Shows dead letters again that are hidden.
     async fn show_dead_letters(&self, tickets: &[Ticket]) -> Result<(), Unavailable>;
 }
+
+/// How often one who waits looks for messages whose time has come.
+pub(crate) const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 /// A message in hand.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,6 +151,9 @@ pub trait JobStore: Send + Sync {
 
     /// Records how far the run is, if the claim still holds and the job still runs.
     async fn progress(&self, id: JobId, owner: Uuid, progress: Progress) -> Result<Held, Unavailable>;
+
+    /// Records that the run brought the job further than any before, if the claim still holds: attempts are counted anew.
+    async fn advanced(&self, id: JobId, owner: Uuid) -> Result<Held, Unavailable>;
 
     /// Records the report, if the claim still holds. Saying it twice is the same as once.
     async fn complete(&self, id: JobId, owner: Uuid, completed: &Completed<'_>) -> Result<Held, Unavailable>;
@@ -229,6 +261,33 @@ pub struct Claim {
     pub terms: Terms,
 }
 
+/// How long a claim holds by itself, at the most.
+pub const LEASE: TimeDelta = TimeDelta::seconds(60);
+
+/// A lease that ends later than this after the moment it is looked at was written before the clock was stepped back, and
+/// counts as over. Twice the longest, since the clocks of two machines differ.
+pub(crate) const FARTHEST_LEASE: TimeDelta = TimeDelta::seconds(120);
+
+/// How many attempts there were, this one included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attempt {
+    /// Those that began since the job was queued, but for those that were [forgiven](JobStore::release).
+    pub number: u32,
+    /// Those that count towards the most there may be: since the job was last [brought further](JobStore::advanced), without
+    /// those that ended with their whole server.
+    pub counted: u32,
+}
+
+impl Attempt {
+    /// The first of a job.
+    pub const FIRST: Self = Self::nth(1);
+
+    /// One that came after others which all count.
+    pub const fn nth(number: u32) -> Self {
+        Self { number, counted: number }
+    }
+}
+
 /// What a job is claimed for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
@@ -301,8 +360,8 @@ pub enum Reserved {
 /// What came of a claim.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Claimed {
-    /// The job has not ended and is this run's. Holds how many attempts there were, this one included.
-    Run(u32),
+    /// The job has not ended and is this run's.
+    Run(Attempt),
     /// The job ended but its deliveries were not handed over, which is now this run's duty.
     Announce(Box<Job>),
     /// Another run holds the job until then.

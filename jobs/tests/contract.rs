@@ -10,10 +10,10 @@ use bench::{Bench, MAX_RECEIVES};
 use chrono::{DateTime, TimeDelta, Utc};
 use jobs::job::now;
 use jobs::{
-    Accepts, Announcement, AnnouncementRecord, BytesUsed, Channel, Claim, Claimed, Completed, Content, Data, Delivery,
-    DeliveryMessage, DeliveryRecord, Diagnostic, Failed, Failure, Held, Job, JobId, Listing, Notify, Opened, Options,
-    Payload, Progress, Purpose, Recorded, Reservation, Reserved, Sent, Status, Terms, UploadFormat, UploadId,
-    Violation, Warning, Webhook, webhook,
+    Accepts, Announcement, AnnouncementRecord, Attempt, BytesUsed, Channel, Claim, Claimed, Completed, Content, Data,
+    Delivery, DeliveryMessage, DeliveryRecord, Diagnostic, Failed, Failure, Held, Job, JobId, Listing, Message, Notify,
+    Opened, Options, Payload, Progress, Purpose, Recorded, Reservation, Reserved, Sent, Status, Terms, UploadFormat,
+    UploadId, Violation, Warning, Webhook, webhook,
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -39,6 +39,8 @@ macro_rules! contract {
 contract! {
     a_message_is_delivered_and_hidden,
     a_released_message_is_delivered_again,
+    a_message_queued_again_is_as_new,
+    messages_of_callers_come_whatever_else_waits,
     an_acknowledged_message_is_gone,
     a_message_delivered_too_often_is_set_aside,
     an_empty_queue_answers_when_the_wait_is_over,
@@ -50,6 +52,8 @@ contract! {
     of_many_claims_at_once_one_wins,
     a_released_job_is_claimed_again,
     a_forgiven_attempt_does_not_count,
+    attempts_count_anew_once_a_run_brought_the_job_further,
+    a_lease_from_before_the_clock_was_stepped_back_is_over,
     a_failure_is_kept_whole,
     warnings_are_on_record_with_the_report,
     an_unannounced_end_is_announced_by_the_next_run,
@@ -113,6 +117,39 @@ async fn a_released_message_is_delivered_again(bench: &Bench) {
     bench.queue.release(&first.ticket, NOW).await.expect("release");
     let second = take(bench).await;
     assert_eq!((second.body.as_str(), second.receives), ("again", 2));
+}
+
+async fn a_message_queued_again_is_as_new(bench: &Bench) {
+    bench.queue.push("again").await.expect("push");
+    for _ in 0..2 * MAX_RECEIVES {
+        let delivery = take(bench).await;
+        assert_eq!((delivery.body.as_str(), delivery.receives), ("again", 1));
+        bench.queue.requeue(&delivery, NOW).await.expect("queue again");
+    }
+    let delivery = take(bench).await;
+    bench.queue.requeue(&delivery, Duration::from_secs(2)).await.expect("queue again");
+    assert_eq!(bench.queue.receive(LONG, NOW).await.expect("the queue answers"), None, "not yet");
+    assert_eq!(take(bench).await.body, "again");
+    assert_eq!(bench.queue.receive(LONG, NOW).await.expect("the queue answers"), None, "there is but one");
+}
+
+async fn messages_of_callers_come_whatever_else_waits(bench: &Bench) {
+    let message = |caller: Option<&str>, number: u32| {
+        let job = Job { caller: caller.map(ToOwned::to_owned), ..job() };
+        Message::new(&job, Some(json!(number).into())).encode()
+    };
+    let messages = [message(Some("a"), 1), message(Some("ü@b"), 2), message(None, 3)];
+    for message in &messages {
+        bench.queue.push(message).await.expect("push");
+    }
+    let mut taken = Vec::new();
+    for _ in &messages {
+        let delivery = bench.queue.take(LONG, &[]).await.expect("the queue answers").expect("a message is waiting");
+        bench.queue.hold(&delivery.ticket, LONG).await.expect("it is in hand");
+        bench.queue.acknowledge(&delivery.ticket).await.expect("acknowledge");
+        taken.push(delivery.body);
+    }
+    assert!(messages.iter().all(|message| taken.contains(message)), "{taken:?}");
 }
 
 async fn an_acknowledged_message_is_gone(bench: &Bench) {
@@ -185,7 +222,7 @@ async fn get(bench: &Bench, id: JobId) -> Job {
 
 async fn run(bench: &Bench, job: &Job, claim: &Claim) -> u32 {
     match bench.jobs.claim(job, claim).await.expect("the store answers") {
-        Claimed::Run(attempt) => attempt,
+        Claimed::Run(attempt) => attempt.number,
         other => panic!("expected a run, got {other:?}"),
     }
 }
@@ -267,7 +304,7 @@ async fn of_many_claims_at_once_one_wins(bench: &Bench) {
         bench.jobs.claim(&job, &claims[2]),
         bench.jobs.claim(&job, &claims[3]),
     );
-    let runs = [a, b, c, d].into_iter().filter(|claimed| matches!(claimed, Ok(Claimed::Run(1)))).count();
+    let runs = [a, b, c, d].into_iter().filter(|claimed| matches!(claimed, Ok(Claimed::Run(Attempt::FIRST)))).count();
     assert_eq!(runs, 1);
 }
 
@@ -286,6 +323,32 @@ async fn a_forgiven_attempt_does_not_count(bench: &Bench) {
     assert_eq!(bench.jobs.release(job.id, first.owner, true).await.expect("answers"), Held::Yes);
     assert_eq!(get(bench, job.id).await.attempts, 0);
     assert_eq!(run(bench, &job, &claim(1)).await, 1);
+}
+
+async fn attempts_count_anew_once_a_run_brought_the_job_further(bench: &Bench) {
+    let (job, first, second, third) = (job(), claim(0), claim(10), claim(20));
+    let claimed = async |claim: &Claim| bench.jobs.claim(&job, claim).await.expect("the store answers");
+    assert_eq!(claimed(&first).await, Claimed::Run(Attempt::FIRST));
+    assert_eq!(claimed(&second).await, Claimed::Run(Attempt::nth(2)));
+    assert_eq!(bench.jobs.advanced(job.id, first.owner).await.expect("answers"), Held::No);
+    for _ in ["once", "again, as after a lost answer"] {
+        assert_eq!(bench.jobs.advanced(job.id, second.owner).await.expect("answers"), Held::Yes);
+    }
+    assert_eq!(claimed(&third).await, Claimed::Run(Attempt { number: 3, counted: 1 }));
+    assert_eq!(bench.jobs.advanced(job.id, third.owner).await.expect("answers"), Held::Yes);
+    assert_eq!(bench.jobs.release(job.id, third.owner, true).await.expect("answers"), Held::Yes);
+    let Claimed::Run(attempt) = claimed(&claim(30)).await else { panic!("it is free") };
+    assert_eq!((attempt.number, attempt.counted <= 1), (3, true), "{attempt:?}");
+}
+
+async fn a_lease_from_before_the_clock_was_stepped_back_is_over(bench: &Bench) {
+    let (job, other, before) = (job(), job(), claim(300));
+    run(bench, &job, &before).await;
+    assert_eq!(run(bench, &job, &claim(0)).await, 2);
+    run(bench, &other, &before).await;
+    assert_eq!(bench.jobs.complete(other.id, before.owner, &completed(now())).await.expect("answers"), Held::Yes);
+    let announced = bench.jobs.claim(&other, &claim(0)).await.expect("answers");
+    assert!(matches!(announced, Claimed::Announce(_)), "{announced:?}");
 }
 
 async fn a_failure_is_kept_whole(bench: &Bench) {

@@ -175,7 +175,7 @@ async fn an_event_has_arrived_before_the_next_one_happens() {
 
     // All of the above was read while the job still waited.
     let claim = Claim { owner: Uuid::new_v4(), now, lease_until: later, purpose: Purpose::Run, terms };
-    assert_eq!(store.claim(&job, &claim).await.expect("the store answers"), Claimed::Run(1));
+    assert_eq!(store.claim(&job, &claim).await.expect("the store answers"), Claimed::Run(jobs::Attempt::FIRST));
     function.read_until("event: running").await;
     let failure = Failure::new("x", "x", "x");
     let failed = Failed { failure: &failure, input: None, set_aside: false, at: now };

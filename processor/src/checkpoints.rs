@@ -69,8 +69,17 @@ impl<'a> Checkpoints<'a> {
     async fn put(&self, key: &str, content_type: &str, content: Content<'_>) -> Result<(), LongError> {
         let put = || self.run.processor.objects.put(key, content_type, content);
         self.run.processor.closing.patience.insist(put).await?;
-        self.run.has_advanced.store(true, Ordering::Relaxed);
-        Ok(())
+        if self.run.has_advanced.swap(true, Ordering::Relaxed) {
+            return Ok(());
+        }
+        match self.run.processor.closing.jobs.advanced(self.run.job.id, self.run.owner).await {
+            Ok(Held::Yes) => Ok(()),
+            Ok(Held::No) => Err(LongError::Overtaken),
+            Err(error) => {
+                tracing::warn!(%error, "this attempt counts, although it brought the job further");
+                Ok(())
+            }
+        }
     }
 
     /// Whether it is time to write down how far the run is.

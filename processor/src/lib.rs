@@ -13,8 +13,10 @@ mod pipeline;
 mod press;
 mod report;
 mod sections;
+mod signals;
 mod stitching;
 mod trouble;
+mod turns;
 mod worker;
 
 pub use failure::{failure_of, title_of};
@@ -23,4 +25,5 @@ pub use limits::Limits;
 pub use pipeline::{Processor, RECORDING_MARGIN, Verdict, concerning};
 pub use press::{Press, PressError};
 pub use sections::{DEFAULT_SECTION_ROWS, LongError, LongReport, Rows, Settled, Watch};
+pub use turns::Turn;
 pub use worker::work;

@@ -13,7 +13,7 @@ use jobs::aws::environment::{
 };
 use jobs::aws::{Bucket, DynamoStore, SqsQueue, Topic, sdk_config};
 use jobs::job::MEBIBYTE;
-use jobs::{Announcing, Closing, LinkSigner, Patience, Queue, Ticket};
+use jobs::{Announcing, Closing, Delivery, LinkSigner, Patience, Queue, Ticket, Unavailable};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use processor::{DEFAULT_SECTION_ROWS, Limits, Press, Processor, Verdict, concerning};
 use tokio::sync::watch;
@@ -117,18 +117,21 @@ async fn process(processor: &Processor, queue: &SqsQueue, message: &SqsMessage, 
     }
 }
 
-/// Gives a message back, or puts another in its place.
+/// Gives a message back, or puts another in its place, which removes it.
 async fn hand_back(verdict: Verdict, queue: &SqsQueue, message: &SqsMessage) -> Option<String> {
+    let replaced = match &verdict {
+        Verdict::PassOn(body) => queue.push(body).await.map(|()| true),
+        Verdict::Requeue(pause) => requeue(queue, message, *pause).await.map(|()| true),
+        Verdict::Acknowledge | Verdict::Release(_) | Verdict::Reject => Ok(false),
+    };
+    match replaced {
+        Ok(true) => return None,
+        Ok(false) => {}
+        Err(error) => tracing::warn!(%error, "the message itself is delivered again"),
+    }
     let pause = match verdict {
-        Verdict::Release(pause) => pause,
-        Verdict::PassOn(body) => match queue.push(&body).await {
-            Ok(()) => return None,
-            Err(error) => {
-                tracing::warn!(%error, "the message itself is delivered again");
-                Duration::ZERO
-            }
-        },
-        Verdict::Acknowledge | Verdict::Reject => Duration::ZERO,
+        Verdict::Release(pause) | Verdict::Requeue(pause) => pause,
+        Verdict::Acknowledge | Verdict::PassOn(_) | Verdict::Reject => Duration::ZERO,
     };
     if let Some(receipt) = &message.receipt_handle
         && let Err(error) = queue.release(&Ticket(receipt.clone()), pause).await
@@ -136,4 +139,9 @@ async fn hand_back(verdict: Verdict, queue: &SqsQueue, message: &SqsMessage) -> 
         tracing::warn!(%error, "the message comes back when its visibility timeout ends");
     }
     message.message_id.clone()
+}
+
+async fn requeue(queue: &SqsQueue, message: &SqsMessage, pause: Duration) -> Result<(), Unavailable> {
+    let (body, ticket) = (message.body.clone().unwrap_or_default(), message.receipt_handle.clone().unwrap_or_default());
+    queue.requeue(&Delivery { body, receives: 1, ticket: Ticket(ticket) }, pause).await
 }

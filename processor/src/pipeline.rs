@@ -11,11 +11,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::FutureExt;
 use jobs::job::{now, shortened};
 use jobs::{
-    Claim, Claimed, Closing, Completed, Failed, Failure, Held, Job, Message, ObjectStore, Purpose, Terms, Unavailable,
+    Attempt, Claim, Claimed, Closing, Completed, Failed, Failure, Held, Job, LEASE, Message, ObjectStore, Purpose,
+    Terms, Unavailable, caller_of,
 };
 use telemetry::{metrics, trace};
 use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use tracing::Span;
 use tracing::field::Empty;
 use typesetter::Report;
@@ -24,6 +25,7 @@ use uuid::Uuid;
 use crate::failure::failure_of_panic;
 use crate::press::Press;
 use crate::trouble::{Trouble, pause_after};
+use crate::turns::Turn;
 
 /// How long before its deadline a run stops typesetting, so that it can still record how the job ended.
 pub const RECORDING_MARGIN: Duration = Duration::from_secs(10);
@@ -34,8 +36,8 @@ const MAX_REASON_CHARS: usize = 4_000;
 /// How long a job waits until the disk is looked at again, which has no room for its report.
 const PAUSE_FOR_ROOM: Duration = Duration::from_secs(30);
 
-/// How long a claim holds by itself. A run renews it, so that a job whose run was killed is free again soon.
-const LEASE: Duration = Duration::from_secs(60);
+/// How long a message at the most waits for another run that holds its job.
+const LONGEST_LOOK: Duration = Duration::from_secs(120);
 
 /// How often a run renews its claim.
 const RENEWAL: Duration = Duration::from_secs(20);
@@ -54,8 +56,8 @@ pub struct Processor {
     pub work: PathBuf,
     /// How long the queue keeps a message.
     pub queue_life: TimeDelta,
-    /// After how many attempts a job that meets transient trouble fails for good. The queue must deliver a message at
-    /// least once more, so that a job whose every attempt was killed can be failed too.
+    /// After how many attempts that [count](Attempt::counted) a job fails for good. The queue must deliver a message at least
+    /// once more, so that a job whose every attempt was killed can be failed too.
     pub max_attempts: u32,
     /// How many rows make a section, about; a report with more is typeset in sections. 0 to typeset all reports whole.
     pub section_rows: u64,
@@ -70,6 +72,8 @@ pub enum Verdict {
     Acknowledge,
     /// Deliver it again after this pause.
     Release(Duration),
+    /// Deliver it again after this pause, as if it had never been delivered.
+    Requeue(Duration),
     /// Put this body into the queue, then remove it: the job goes on.
     PassOn(String),
     /// It is not ours: leave it, and the queue sets it aside after a few deliveries.
@@ -84,6 +88,8 @@ pub(crate) struct Run<'a> {
     pub(crate) owner: Uuid,
     pub(crate) receives: u32,
     pub(crate) deadline: Instant,
+    /// The report's turns on the press. What it waits for them moves its deadline.
+    pub(crate) turn: Arc<Turn>,
     /// What the run had for typesetting when it began.
     pub(crate) time: Duration,
     /// Whether this run has kept something that the next one need not make.
@@ -96,6 +102,17 @@ impl Processor {
     /// Runs the job that a message is about, until `deadline` at the latest. `receives` counts the message's
     /// deliveries, this one included.
     pub async fn process(&self, body: &str, receives: u32, deadline: Instant) -> Verdict {
+        self.process_by_turns(Arc::new(self.press.begin(&caller_of(body))), body, receives, deadline).await
+    }
+
+    /// The same, with turns on the press that began already.
+    pub(crate) async fn process_by_turns(
+        &self,
+        turn: Arc<Turn>,
+        body: &str,
+        receives: u32,
+        deadline: Instant,
+    ) -> Verdict {
         let message = match Message::decode(body) {
             Ok(message) => message,
             Err(error) => {
@@ -112,23 +129,24 @@ impl Processor {
             trace_id = Empty,
         );
         let origin = message.origin();
-        trace::within(span, origin, self.run(message, receives, deadline)).await
+        trace::within(span, origin, self.run(turn, message, receives, deadline)).await
     }
 
-    async fn run(&self, message: Message, receives: u32, deadline: Instant) -> Verdict {
+    async fn run(&self, turn: Arc<Turn>, message: Message, receives: u32, deadline: Instant) -> Verdict {
         let job = message.job();
-        let time = self.typesetting_time(deadline);
-        let run = Run {
+        let mut run = Run {
             processor: self,
             message,
             job,
             owner: Uuid::new_v4(),
             receives,
             deadline,
-            time,
+            turn,
+            time: Duration::ZERO,
             has_advanced: AtomicBool::new(false),
             may_have_sections: AtomicBool::new(false),
         };
+        run.time = run.typesetting_time();
         let ended = match AssertUnwindSafe(run.start()).catch_unwind().await {
             Ok(ended) => ended,
             Err(panic) => run.fail(&failure_of_panic(&*panic)).await,
@@ -137,12 +155,6 @@ impl Processor {
             Ok(verdict) => verdict,
             Err(interrupted) => run.give_back(interrupted).await,
         }
-    }
-
-    /// How long a report may take from this moment.
-    pub(crate) fn typesetting_time(&self, deadline: Instant) -> Duration {
-        let left = deadline.saturating_duration_since(Instant::now());
-        self.press.limits().time.min(left.saturating_sub(RECORDING_MARGIN))
     }
 }
 
@@ -168,6 +180,13 @@ struct Interrupted {
     forgiven: bool,
 }
 
+impl Interrupted {
+    /// The job has no part in this: neither the attempt nor the delivery counts.
+    fn forgiven(reason: &str) -> Self {
+        Self { reason: reason.into(), verdict: Verdict::Requeue(Duration::ZERO), forgiven: true }
+    }
+}
+
 impl Run<'_> {
     async fn start(&self) -> Result<Verdict, Interrupted> {
         let now = now();
@@ -181,14 +200,16 @@ impl Run<'_> {
         match self.processor.closing.jobs.claim(&self.job, &claim).await.map_err(self.trouble())? {
             Claimed::Run(attempt) => {
                 // An earlier attempt may have left some.
-                self.may_have_sections.store(attempt > 1, Ordering::Relaxed);
-                Span::current().record("attempt", attempt);
-                let counted = attempt.saturating_sub(self.message.handovers);
-                if counted > self.processor.max_attempts {
+                self.may_have_sections.store(attempt.number > 1, Ordering::Relaxed);
+                Span::current().record("attempt", attempt.number);
+                if attempt.counted > self.processor.max_attempts {
                     return self.give_up().await;
                 }
-                self.note(counted, now);
-                self.run(counted).await
+                if self.receives >= self.processor.max_attempts && self.receives > attempt.counted {
+                    return Err(Interrupted::forgiven("its message is delivered anew, which was so too often"));
+                }
+                self.note(attempt, now);
+                self.run(attempt.counted).await
             }
             Claimed::Announce(job) => {
                 Span::current().record("attempt", job.attempts);
@@ -199,35 +220,35 @@ impl Run<'_> {
             Claimed::Settled => Ok(Verdict::Acknowledge),
             Claimed::Busy(until) => {
                 let left = (until - Utc::now()).to_std().unwrap_or_default();
-                // A lease is renewed, and each look at it is a delivery of the few that a message has.
-                Ok(Verdict::Release((left + Duration::from_secs(1)).max(pause_after(self.receives))))
+                // A lease is renewed, and to look at it is no attempt.
+                Ok(Verdict::Requeue((left + Duration::from_secs(1)).clamp(pause_after(1), LONGEST_LOOK)))
             }
         }
     }
 
     /// Tells that a run begins.
-    fn note(&self, attempt: u32, claimed_at: DateTime<Utc>) {
+    fn note(&self, attempt: Attempt, claimed_at: DateTime<Utc>) {
         tracing::info!(receives = self.receives, "running");
-        if attempt > 1 {
+        if attempt.counted > 1 {
             metrics::retried();
-        } else if self.receives == 1 && self.message.handovers == 0 && self.job.retries == 0 {
+        } else if attempt.number == 1 && self.receives == 1 && self.job.retries == 0 {
             metrics::queue_wait((claimed_at - self.job.enqueued_at).to_std().unwrap_or_default());
         }
     }
 
     async fn run(&self, attempt: u32) -> Result<Verdict, Interrupted> {
-        let time = self.left().saturating_sub(RECORDING_MARGIN / 2);
         let made = tokio::select! {
-            made = timeout(time, self.make_report()) => made,
-            trouble = self.hold() => Ok(Err(trouble)),
+            made = self.make_report() => made,
+            () = self.deadline_nears() => Err(self.out_of_time()),
+            trouble = self.hold() => Err(trouble),
         };
-        match made.unwrap_or_else(|_| Err(self.out_of_time())) {
+        match made {
             Ok(report) => self.complete(&report).await,
             Err(Trouble::Permanent(failure)) => self.fail(&failure).await,
             Err(Trouble::Transient(reason)) if self.is_short_of_room().await => {
-                Err(Interrupted { reason, verdict: Verdict::Release(PAUSE_FOR_ROOM), forgiven: true })
+                Err(Interrupted { reason, verdict: Verdict::Requeue(PAUSE_FOR_ROOM), forgiven: true })
             }
-            Err(Trouble::Transient(reason)) if attempt >= self.processor.max_attempts => {
+            Err(Trouble::Transient(reason)) if attempt >= self.processor.max_attempts && !self.has_advanced() => {
                 let reason = shortened(&reason, MAX_REASON_CHARS);
                 let detail = format!("The last of {attempt} attempts said: {reason}.");
                 self.fail(&Failure::attempts_exhausted(detail)).await
@@ -235,10 +256,7 @@ impl Run<'_> {
             Err(Trouble::Transient(reason)) => {
                 Err(Interrupted { reason, verdict: Verdict::Release(pause_after(attempt)), forgiven: false })
             }
-            Err(Trouble::Stopped) => {
-                let verdict = Verdict::Release(Duration::ZERO);
-                Err(Interrupted { reason: "the service is stopping".into(), verdict, forgiven: true })
-            }
+            Err(Trouble::Stopped) => Err(Interrupted::forgiven("the service is stopping")),
             Err(Trouble::HandedOver) => {
                 let reason = "the run's time was over, and the next goes on from its sections".into();
                 Err(Interrupted { reason, verdict: Verdict::PassOn(self.message.handed_over()), forgiven: false })
@@ -254,10 +272,29 @@ impl Run<'_> {
 
     /// What it means that the run's time is over.
     fn out_of_time(&self) -> Trouble {
-        match self.has_advanced.load(Ordering::Relaxed) {
+        match self.has_advanced() {
             true => Trouble::HandedOver,
             false => Trouble::Transient("the run's time was over".into()),
         }
+    }
+
+    fn has_advanced(&self) -> bool {
+        self.has_advanced.load(Ordering::Relaxed)
+    }
+
+    /// Returns when there is no more time than it takes to record how the run ended.
+    async fn deadline_nears(&self) {
+        loop {
+            match self.left().saturating_sub(RECORDING_MARGIN / 2) {
+                Duration::ZERO => return,
+                time => sleep(time).await,
+            }
+        }
+    }
+
+    /// How long the report may take from this moment.
+    pub(crate) fn typesetting_time(&self) -> Duration {
+        self.processor.press.limits().time.min(self.left().saturating_sub(RECORDING_MARGIN))
     }
 
     /// Keeps the claim for as long as the run goes on; returns when the run must not go on.
@@ -291,7 +328,7 @@ impl Run<'_> {
 
     /// A lease from `now`, which ends with the run's deadline at the latest.
     fn lease_until(&self, now: DateTime<Utc>) -> DateTime<Utc> {
-        now + TimeDelta::from_std(self.left().min(LEASE)).unwrap_or_default()
+        now + TimeDelta::from_std(self.left()).map_or(LEASE, |left| left.min(LEASE))
     }
 
     /// Fails a job whose every attempt was killed before it could say why.
@@ -305,7 +342,9 @@ impl Run<'_> {
     async fn give_back(&self, interrupted: Interrupted) -> Verdict {
         let Interrupted { reason, verdict, forgiven } = interrupted;
         tracing::warn!(receives = self.receives, reason, "will try again");
-        if let Err(error) = self.processor.closing.jobs.release(self.job.id, self.owner, forgiven).await {
+        let closing = &self.processor.closing;
+        let release = || closing.jobs.release(self.job.id, self.owner, forgiven);
+        if let Err(error) = closing.patience.insist(release).await {
             tracing::warn!(%error, "the claim ends with its lease");
         }
         verdict
@@ -319,7 +358,7 @@ impl Run<'_> {
 
     /// The time until the deadline.
     fn left(&self) -> Duration {
-        self.deadline.saturating_duration_since(Instant::now())
+        (self.deadline + self.turn.waited()).saturating_duration_since(Instant::now())
     }
 
     async fn complete(&self, report: &Report) -> Result<Verdict, Interrupted> {

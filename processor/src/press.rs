@@ -1,4 +1,5 @@
-//! A press typesets in child processes: this very program, started again, one a core at most.
+//! A press typesets in child processes: this very program, started again. One a core works at a time; which one, reports
+//! decide among themselves by [turns](crate::turns).
 //!
 //! A child that is done waits warm for the next report, so that a small one costs no process start. A child that
 //! breaks a limit is killed, and the next report gets a fresh one.
@@ -7,19 +8,19 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
-use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use typesetter::worker::{self, Response};
 use typesetter::{Geometry, Report, Request};
 
 use crate::limits::Limits;
+use crate::turns::{Asking, Turn, Turns};
 
 /// A child that holds more of its memory limit than one part in so many at the end of a job, with what Typst still
 /// remembers, is not kept.
@@ -39,8 +40,7 @@ const EXIT_PATIENCE: Duration = Duration::from_secs(5);
 pub struct Press {
     program: PathBuf,
     limits: Limits,
-    children: usize,
-    slots: Semaphore,
+    turns: Arc<Turns>,
     warm: Mutex<Vec<Typist>>,
 }
 
@@ -70,11 +70,10 @@ pub enum PressError {
 }
 
 impl Press {
-    /// A press of at most `slots` children at a time, each held to `limits`. `program` must call
+    /// A press whose children work at most `slots` at a time, each held to `limits`. `program` must call
     /// [`typesetter::worker::run`] when its first argument is [`worker::ARGUMENT`].
     pub fn new(program: impl Into<PathBuf>, slots: usize, limits: Limits) -> Self {
-        let (program, children) = (program.into(), slots.max(1));
-        Self { program, limits, children, slots: Semaphore::new(children), warm: Mutex::default() }
+        Self { program: program.into(), limits, turns: Turns::new(slots.max(1)), warm: Mutex::default() }
     }
 
     /// A press whose children are this very program, even if its file was replaced since it started.
@@ -88,9 +87,14 @@ impl Press {
         self.limits
     }
 
-    /// How many children there are at most.
+    /// How many children work at a time at most.
     pub fn slots(&self) -> usize {
-        self.children
+        self.turns.slots()
+    }
+
+    /// A report of this caller begins; it takes turns with the others that are being made.
+    pub fn begin(&self, caller: &str) -> Turn {
+        self.turns.begin(caller)
     }
 
     /// Starts a child ahead of the first report.
@@ -112,9 +116,9 @@ impl Press {
         }
     }
 
-    /// Typesets one report, in `time` at most.
-    pub async fn typeset(&self, request: &Request, time: Duration) -> Result<Report, PressError> {
-        match self.ask(request, time).await? {
+    /// Typesets one report, or a section of it, in `time` at most, without the turns of others.
+    pub async fn typeset(&self, turn: &Turn, request: &Request, time: Duration) -> Result<Report, PressError> {
+        match self.ask(turn, request, time).await? {
             Answer::Report(report) => Ok(report),
             Answer::Geometry(_) => Err(unexpected("it measured")),
         }
@@ -123,36 +127,64 @@ impl Press {
     /// Measures as [`measure`](Self::measure) does, in every child that is idle, or in `most`: each then knows the template.
     pub async fn measure_everywhere(
         &self,
+        turn: &Turn,
         request: &Request,
         time: Duration,
         most: usize,
     ) -> Result<Geometry, PressError> {
-        let idle = self.slots.available_permits().min(most).max(1);
-        let mut measured = try_join_all((0..idle).map(|_| self.measure(request, time))).await?;
+        let idle = self.turns.free().min(most).max(1);
+        let mut measured = try_join_all((0..idle).map(|_| self.measure(turn, request, time))).await?;
         measured.pop().ok_or_else(|| unexpected("nobody measured"))
     }
 
     /// Measures what decides which rows go on which page, in `time` at most. The request's section must say `measure`.
-    pub async fn measure(&self, request: &Request, time: Duration) -> Result<Geometry, PressError> {
-        match self.ask(request, time).await? {
+    pub async fn measure(&self, turn: &Turn, request: &Request, time: Duration) -> Result<Geometry, PressError> {
+        match self.ask(turn, request, time).await? {
             Answer::Geometry(geometry) => Ok(geometry),
             Answer::Report(_) => Err(unexpected("it did not measure")),
         }
     }
 
-    async fn ask(&self, request: &Request, time: Duration) -> Result<Answer, PressError> {
-        let _slot = self.slots.acquire().await.map_err(io::Error::other)?;
+    async fn ask(&self, turn: &Turn, request: &Request, time: Duration) -> Result<Answer, PressError> {
+        let asking = turn.ask();
+        let (typist, answer) = loop {
+            asking.granted().await;
+            match self.try_once(&asking, request, time).await? {
+                Some(answered) => break answered,
+                None => asking.again(),
+            }
+        };
+        drop(asking);
+        self.settle(typist, answer)
+    }
+
+    /// Asks a child; nothing if it was ended in others' favour.
+    async fn try_once(
+        &self,
+        asking: &Asking<'_>,
+        request: &Request,
+        time: Duration,
+    ) -> Result<Option<(Typist, Response)>, PressError> {
         let mut typist = self.take_warm().map_or_else(|| Typist::start(self), Ok)?;
         if !typist.hear_out().await {
             typist = Typist::start(self)?;
         }
-        let mut answer = typist.answer(request, time).await?;
-        if answer.is_none() && typist.has_worked {
+        let mut heard = typist.answer(asking, request, time).await?;
+        if matches!(heard, Heard::Nothing) && typist.has_worked {
             // It may have died of what the report before left in it.
             typist = Typist::start(self)?;
-            answer = typist.answer(request, time).await?;
+            asking.granted().await;
+            heard = typist.answer(asking, request, time).await?;
         }
-        let Some(answer) = answer else { return Err(self.verdict_on(typist).await?) };
+        match heard {
+            Heard::Answer(answer) => Ok(Some((typist, *answer))),
+            Heard::Eviction => Ok(None),
+            Heard::Nothing => Err(self.verdict_on(typist).await?),
+        }
+    }
+
+    /// Keeps a child that answered for the next report, if it is fit for one.
+    fn settle(&self, mut typist: Typist, answer: Response) -> Result<Answer, PressError> {
         let (result, resident_bytes, spent) = match answer {
             Response::Done { report, resident_bytes, spent } => (Ok(Answer::Report(report)), resident_bytes, spent),
             Response::Measured { geometry, resident_bytes, spent } => {
@@ -162,7 +194,11 @@ impl Press {
         };
         if !spent && resident_bytes <= self.limits.memory_bytes / KEPT_SHARE {
             typist.has_worked = true;
-            self.warm().push(typist);
+            let mut warm = self.warm();
+            // There may have been more children than can work at a time.
+            if warm.len() < self.slots() {
+                warm.push(typist);
+            }
         }
         result.map_err(|error| match error {
             typesetter::Error::Panicked { message } if is_of_memory(&message) => {
@@ -194,6 +230,15 @@ impl Press {
         }
         Ok(PressError::Crashed { status, complaint })
     }
+}
+
+/// What came of asking a child.
+enum Heard {
+    Answer(Box<Response>),
+    /// It ended in place of answering.
+    Nothing,
+    /// It is to be ended in favour of others.
+    Eviction,
 }
 
 /// What a child answers.
@@ -257,12 +302,26 @@ impl Typist {
         })
     }
 
-    /// The child's answer within `time`; nothing if it ended in place of answering. On an error it is of no more use:
-    /// dropping it kills it.
-    async fn answer(&mut self, request: &Request, time: Duration) -> Result<Option<Response>, PressError> {
-        match timeout(time, self.ask(request)).await {
-            Err(_) => Err(PressError::TimeLimit(time)),
-            Ok(answer) => Ok(answer?),
+    /// What comes of asking the child, within `time` of its work. On an error it is of no more use: dropping it kills it.
+    async fn answer(&mut self, asking: &Asking<'_>, request: &Request, time: Duration) -> Result<Heard, PressError> {
+        let Some(child) = self.process.id() else { return Ok(Heard::Nothing) };
+        let mut answer = std::pin::pin!(self.ask(request));
+        // Given back before the child is.
+        let working = asking.work(child);
+        loop {
+            tokio::select! {
+                biased;
+                answer = &mut answer => {
+                    return Ok(answer?.map_or(Heard::Nothing, |answer| Heard::Answer(Box::new(answer))));
+                }
+                () = working.rest(time) => {}
+            }
+            if working.is_evicted() {
+                return Ok(Heard::Eviction);
+            }
+            if working.worked() >= time {
+                return Err(PressError::TimeLimit(time));
+            }
         }
     }
 

@@ -60,8 +60,8 @@ impl Run<'_> {
     }
 
     async fn typeset_whole(&self, request: &Request) -> Result<Report, Trouble> {
-        let time = self.processor.typesetting_time(self.deadline);
-        let report = match self.processor.press.typeset(request, time).await {
+        let time = self.typesetting_time();
+        let report = match self.processor.press.typeset(&self.turn, request, time).await {
             // Waiting for a store ate the time; the next attempt has all of it.
             Err(PressError::TimeLimit(_)) if time + RECORDING_MARGIN < self.time => {
                 return Err(Trouble::Transient(format!("only {} s were left for typesetting", time.as_secs())));
@@ -112,6 +112,7 @@ impl Run<'_> {
         let checkpoints = Checkpoints::of(self, &request, digest).await?;
         let long = LongReport {
             press: &self.processor.press,
+            turn: &self.turn,
             request,
             rows: Arc::new(rows),
             section_rows: self.processor.section_rows,

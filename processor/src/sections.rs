@@ -22,6 +22,7 @@ use typesetter::{Cut, Diagnostic, Geometry, Plan, Report, Request, RowHeight, Ro
 
 use crate::press::{Press, PressError};
 use crate::stitching::Stitching;
+use crate::turns::Turn;
 
 /// How many rows make a section where nothing else is said: many enough that what a section costs by itself does not count,
 /// few enough that a child needs little memory, and that little is lost with a run.
@@ -31,6 +32,8 @@ pub const DEFAULT_SECTION_ROWS: u64 = 2_500;
 pub struct LongReport<'a> {
     /// What typesets.
     pub press: &'a Press,
+    /// The report's turns on the press.
+    pub turn: &'a Turn,
     /// The report as a whole. Its data is in `rows`, and its output folder is where sections are made.
     pub request: Request,
     /// Its rows.
@@ -259,9 +262,11 @@ impl LongReport<'_> {
         let geometry = match count {
             0 => {
                 let parts = self.rows.spooled.rows.div_ceil(FEWEST_ROWS);
-                self.press.measure_everywhere(&request, self.time, parts.try_into().unwrap_or(usize::MAX)).await?
+                self.press
+                    .measure_everywhere(self.turn, &request, self.time, parts.try_into().unwrap_or(usize::MAX))
+                    .await?
             }
-            _ => self.press.measure(&request, self.time).await?,
+            _ => self.press.measure(self.turn, &request, self.time).await?,
         };
         tokio::fs::remove_dir_all(folder).await?;
         Ok(geometry)
@@ -294,10 +299,10 @@ impl LongReport<'_> {
         };
         let (data, output) = (folder.join("data.json"), folder.clone());
         let request = Request { data, output, section: Some(section), rows: self.rows.known(), ..self.request.clone() };
-        let report = match self.press.typeset(&request, self.time).await {
+        let report = match self.press.typeset(self.turn, &request, self.time).await {
             // A machine that is short of memory kills whom it likes, and so much work is not given up for one child.
             Err(PressError::MemoryLimit(_) | PressError::Crashed { .. }) => {
-                self.press.typeset(&request, self.time).await?
+                self.press.typeset(self.turn, &request, self.time).await?
             }
             report => report?,
         };

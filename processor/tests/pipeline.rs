@@ -11,8 +11,8 @@ use bench::{Bench, mail_count};
 use chrono::{DateTime, TimeDelta, Utc};
 use jobs::job::{MEBIBYTE, ON_MISSING_GLYPH, PDF_STANDARDS, now};
 use jobs::{
-    Announcement, Announcing, Channel, Claim, Claimed, Completed, Content, Data, DeliveryRecord, DeliveryStatus,
-    Failure, Job, JobId, JobStore, Message, Notifier, ObjectStore, Options, Payload, Purpose, Sent, Status, Terms,
+    Announcement, Announcing, Attempt, Channel, Claim, Claimed, Completed, Content, Data, DeliveryRecord, DeliveryStatus,
+    Failure, Job, JobId, JobStore, Message, Notifier, ObjectStore, Options, Payload, Purpose, Queue, Sent, Status, Terms,
     UploadFormat, UploadId,
 };
 use processor::{Limits, Verdict, title_of};
@@ -205,9 +205,9 @@ async fn a_job_that_another_run_holds_is_left_to_it() {
     let (message, now) = (message("hello"), now());
     let lease_until = now + TimeDelta::seconds(30);
     let claim = claim(now, lease_until);
-    assert_eq!(bench.local.jobs.claim(&message.job(), &claim).await.expect("claimed"), Claimed::Run(1));
+    assert_eq!(bench.local.jobs.claim(&message.job(), &claim).await.expect("claimed"), Claimed::Run(Attempt::FIRST));
     match bench.process(&message).await {
-        Verdict::Release(pause) => {
+        Verdict::Requeue(pause) => {
             assert!(pause > Duration::from_secs(20) && pause < Duration::from_secs(40), "{pause:?}")
         }
         other => panic!("{other:?}"),
@@ -220,7 +220,7 @@ async fn a_completed_job_that_nobody_heard_of_is_announced_and_not_made_again() 
     let bench = Bench::new(&[("hello", HELLO)]).await;
     let (message, past) = (message("hello"), now() - TimeDelta::minutes(5));
     let claim = claim(past, past);
-    assert_eq!(bench.local.jobs.claim(&message.job(), &claim).await.expect("claimed"), Claimed::Run(1));
+    assert_eq!(bench.local.jobs.claim(&message.job(), &claim).await.expect("claimed"), Claimed::Run(Attempt::FIRST));
     _ = bench
         .local
         .jobs
@@ -345,7 +345,7 @@ async fn a_job_whose_every_attempt_was_killed_is_failed_by_the_next_delivery() {
     let (message, past) = (message("hello"), now() - TimeDelta::minutes(5));
     for attempt in 1..=bench::MAX_ATTEMPTS {
         let claimed = bench.local.jobs.claim(&message.job(), &claim(past, past)).await;
-        assert_eq!(claimed.expect("claimed"), Claimed::Run(attempt));
+        assert_eq!(claimed.expect("claimed"), Claimed::Run(Attempt::nth(attempt)));
     }
 
     assert_eq!(bench.process_delivery(&message, bench::MAX_ATTEMPTS + 1).await, Verdict::Acknowledge);
@@ -505,10 +505,23 @@ async fn an_interrupted_run_gives_its_job_back_at_once() {
         }
         bench.interruption.send(true).expect("the processor listens");
     };
-    let (verdict, ()) = tokio::join!(bench.process_delivery(&message, bench::MAX_ATTEMPTS), interrupt);
-    assert_eq!(verdict, Verdict::Release(Duration::ZERO));
+    let (verdict, ()) = tokio::join!(bench.process(&message), interrupt);
+    assert_eq!(verdict, Verdict::Requeue(Duration::ZERO));
     let job = bench.job(message.id).await;
-    assert_eq!((job.status, job.error), (Status::Queued, None));
+    assert_eq!((job.status, job.attempts, job.error), (Status::Queued, 0, None));
+}
+
+#[tokio::test]
+async fn deliveries_without_attempts_are_no_reason_to_give_up() {
+    let bench = Bench::new(&[("hello", HELLO)]).await;
+    let message = message("hello");
+    for receives in [bench::MAX_ATTEMPTS, bench::MAX_ATTEMPTS + 7] {
+        assert_eq!(bench.process_delivery(&message, receives).await, Verdict::Requeue(Duration::ZERO));
+        let job = bench.job(message.id).await;
+        assert_eq!((job.status, job.attempts), (Status::Queued, 0));
+    }
+    assert_eq!(bench.process(&message).await, Verdict::Acknowledge);
+    assert_eq!(bench.job(message.id).await.status, Status::Completed);
 }
 
 #[tokio::test]
@@ -519,7 +532,7 @@ async fn a_run_that_lost_its_claim_puts_nothing_in_the_store() {
     let taken_over = async || {
         // As another run would, an hour later by its clock.
         let claimed = bench.local.jobs.claim(&message.job(), &claim(later, later + TimeDelta::minutes(1))).await;
-        assert_eq!(claimed.expect("claimed"), Claimed::Run(2));
+        assert_eq!(claimed.expect("claimed"), Claimed::Run(Attempt::nth(2)));
     };
     let takeover = async {
         while bench.local.jobs.get(message.id).await.expect("the store answers").is_none() {

@@ -11,13 +11,15 @@ use std::time::{Duration, Instant, SystemTime};
 
 use async_trait::async_trait;
 use bench::Bench;
+use chrono::TimeDelta;
 use jobs::job::now;
 use jobs::{
-    Announcing, Channel, Content, Deliveries, DeliveryMessage, Job, JobId, Message, ObjectStore, Options, Status,
-    Unavailable, UploadFormat, UploadId, Warning,
+    Announcing, Attempt, Channel, Claim, Claimed, Content, Deliveries, DeliveryMessage, Job, JobId, JobStore, Message,
+    ObjectStore, Options, Purpose, Status, Terms, Unavailable, UploadFormat, UploadId, Warning,
 };
 use processor::Verdict;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 /// Rows of a section in these tests.
 const SECTION_ROWS: u64 = 100;
@@ -125,7 +127,7 @@ async fn a_run_goes_on_from_the_sections_of_the_one_before() {
         bench.interruption.send(true).expect("the processor listens");
     };
     let (verdict, ()) = tokio::join!(bench.process(&message), interrupt);
-    assert_eq!(verdict, Verdict::Release(Duration::ZERO));
+    assert_eq!(verdict, Verdict::Requeue(Duration::ZERO));
     let before = kept(&folder);
     assert!(before.len() >= 5);
     let warning = Warning::new("missing-glyph", "No font has it.", Some("/entries/7/text".into()));
@@ -164,6 +166,15 @@ async fn a_run_whose_time_is_over_hands_over_what_it_has() {
     assert_eq!(Message::decode(&next).map(|next| next.handovers).ok(), Some(1));
     let job = bench.job(message.id).await;
     assert_eq!((job.status, job.attempts), (Status::Queued, 1));
+    let claim = Claim {
+        owner: Uuid::new_v4(),
+        now: now(),
+        lease_until: now(),
+        purpose: Purpose::Run,
+        terms: Terms::of(&job, now(), TimeDelta::days(1), TimeDelta::days(1)),
+    };
+    let claimed = bench.local.jobs.claim(&message.job(), &claim).await.expect("claimed");
+    assert_eq!(claimed, Claimed::Run(Attempt { number: 2, counted: 1 }), "the first brought the job further");
     assert_eq!(kept(&sections_of(&bench, message.id)).len(), 1);
 }
 

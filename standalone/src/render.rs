@@ -232,7 +232,9 @@ async fn typeset_long(
     request.options.tagged = false;
     let output = request.output.join("report.pdf");
     let (section_rows, progress) = (options.limits.section_rows, Progress::new());
-    let long = LongReport { press, request, rows: Arc::new(rows), section_rows, time: press.limits().time };
+    let turn = press.begin("");
+    let long =
+        LongReport { press, turn: &turn, request, rows: Arc::new(rows), section_rows, time: press.limits().time };
     let shown = Shown(progress.clone());
     let made = tokio::select! {
         made = long.make(&shown, &output) => made.map_err(RenderError::from),
@@ -243,8 +245,9 @@ async fn typeset_long(
 }
 
 async fn typeset(press: &Press, request: &Request) -> Result<Report, RenderError> {
+    let turn = press.begin("");
     tokio::select! {
-        report = press.typeset(request, press.limits().time) => Ok(report?),
+        report = press.typeset(&turn, request, press.limits().time) => Ok(report?),
         () = interrupted() => Err(RenderError::Interrupted),
     }
 }

@@ -30,10 +30,10 @@ use crate::cli::{MailOptions, Serve, WebhookOptions};
 use crate::http::{self, Bounds, TooFewDescriptors};
 use crate::upkeep::{expiries, sweeps};
 
-/// After how many deliveries a job that meets transient trouble fails for good.
+/// After how many attempts that count a job fails for good.
 const MAX_ATTEMPTS: u32 = 5;
 
-/// Deliveries beyond those, for recording that every attempt was killed.
+/// Deliveries beyond those of one message, for recording that every attempt was killed.
 const SPARE_DELIVERIES: u32 = 5;
 
 /// How long a job may be without an end and without a message before it counts as lost: the record and the message are
@@ -264,9 +264,7 @@ fn start_workers(
         interrupt: interrupt_after(Duration::from_secs(options.stop_timeout), stopped.clone()),
     });
     let mut workers = JoinSet::new();
-    for _ in 0..count {
-        workers.spawn(work(processor.clone(), Arc::new(local.queue.clone()), stopped.clone()));
-    }
+    workers.spawn(work(processor, Arc::new(local.queue.clone()), stopped.clone(), count));
     Ok(workers)
 }
 

@@ -9,17 +9,19 @@ use aws_sdk_sqs::error::BuildError;
 use aws_sdk_sqs::types::{
     Message, MessageSystemAttributeName, MessageSystemAttributeNameForSends, MessageSystemAttributeValue,
 };
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 use telemetry::trace;
 
 use super::refused;
 use crate::delivery::DeliveryMessage;
+use crate::message::caller_of;
 use crate::ports::{Deliveries, Delivery, Queue, Ticket, Unavailable};
 
 /// The longest SQS waits for a message.
 const LONGEST_WAIT: Duration = Duration::from_secs(20);
+
+/// The longest SQS delays a new message.
+const LONGEST_DELAY: Duration = Duration::from_secs(900);
 
 /// How many messages SQS hands out at a time.
 const BATCH: i32 = 10;
@@ -46,13 +48,16 @@ impl SqsQueue {
     pub fn with_dead_letters(self, url: impl Into<String>) -> Self {
         Self { dead_letters: Some(url.into()), ..self }
     }
-}
 
-impl SqsQueue {
     /// Puts a message in. SQS lets groups with few messages in hand go first, on a standard queue too.
-    async fn send(&self, body: &str, group: Option<String>) -> Result<(), Unavailable> {
+    async fn send(&self, body: &str, group: &str, delay: Duration) -> Result<(), Unavailable> {
         let mut request = self.client.send_message().queue_url(&self.url).message_body(body);
-        request = request.set_message_group_id(group);
+        if !delay.is_zero() {
+            request = request.delay_seconds(seconds(delay.min(LONGEST_DELAY)));
+        }
+        if !group.is_empty() {
+            request = request.message_group_id(group_id(group));
+        }
         if let Some(context) = trace::current() {
             let header = MessageSystemAttributeValue::builder().data_type("String").string_value(context.to_xray());
             let header = header.build().map_err(Unavailable::when::<BuildError>("put the message in the queue"))?;
@@ -66,16 +71,15 @@ impl SqsQueue {
 #[async_trait]
 impl Deliveries for SqsQueue {
     async fn push(&self, message: &DeliveryMessage) -> Result<(), Unavailable> {
-        // Neither a host nor a caller's name is a group's name as it is.
-        let lane = Sha256::digest(format!("{} {}", message.destination(), message.caller()));
-        self.send(&message.encode(), Some(URL_SAFE_NO_PAD.encode(lane))).await
+        let lane = format!("{} {}", message.destination(), message.caller());
+        self.send(&message.encode(), &lane, Duration::ZERO).await
     }
 }
 
 #[async_trait]
 impl Queue for SqsQueue {
     async fn push(&self, body: &str) -> Result<(), Unavailable> {
-        self.send(body, None).await
+        self.send(body, &caller_of(body), Duration::ZERO).await
     }
 
     async fn receive(&self, visibility: Duration, wait: Duration) -> Result<Option<Delivery>, Unavailable> {
@@ -104,6 +108,16 @@ impl Queue for SqsQueue {
         let request = request.visibility_timeout(seconds(delay));
         request.send().await.map_err(refused("give the message back"))?;
         Ok(())
+    }
+
+    async fn hold(&self, ticket: &Ticket, visibility: Duration) -> Result<(), Unavailable> {
+        self.release(ticket, visibility).await
+    }
+
+    /// By a new message, since SQS never takes a delivery back.
+    async fn requeue(&self, delivery: &Delivery, delay: Duration) -> Result<(), Unavailable> {
+        self.send(&delivery.body, &caller_of(&delivery.body), delay).await?;
+        self.acknowledge(&delivery.ticket).await
     }
 
     async fn dead_letters(&self) -> Result<Vec<Delivery>, Unavailable> {
@@ -143,6 +157,11 @@ fn delivery(message: Message) -> Delivery {
         body: message.body.unwrap_or_default(),
         ticket: Ticket(message.receipt_handle.unwrap_or_default()),
     }
+}
+
+/// A group's name may hold 128 characters, and not all that hosts and callers' names hold.
+fn group_id(group: &str) -> String {
+    Sha256::digest(group).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn seconds(duration: Duration) -> i32 {

@@ -21,8 +21,8 @@ use crate::data::Data;
 use crate::delivery::{AnnouncementRecord, DeliveryMessage, DeliveryStatus, Recorded};
 use crate::job::{Job, JobId, Progress, Status};
 use crate::ports::{
-    Claim, Claimed, Completed, Failed, Held, JobStore, Listed, Listing, Purpose, Reservation, Reserved, Terms,
-    Unavailable,
+    Attempt, Claim, Claimed, Completed, FARTHEST_LEASE, Failed, Held, JobStore, Listed, Listing, Purpose, Reservation,
+    Reserved, Terms, Unavailable,
 };
 use crate::upload::UploadId;
 
@@ -78,14 +78,15 @@ const OPEN: &str = "yes";
 
 /// The owner may claim again: its first call may have been answered into a broken connection.
 const CLAIM_OPEN: &str = "attribute_not_exists(id) OR #status = :queued \
-    OR (#status = :running AND (lease_until <= :now OR #owner = :owner))";
+    OR (#status = :running AND (lease_until <= :now OR lease_until > :farthest OR #owner = :owner))";
 
 /// A job whose message came back from the dead letters; its attempts are counted anew.
-const CLAIM_SET_ASIDE: &str =
-    "#status = :failed AND set_aside = :true AND (attribute_not_exists(lease_until) OR lease_until <= :now)";
+const CLAIM_SET_ASIDE: &str = "#status = :failed AND set_aside = :true \
+    AND (attribute_not_exists(lease_until) OR lease_until <= :now OR lease_until > :farthest)";
 
 const CLAIM: &str = "#status = :running, #owner = :owner, lease_until = :lease, overdue_at = :overdue, \
-    attempts = if_not_exists(attempts, :zero) + :counted, retries = if_not_exists(retries, :retries), \
+    attempts = if_not_exists(attempts, :zero) + :counted, \
+    counted_attempts = if_not_exists(counted_attempts, :zero) + :counted, retries = if_not_exists(retries, :retries), \
     #template = if_not_exists(#template, :template), \
     enqueued_at = if_not_exists(enqueued_at, :enqueued), \
     #options = if_not_exists(#options, :options), \
@@ -94,7 +95,7 @@ const CLAIM: &str = "#status = :running, #owner = :owner, lease_until = :lease, 
     expires_at = if_not_exists(expires_at, :expires) \
     REMOVE #error, finished_at, notified_at, set_aside, reopened, progress, warnings, webhook, webhook_status, announcement, announcement_status";
 
-const REOPEN: &str = "SET #status = :queued, attempts = :zero, retries = if_not_exists(retries, :zero) + :counted, reopened = :true, \
+const REOPEN: &str = "SET #status = :queued, attempts = :zero, counted_attempts = :zero, retries = if_not_exists(retries, :zero) + :counted, reopened = :true, \
     overdue_at = :overdue, #open = :open \
     REMOVE #owner, lease_until, #error, finished_at, notified_at, set_aside, webhook, webhook_status, announcement, announcement_status";
 
@@ -253,6 +254,7 @@ impl DynamoStore {
             .expression_attribute_values(":running", text(Status::Running))
             .expression_attribute_values(":owner", text(claim.owner))
             .expression_attribute_values(":now", number(claim.now.timestamp_millis()))
+            .expression_attribute_values(":farthest", number((claim.now + FARTHEST_LEASE).timestamp_millis()))
             .expression_attribute_values(":lease", number(claim.lease_until.timestamp_millis()))
             .expression_attribute_values(":counted", number(counted))
             .expression_attribute_values(":retries", number(job.retries.into()))
@@ -291,7 +293,9 @@ impl DynamoStore {
     }
 
     async fn claim_set_aside(&self, job: &Job, claim: &Claim) -> Result<Option<Item>, Unavailable> {
-        let afresh = CLAIM.replace("if_not_exists(attempts, :zero) + ", "");
+        let afresh = CLAIM
+            .replace("if_not_exists(attempts, :zero) + ", "")
+            .replace("if_not_exists(counted_attempts, :zero) + ", "");
         let update = self
             .claiming(job, claim, &afresh)?
             .condition_expression(CLAIM_SET_ASIDE)
@@ -305,7 +309,8 @@ impl DynamoStore {
             .update(job.id)
             .condition_expression(
                 "#status IN (:completed, :failed) AND attribute_not_exists(notified_at) \
-                 AND (attribute_not_exists(lease_until) OR lease_until <= :now OR #owner = :owner)",
+                 AND (attribute_not_exists(lease_until) OR lease_until <= :now OR lease_until > :farthest \
+                 OR #owner = :owner)",
             )
             .update_expression("SET #owner = :owner, lease_until = :lease")
             .expression_attribute_names("#status", "status")
@@ -314,6 +319,7 @@ impl DynamoStore {
             .expression_attribute_values(":failed", text(Status::Failed))
             .expression_attribute_values(":owner", text(claim.owner))
             .expression_attribute_values(":now", number(claim.now.timestamp_millis()))
+            .expression_attribute_values(":farthest", number((claim.now + FARTHEST_LEASE).timestamp_millis()))
             .expression_attribute_values(":lease", number(claim.lease_until.timestamp_millis()));
         update_if("claim the announcement", update).await
     }
@@ -393,12 +399,12 @@ impl JobStore for DynamoStore {
 
     async fn claim(&self, job: &Job, claim: &Claim) -> Result<Claimed, Unavailable> {
         if let Some(item) = self.claim_open(job, claim).await? {
-            return Ok(Claimed::Run(read_job(&item)?.attempts));
+            return Ok(Claimed::Run(attempt_of(&item)));
         }
         if claim.purpose == Purpose::Run
             && let Some(item) = self.claim_set_aside(job, claim).await?
         {
-            return Ok(Claimed::Run(read_job(&item)?.attempts));
+            return Ok(Claimed::Run(attempt_of(&item)));
         }
         if let Some(item) = self.claim_announcement(job, claim).await? {
             return Ok(Claimed::Announce(Box::new(read_job(&item)?)));
@@ -429,6 +435,16 @@ impl JobStore for DynamoStore {
             .expression_attribute_values(":running", text(Status::Running))
             .expression_attribute_values(":progress", json(&progress)?);
         self.fenced("record how far the run is", update, owner).await
+    }
+
+    async fn advanced(&self, id: JobId, owner: Uuid) -> Result<Held, Unavailable> {
+        let update = self
+            .update(id)
+            .condition_expression("#owner = :owner AND #status = :running")
+            .update_expression("SET counted_attempts = :zero")
+            .expression_attribute_values(":running", text(Status::Running))
+            .expression_attribute_values(":zero", number(0));
+        self.fenced("record that the job came further", update, owner).await
     }
 
     async fn complete(&self, id: JobId, owner: Uuid, completed: &Completed<'_>) -> Result<Held, Unavailable> {
@@ -489,7 +505,8 @@ impl JobStore for DynamoStore {
             .update(id)
             .condition_expression("#owner = :owner AND #status = :running")
             .update_expression(
-                "SET #status = :queued, attempts = attempts - :forgiven REMOVE #owner, lease_until, progress",
+                "SET #status = :queued, attempts = attempts - :forgiven, counted_attempts = if_not_exists(counted_attempts, :forgiven) - :forgiven \
+                 REMOVE #owner, lease_until, progress",
             )
             .expression_attribute_values(":forgiven", number(forgiven.into()))
             .expression_attribute_values(":running", text(Status::Running))
@@ -709,6 +726,12 @@ fn read_job(item: &Item) -> Result<Job, Unavailable> {
         announcement: read_json(item, "announcement")?,
         input: read_upload(item)?,
     })
+}
+
+fn attempt_of(item: &Item) -> Attempt {
+    // An attempt that was forgiven after the job came further leaves -1.
+    let counted = read_number::<i64>(item, "counted_attempts").and_then(|counted| u32::try_from(counted).ok());
+    Attempt { number: read_number(item, "attempts").unwrap_or(0), counted: counted.unwrap_or(0) }
 }
 
 fn read_upload(item: &Item) -> Result<Option<UploadId>, Unavailable> {

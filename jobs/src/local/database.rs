@@ -20,7 +20,7 @@ const READERS: usize = 4;
 
 /// The schema, in the steps it grew by; `PRAGMA user_version` counts the steps a database has taken. Times are
 /// milliseconds since 1970.
-const STEPS: [&str; 10] = [
+const STEPS: [&str; 11] = [
     "
     CREATE TABLE IF NOT EXISTS messages (
         id          INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -142,12 +142,26 @@ const STEPS: [&str; 10] = [
         ON CONFLICT (caller, day) DO UPDATE SET bytes = bytes + excluded.bytes;
     END;
     ",
+    "
+    ALTER TABLE messages ADD COLUMN caller TEXT NOT NULL DEFAULT '';
+    DROP INDEX messages_by_visibility;
+    CREATE INDEX messages_ready ON messages (queue, caller, id) WHERE dead_at IS NULL AND visible_at = 0;
+    CREATE INDEX messages_hidden ON messages (queue, visible_at) WHERE dead_at IS NULL AND visible_at > 0;
+    ALTER TABLE jobs ADD COLUMN counted_attempts INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE jobs ADD COLUMN lost_servers INTEGER NOT NULL DEFAULT 0;
+    ",
 ];
 
-/// Whoever held a message or a lease before this process is gone: the folder's lock says so.
+/// Whoever held a message or a lease before this process is gone: the folder's lock says so. The attempts in hand ended with
+/// their server, so they do not count; but what is in hand again and again, and comes no further, may be what ends it.
 const TAKE_BACK: &str = "
-    UPDATE messages INDEXED BY messages_by_ticket SET visible_at = 0 WHERE ticket IS NOT NULL AND dead_at IS NULL;
-    UPDATE jobs SET lease_until = 0 WHERE lease_until > 0;
+    UPDATE messages INDEXED BY messages_hidden SET visible_at = 0 WHERE dead_at IS NULL AND visible_at > 0;
+    UPDATE messages INDEXED BY messages_set_aside SET visible_at = 0 WHERE dead_at IS NOT NULL AND visible_at > 0;
+    UPDATE jobs SET
+        counted_attempts = max(counted_attempts - (status = 'running' AND lost_servers < 50), 0),
+        lost_servers = lost_servers + (status = 'running'),
+        lease_until = 0
+    WHERE lease_until > 0;
 ";
 
 /// Why a database cannot be worked with.

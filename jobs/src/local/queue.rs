@@ -1,21 +1,28 @@
-//! The queue as a table: a message is hidden until its `visible_at`, and each delivery writes a new ticket.
+//! The queue as a table: a message whose `visible_at` is 0 is ready, any other is hidden until then, and each delivery
+//! writes a new ticket. Callers are served by turns, each caller's messages in their order.
 
-use std::sync::Arc;
+mod clock;
+mod turn;
+
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
+use self::clock::Clock;
+use self::turn::Stretch;
 use super::database::{self, Database};
 use crate::job::now;
-use crate::ports::{Delivery, Queue, Ticket, Unavailable};
+use crate::message::caller_of;
+use crate::ports::{Delivery, LOOK_AGAIN, Queue, Ticket, Unavailable};
 
-/// How often a waiting receiver looks for messages whose time has come. Pushed ones wake it at once.
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
+/// How often messages whose time has come are made ready while others are taken.
+const WAKE_EVERY: Duration = Duration::from_millis(100);
 
 /// How long a dead letter is hidden from others while one looks at it.
 const GLANCE: Duration = Duration::from_secs(60);
@@ -37,32 +44,48 @@ pub struct SqliteQueue {
     name: &'static str,
     max_receives: u32,
     arrived: Arc<Notify>,
+    clock: Clock,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// The caller that was served last.
+    served: String,
+    /// When messages whose time had come were last made ready.
+    woken_at: Option<Instant>,
 }
 
 impl SqliteQueue {
     /// The queue of this name, one of many in the table.
     pub(super) fn new(database: Database, name: &'static str, max_receives: u32) -> Self {
-        Self { database, name, max_receives, arrived: Arc::default() }
+        let (arrived, clock, state) = (Arc::default(), Clock::default(), Arc::default());
+        Self { database, name, max_receives, arrived, clock, state }
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sets aside what was delivered too often and comes back once more.
-    async fn set_aside(&self, now: i64) -> Result<(), sqlx::Error> {
+    async fn set_aside(&self) -> Result<(), sqlx::Error> {
         sqlx::query(
             "UPDATE messages SET dead_at = ?1
-             WHERE queue = ?3 AND dead_at IS NULL AND receives > 1 AND receives >= ?2 AND visible_at <= ?1",
+             WHERE queue = ?3 AND dead_at IS NULL AND receives > 1 AND receives >= ?2 AND visible_at <= ?4",
         )
-        .bind(now)
+        .bind(now().timestamp_millis())
         .bind(self.max_receives)
         .bind(self.name)
+        .bind(self.clock.millis())
         .execute(&mut *self.database.writer().await)
         .await?;
         Ok(())
     }
 
     async fn look_aside(&self) -> Result<Vec<Delivery>, sqlx::Error> {
-        let now = now().timestamp_millis();
-        self.set_aside(now).await?;
-        let rows = sqlx::query(LOOK_ASIDE).bind(now).bind(now + millis(GLANCE)).bind(self.name);
+        let now = self.clock.millis();
+        self.set_aside().await?;
+        let rows = sqlx::query(LOOK_ASIDE).bind(now).bind(self.clock.after(GLANCE)).bind(self.name);
         let rows = rows.fetch_all(&mut *self.database.writer().await).await?;
         let delivery = |row: &SqliteRow| {
             let ticket = Ticket(row.try_get("ticket")?);
@@ -71,36 +94,81 @@ impl SqliteQueue {
         rows.iter().map(delivery).collect()
     }
 
-    async fn take(&self, visibility: Duration) -> Result<Option<Delivery>, sqlx::Error> {
-        let now = now().timestamp_millis();
+    /// Makes ready what was hidden until now, from time to time.
+    async fn wake(&self) -> Result<(), sqlx::Error> {
+        {
+            let mut state = self.state();
+            if state.woken_at.is_some_and(|at| at.elapsed() < WAKE_EVERY) {
+                return Ok(());
+            }
+            state.woken_at = Some(Instant::now());
+        }
+        let woken = sqlx::query(
+            "UPDATE messages SET visible_at = 0
+             WHERE queue = ?1 AND dead_at IS NULL AND visible_at > 0 AND visible_at <= ?2",
+        );
+        woken.bind(self.name).bind(self.clock.millis()).execute(&mut *self.database.writer().await).await?;
+        Ok(())
+    }
+
+    /// Takes the oldest message of the caller whose turn it is.
+    async fn take_next(&self, visibility: Duration, passed_over: &[String]) -> Result<Option<Delivery>, sqlx::Error> {
+        self.wake().await?;
+        let served = self.state().served.clone();
+        let mut writer = self.database.writer().await;
+        for stretch in turn::stretches(&served, passed_over) {
+            if let Some((delivery, caller)) = self.take_in(&mut writer, &stretch, visibility).await? {
+                self.state().served = caller;
+                return Ok(Some(delivery));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Takes the oldest message of the first caller in a stretch of them.
+    async fn take_in(
+        &self,
+        writer: &mut SqliteConnection,
+        stretch: &Stretch,
+        visibility: Duration,
+    ) -> Result<Option<(Delivery, String)>, sqlx::Error> {
         let ticket = Uuid::new_v4().to_string();
         let query = sqlx::query(
-            "UPDATE messages SET visible_at = ?2, receives = receives + 1, ticket = ?3
+            "UPDATE messages SET visible_at = ?1, receives = receives + 1, ticket = ?2
              WHERE id = (SELECT id FROM messages
-                         WHERE queue = ?4 AND dead_at IS NULL AND visible_at <= ?1 AND (receives <= 1 OR receives < ?5)
-                         ORDER BY visible_at, id LIMIT 1)
-             RETURNING body, receives",
+                         WHERE queue = ?3 AND dead_at IS NULL AND visible_at = 0 AND caller >= ?5 AND caller < ?6
+                             AND (receives <= 1 OR receives < ?4)
+                         ORDER BY caller, id LIMIT 1)
+             RETURNING body, receives, caller",
         )
-        .bind(now)
-        .bind(now + millis(visibility))
+        .bind(self.clock.after(visibility))
         .bind(&ticket)
         .bind(self.name)
-        .bind(self.max_receives);
-        let row = database::write_one(query, &mut *self.database.writer().await).await?;
-        row.map(|row| {
-            Ok(Delivery { body: row.try_get("body")?, receives: row.try_get("receives")?, ticket: Ticket(ticket) })
-        })
-        .transpose()
+        .bind(self.max_receives)
+        .bind(&stretch.from);
+        let query = match &stretch.before {
+            Some(before) => query.bind(before),
+            // In SQLite's order every blob comes after every text.
+            None => query.bind(&b""[..]),
+        };
+        let Some(row) = database::write_one(query, writer).await? else { return Ok(None) };
+        let (body, receives) = (row.try_get("body")?, row.try_get("receives")?);
+        Ok(Some((Delivery { body, receives, ticket: Ticket(ticket) }, row.try_get("caller")?)))
+    }
+
+    /// When a message that is hidden for `time` is ready.
+    fn ready_after(&self, time: Duration) -> i64 {
+        if time.is_zero() { 0 } else { self.clock.after(time) }
     }
 }
 
 #[async_trait]
 impl Queue for SqliteQueue {
     async fn push(&self, body: &str) -> Result<(), Unavailable> {
-        sqlx::query("INSERT INTO messages (body, visible_at, queue) VALUES (?1, ?2, ?3)")
+        sqlx::query("INSERT INTO messages (body, visible_at, queue, caller) VALUES (?1, 0, ?2, ?3)")
             .bind(body)
-            .bind(now().timestamp_millis())
             .bind(self.name)
+            .bind(caller_of(body))
             .execute(&mut *self.database.durable_writer().await)
             .await
             .map_err(Unavailable::when("put the message in the queue"))?;
@@ -111,20 +179,28 @@ impl Queue for SqliteQueue {
     async fn receive(&self, visibility: Duration, wait: Duration) -> Result<Option<Delivery>, Unavailable> {
         let end = Instant::now() + wait;
         loop {
-            let delivery = self.take(visibility).await.map_err(Unavailable::when("take a message from the queue"))?;
-            if delivery.is_some() {
-                // One arrival wakes one receiver; there may be more to take.
-                self.arrived.notify_one();
+            let delivery = self.take(visibility, &[]).await?;
+            if delivery.is_some() || Instant::now() >= end {
                 return Ok(delivery);
             }
-            let aside = self.set_aside(now().timestamp_millis()).await;
-            aside.map_err(Unavailable::when("set messages aside"))?;
-            if Instant::now() >= end {
-                return Ok(None);
-            }
-            // Either way, look again.
-            _ = timeout_at(end.min(Instant::now() + LOOK_AGAIN), self.arrived.notified()).await;
+            _ = timeout_at(end, self.arrival()).await;
         }
+    }
+
+    async fn take(&self, visibility: Duration, passed_over: &[String]) -> Result<Option<Delivery>, Unavailable> {
+        let taken = self.take_next(visibility, passed_over).await;
+        let delivery = taken.map_err(Unavailable::when("take a message from the queue"))?;
+        match delivery {
+            // One arrival wakes one receiver; there may be more to take.
+            Some(_) => self.arrived.notify_one(),
+            None => self.set_aside().await.map_err(Unavailable::when("set messages aside"))?,
+        }
+        Ok(delivery)
+    }
+
+    async fn arrival(&self) {
+        // Either way, look again.
+        _ = timeout_at(Instant::now() + LOOK_AGAIN, self.arrived.notified()).await;
     }
 
     async fn acknowledge(&self, ticket: &Ticket) -> Result<(), Unavailable> {
@@ -136,10 +212,31 @@ impl Queue for SqliteQueue {
         Ok(())
     }
 
+    async fn hold(&self, ticket: &Ticket, visibility: Duration) -> Result<(), Unavailable> {
+        sqlx::query("UPDATE messages SET visible_at = ?2 WHERE ticket = ?1 AND dead_at IS NULL")
+            .bind(&ticket.0)
+            .bind(self.clock.after(visibility))
+            .execute(&mut *self.database.writer().await)
+            .await
+            .map_err(Unavailable::when("keep the message hidden"))?;
+        Ok(())
+    }
+
     async fn release(&self, ticket: &Ticket, delay: Duration) -> Result<(), Unavailable> {
         sqlx::query("UPDATE messages SET visible_at = ?2 WHERE ticket = ?1")
             .bind(&ticket.0)
-            .bind(now().timestamp_millis() + millis(delay))
+            .bind(self.ready_after(delay))
+            .execute(&mut *self.database.writer().await)
+            .await
+            .map_err(Unavailable::when("give the message back"))?;
+        self.arrived.notify_one();
+        Ok(())
+    }
+
+    async fn requeue(&self, delivery: &Delivery, delay: Duration) -> Result<(), Unavailable> {
+        sqlx::query("UPDATE messages SET visible_at = ?2, receives = 0 WHERE ticket = ?1")
+            .bind(&delivery.ticket.0)
+            .bind(self.ready_after(delay))
             .execute(&mut *self.database.writer().await)
             .await
             .map_err(Unavailable::when("give the message back"))?;
@@ -163,8 +260,4 @@ impl Queue for SqliteQueue {
         }
         Ok(())
     }
-}
-
-fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX / 2)
 }

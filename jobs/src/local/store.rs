@@ -19,8 +19,8 @@ use crate::delivery::{AnnouncementRecord, DeliveryMessage, Recorded};
 use crate::event::is_news;
 use crate::job::{Job, JobId, Progress, Status};
 use crate::ports::{
-    Claim, Claimed, Completed, Failed, Held, JobStore, Listed, Listing, Purpose, Reservation, Reserved, Terms,
-    Unavailable,
+    Attempt, Claim, Claimed, Completed, FARTHEST_LEASE, Failed, Held, JobStore, Listed, Listing, Purpose, Reservation,
+    Reserved, Terms, Unavailable,
 };
 use crate::upload::{NoUploadId, UploadId};
 
@@ -37,7 +37,7 @@ type Query = sqlx::query::Query<'static, Sqlite, SqliteArguments>;
 macro_rules! columns {
     () => {
         "id, template, status, attempts, enqueued_at, started_at, finished_at, pages, bytes, progress, warnings, error, \
-         notified_at, retries, options, notify, webhook, announcement, upload, caller, lease_until"
+         notified_at, retries, options, notify, webhook, announcement, upload, caller, lease_until, counted_attempts"
     };
 }
 pub(super) use columns;
@@ -48,14 +48,16 @@ const GET: &str = concat!("SELECT ", columns!(), " FROM jobs WHERE id = ?1");
 const CLAIM: &str = concat!(
     "
     INSERT INTO jobs (id, template, enqueued_at, retries, options, notify, overdue_at, expires_at,
-                      status, owner, lease_until, started_at, attempts, upload, caller)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 'running', ?9, ?10, iif(?12, ?11, NULL), ?12, ?13, ?14)
+                      status, owner, lease_until, started_at, attempts, counted_attempts, upload, caller)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 'running', ?9, ?10, iif(?12, ?11, NULL), ?12, ?12, ?13, ?15)
     ON CONFLICT (id) DO UPDATE SET
         status      = 'running',
         owner       = excluded.owner,
         lease_until = excluded.lease_until,
         started_at  = coalesce(excluded.started_at, started_at),
         attempts    = iif(set_aside, 0, attempts) + ?12,
+        counted_attempts = iif(set_aside, 0, counted_attempts) + ?12,
+        lost_servers = iif(set_aside, 0, lost_servers),
         options     = coalesce(options, excluded.options),
         notify      = coalesce(notify, excluded.notify),
         upload      = coalesce(upload, excluded.upload),
@@ -70,7 +72,7 @@ const CLAIM: &str = concat!(
         announcement = NULL,
         set_aside   = 0,
         reopened    = 0
-    WHERE lease_until <= ?11 AND (status IN ('queued', 'running') OR (set_aside AND ?12))
+    WHERE (lease_until <= ?11 OR lease_until > ?14) AND (status IN ('queued', 'running') OR (set_aside AND ?12))
     RETURNING ",
     columns!()
 );
@@ -78,7 +80,7 @@ const CLAIM: &str = concat!(
 const CLAIM_ANNOUNCEMENT: &str = concat!(
     "
     UPDATE jobs SET owner = ?2, lease_until = ?3
-    WHERE id = ?1 AND status IN ('completed', 'failed') AND notified_at IS NULL AND lease_until <= ?4
+    WHERE id = ?1 AND status IN ('completed', 'failed') AND notified_at IS NULL AND (lease_until <= ?4 OR lease_until > ?5)
     RETURNING ",
     columns!()
 );
@@ -90,7 +92,7 @@ const OVERDUE: &str = concat!(
     SELECT ",
     columns!(),
     " FROM jobs
-    WHERE notified_at IS NULL AND overdue_at <= ?1 AND lease_until <= ?1 AND NOT EXISTS
+    WHERE notified_at IS NULL AND overdue_at <= ?1 AND (lease_until <= ?1 OR lease_until > ?3) AND NOT EXISTS
         (SELECT 1 FROM messages WHERE iif(json_valid(body), body ->> '$.id', NULL) = +jobs.id AND dead_at IS NULL
             AND queue = 'jobs')
     LIMIT ?2"
@@ -131,19 +133,22 @@ impl SqliteStore {
             .bind(claim.now.timestamp_millis())
             .bind(i32::from(claim.purpose == Purpose::Run))
             .bind(job.input.map(|input| input.to_string()))
+            .bind((claim.now + FARTHEST_LEASE).timestamp_millis())
             .bind(job.caller.clone());
         database::write_one(query, &mut *self.database.writer().await).await
     }
 
     async fn try_claim(&self, job: &Job, claim: &Claim) -> Result<Claimed, sqlx::Error> {
         if let Some(row) = self.claim_run(job, claim).await? {
-            return Ok(Claimed::Run(row.try_get("attempts")?));
+            let (number, counted) = (row.try_get("attempts")?, row.try_get("counted_attempts")?);
+            return Ok(Claimed::Run(Attempt { number, counted }));
         }
         let unannounced = sqlx::query(CLAIM_ANNOUNCEMENT)
             .bind(job.id.to_string())
             .bind(claim.owner.to_string())
             .bind(claim.lease_until.timestamp_millis())
-            .bind(claim.now.timestamp_millis());
+            .bind(claim.now.timestamp_millis())
+            .bind((claim.now + FARTHEST_LEASE).timestamp_millis());
         if let Some(row) = database::write_one(unannounced, &mut *self.database.writer().await).await? {
             return Ok(Claimed::Announce(Box::new(read_job(&row)?)));
         }
@@ -234,6 +239,14 @@ impl JobStore for SqliteStore {
         self.write(id, attempted, query.bind(id.to_string()).bind(owner.to_string()).bind(progress)).await
     }
 
+    async fn advanced(&self, id: JobId, owner: Uuid) -> Result<Held, Unavailable> {
+        let query = sqlx::query(
+            "UPDATE jobs SET counted_attempts = 0, lost_servers = 0 WHERE id = ?1 AND owner = ?2 AND status = 'running'",
+        );
+        let attempted = "record that the job came further";
+        self.write_unheard(attempted, query.bind(id.to_string()).bind(owner.to_string())).await
+    }
+
     async fn complete(&self, id: JobId, owner: Uuid, completed: &Completed<'_>) -> Result<Held, Unavailable> {
         let attempted = "record the report";
         let Completed { pages, bytes, warnings, at } = *completed;
@@ -274,7 +287,8 @@ impl JobStore for SqliteStore {
     async fn release(&self, id: JobId, owner: Uuid, forgiven: bool) -> Result<Held, Unavailable> {
         let query = sqlx::query(
             "UPDATE jobs SET
-                 attempts = attempts - iif(status = 'running', ?3, 0), status = iif(status = 'running', 'queued', status),
+                 attempts = attempts - iif(status = 'running', ?3, 0),
+                 counted_attempts = max(counted_attempts - iif(status = 'running', ?3, 0), 0), status = iif(status = 'running', 'queued', status),
                  owner = NULL, lease_until = 0, progress = NULL
              WHERE id = ?1 AND owner = ?2",
         );
@@ -323,7 +337,7 @@ impl JobStore for SqliteStore {
         let attempted = "queue the job again";
         let query = sqlx::query(concat!(
             "UPDATE jobs SET
-                 status = 'queued', attempts = 0, retries = retries + (NOT reopened), reopened = 1, overdue_at = ?2,
+                 status = 'queued', attempts = 0, counted_attempts = 0, lost_servers = 0, retries = retries + (NOT reopened), reopened = 1, overdue_at = ?2,
                  owner = NULL, lease_until = 0, error = NULL, finished_at = NULL, notified_at = NULL, set_aside = 0,
                  webhook = NULL, announcement = NULL
              WHERE id = ?1 AND (status = 'failed' OR (status = 'queued' AND reopened))
@@ -343,6 +357,7 @@ impl JobStore for SqliteStore {
         let rows = sqlx::query(OVERDUE)
             .bind(now.timestamp_millis())
             .bind(i64::try_from(most).unwrap_or(i64::MAX))
+            .bind((now + FARTHEST_LEASE).timestamp_millis())
             .fetch_all(&mut *self.database.reader().await)
             .await
             .map_err(Unavailable::when(attempted))?;

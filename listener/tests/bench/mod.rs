@@ -119,7 +119,10 @@ impl Bench {
         let later = now + TimeDelta::minutes(1);
         let terms = Terms { overdue_at: later, expires_at: later };
         let claim = Claim { owner: Uuid::new_v4(), now, lease_until: later, purpose: Purpose::Run, terms };
-        assert_eq!(self.local.jobs.claim(&job, &claim).await.expect("the store answers"), Claimed::Run(1));
+        assert_eq!(
+            self.local.jobs.claim(&job, &claim).await.expect("the store answers"),
+            Claimed::Run(jobs::Attempt::FIRST)
+        );
         (job, claim.owner)
     }
 

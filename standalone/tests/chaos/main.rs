@@ -50,7 +50,7 @@ async fn stop_everywhere_in(world: Arc<World>, first: FirstAttempt, receives: u3
         for then in [Then::LongAfter, Then::AtOnce, Then::Twice] {
             for gate in 0.. {
                 let id = world.accept(template, parked).await;
-                world.messages().age(receives);
+                world.try_in_vain(id, receives).await;
                 faulty.faults.arm(gate, fault);
                 let entry = world.next_delivery().expect("the message");
                 let outcome = faulty.run(&entry).await;

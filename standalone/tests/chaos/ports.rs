@@ -61,6 +61,10 @@ impl JobStore for Ports {
         self.faults.call("progress", self.world.local.jobs.progress(id, owner, progress)).await
     }
 
+    async fn advanced(&self, id: JobId, owner: Uuid) -> Result<Held, Unavailable> {
+        self.faults.call("advanced", self.world.local.jobs.advanced(id, owner)).await
+    }
+
     async fn complete(&self, id: JobId, owner: Uuid, completed: &Completed<'_>) -> Result<Held, Unavailable> {
         self.faults.call("complete", self.world.local.jobs.complete(id, owner, completed)).await
     }

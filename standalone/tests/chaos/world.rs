@@ -268,6 +268,18 @@ impl World {
         job.id
     }
 
+    /// The job's message was delivered so often, and each time its run was killed.
+    pub(crate) async fn try_in_vain(&self, id: JobId, attempts: u32) {
+        self.messages().age(attempts);
+        let job = self.job(id).await.expect("on record");
+        for _ in 0..attempts {
+            let (owner, now) = (uuid::Uuid::new_v4(), self.now());
+            let terms = jobs::Terms::of(&job, now, QUEUE_LIFE, TimeDelta::days(30));
+            let claim = jobs::Claim { owner, now, lease_until: now, purpose: jobs::Purpose::Run, terms };
+            self.local.jobs.claim(&job, &claim).await.expect("the store answers");
+        }
+    }
+
     /// The next delivery, at the time it is due.
     pub(crate) fn next_delivery(&self) -> Option<Entry> {
         loop {
@@ -343,6 +355,11 @@ impl Process {
             Verdict::Release(pause) => {
                 let visible_at = self.world.now() + TimeDelta::from_std(pause).expect("a short pause");
                 self.world.messages().release(entry.ticket, visible_at);
+            }
+            Verdict::Requeue(pause) => {
+                let visible_at = self.world.now() + TimeDelta::from_std(pause).expect("a short pause");
+                self.world.messages().push(&entry.body, visible_at);
+                self.world.messages().acknowledge(entry.ticket);
             }
             Verdict::PassOn(body) => {
                 self.world.messages().push(&body, self.world.now());
