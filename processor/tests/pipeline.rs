@@ -11,9 +11,9 @@ use bench::{Bench, mail_count};
 use chrono::{DateTime, TimeDelta, Utc};
 use jobs::job::{MEBIBYTE, ON_MISSING_GLYPH, PDF_STANDARDS, now};
 use jobs::{
-    Announcement, Announcing, Attempt, Channel, Claim, Claimed, Completed, Content, Data, DeliveryRecord, DeliveryStatus,
-    Failure, Job, JobId, JobStore, Message, Notifier, ObjectStore, Options, Payload, Purpose, Queue, Sent, Status, Terms,
-    UploadFormat, UploadId,
+    Announcement, Announcing, Attempt, Channel, Claim, Claimed, Completed, Content, Data, DeliveryRecord,
+    DeliveryStatus, Failure, Job, JobId, JobStore, Message, Notifier, ObjectStore, Options, Payload, Purpose, Sent,
+    Status, Terms, UploadFormat, UploadId,
 };
 use processor::{Limits, Verdict, title_of};
 use serde_json::{Value, json};

@@ -69,6 +69,8 @@ enum ServeError {
     Telemetry(#[from] BadExporter),
     #[error(transparent)]
     Descriptors(#[from] TooFewDescriptors),
+    #[error("cannot start the server: {0}")]
+    Runtime(io::Error),
     #[error("cannot start the typesetter: {0}")]
     Typesetter(io::Error),
 }
@@ -99,7 +101,8 @@ fn make_files_private() {
 }
 
 fn run(options: Serve) -> Result<(), ServeError> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(ServeError::Runtime)?;
     let served = runtime.block_on(serve_until_stopped(options));
     // A name server that does not answer holds a thread of its own, which nobody waits for.
     runtime.shutdown_background();
