@@ -228,9 +228,10 @@ mod tests {
     use tokio::time::{Instant, sleep};
 
     use super::*;
+    use crate::access::Rights;
 
     fn caller(name: &str) -> Caller {
-        Caller::named(name)
+        Caller::new(name, Rights::default())
     }
 
     #[tokio::test]
