@@ -11,6 +11,9 @@ const PER_WORKER: u64 = 8;
 /// What mails, webhooks and their name resolution hold where there are enough.
 const DELIVERIES: u64 = 96;
 
+/// What the children that stand still for others hold, for each worker, where there are enough.
+const PAUSED: u64 = 12;
+
 /// What a connection holds: a socket, and a file that is sent or received.
 const PER_CONNECTION: u64 = 2;
 
@@ -49,14 +52,18 @@ fn own(workers: usize) -> u64 {
     OWN + PER_WORKER * workers as u64
 }
 
+fn spare(workers: usize) -> u64 {
+    DELIVERIES + PAUSED * workers as u64
+}
+
 fn needed(wanted: Bounds, workers: usize) -> u64 {
-    own(workers) + DELIVERIES + PER_CONNECTION * wanted.all as u64
+    own(workers) + spare(workers) + PER_CONNECTION * wanted.all as u64
 }
 
 /// How many connections a process may have that may open `limit` files.
 fn within(limit: u64, wanted: Bounds, workers: usize) -> Result<Bounds, TooFewDescriptors> {
     let rest = limit.saturating_sub(own(workers));
-    let rest = rest - DELIVERIES.min(rest / 3);
+    let rest = rest - spare(workers).min(rest / 2);
     let all = usize::try_from(rest / PER_CONNECTION).unwrap_or(usize::MAX).min(wanted.all);
     if all == 0 {
         return Err(TooFewDescriptors { limit, needed: own(workers) + PER_CONNECTION, workers });
@@ -75,8 +82,8 @@ mod tests {
         let all = |limit, workers| within(limit, WANTED, workers).map(|bounds| bounds.all).ok();
         assert_eq!(all(needed(WANTED, 2), 2), Some(2048));
         assert_eq!(all(u64::MAX, 2), Some(2048));
-        assert_eq!(all(1024, 2), Some(440));
-        assert_eq!(all(64, 2), Some(5));
+        assert_eq!(all(1024, 2), Some(428));
+        assert_eq!(all(64, 2), Some(4));
         assert_eq!(all(48, 2), None);
         assert_eq!(all(64, 4), None);
     }
