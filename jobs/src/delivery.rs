@@ -1,7 +1,7 @@
 //! Deliveries: what leaves Pressrun for somebody else's server when a job ends.
 //!
 //! The run that ends a job hands its deliveries to the delivery queue and is done. The courier makes them: some attempts
-//! on a [schedule] that ends after a day, each on the job's record. A delivery is one [message](DeliveryMessage) with a
+//! on a schedule that ends after a day, each on the job's record. A delivery is one [message](DeliveryMessage) with a
 //! [payload](Payload) of its kind. A new kind is a payload, a destination for it, a column that [`Recorded`] names, and
 //! what makes one attempt.
 
