@@ -70,7 +70,7 @@ impl Door {
             longest_stream: Some(Duration::ZERO),
             public_url: None,
         };
-        let runtime = Builder::new_current_thread().build().expect("a runtime");
+        let runtime = Builder::new_current_thread().enable_time().build().expect("a runtime");
         Self { runtime, router: listener.router(), memory }
     }
 

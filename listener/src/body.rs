@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::error::Error;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::header::{ACCEPT, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE};
@@ -12,6 +13,7 @@ use jobs::Data;
 use mime::Mime;
 use serde_json::Value;
 use serde_json::value::RawValue;
+use tokio::time::{Instant, timeout_at};
 
 use crate::Problem;
 use crate::access::Caller;
@@ -25,6 +27,12 @@ pub const MAX_BODY_BYTES: usize = 6 * 1024 * 1024;
 /// How much of a body that is too large is read before the answer. A client that is still sending would otherwise
 /// see a broken connection in its place.
 const MAX_DISCARDED_BYTES: usize = 64 * 1024 * 1024;
+
+/// How long the rest of a large body may take, while others wait for its place in memory.
+const MAX_TURN: Duration = Duration::from_secs(60);
+
+/// Longer than a body takes that is fast enough.
+const A_DAY: Duration = Duration::from_secs(86_400);
 
 /// A request's JSON.
 pub(crate) struct Asked {
@@ -125,8 +133,8 @@ async fn read(
     turn: impl AsyncFnOnce() -> Result<Option<Turn>, Problem>,
 ) -> Result<Text, Problem> {
     let mut text = Text { bytes: Vec::new(), turn: None };
-    let (mut length, mut waits) = (0, Some(turn));
-    while let Some(frame) = body.frame().await {
+    let (mut length, mut waits, mut end) = (0, Some(turn), Instant::now() + A_DAY);
+    while let Some(frame) = timeout_at(end, body.frame()).await.map_err(|_| too_slow())? {
         let frame = frame.map_err(|error| interrupted(&error))?;
         let Ok(data) = frame.into_data() else { continue };
         length += data.len();
@@ -142,6 +150,7 @@ async fn read(
             && let Some(turn) = waits.take()
         {
             text.turn = turn().await?;
+            end = Instant::now() + MAX_TURN;
         }
         text.bytes.extend_from_slice(&data);
     }
@@ -186,7 +195,8 @@ pub(crate) fn interrupted(error: &axum::Error) -> Problem {
 }
 
 pub(crate) fn too_slow() -> Problem {
-    let detail = "Fewer than 1,000 bytes a second arrived of it. Send the request again over a faster connection.";
+    let detail = "Fewer than 1,000 bytes a second arrived of it, or a large one took more than a minute. Send it again over a \
+                  faster connection, or upload its data with POST /uploads.";
     Problem::new(StatusCode::REQUEST_TIMEOUT, "body-too-slow", "The body arrived too slowly.", detail)
         .with_header(CONNECTION, HeaderValue::from_static("close"))
 }

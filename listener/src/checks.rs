@@ -49,7 +49,7 @@ const NICE: i32 = 3;
 /// The lanes.
 #[derive(Debug)]
 pub struct Checks {
-    small: Arc<Semaphore>,
+    small: Turns,
     large: Turns,
     bodies: Turns,
 }
@@ -59,7 +59,8 @@ impl Default for Checks {
     fn default() -> Self {
         let cores = available_parallelism().map_or(1, usize::from);
         Self {
-            small: Arc::new(Semaphore::new(cores)),
+            // One caller never has all of them.
+            small: Turns::new(cores, (cores / 2).max(1), PATIENCE),
             large: Turns::new((cores / CORES_PER_LARGE).max(1), 1, PATIENCE),
             bodies: Turns::new(BODIES, BODIES_OF_ONE, PATIENCE),
         }
@@ -103,7 +104,7 @@ impl Checks {
         let span = tracing::Span::current();
         let check = move |budget: &Budget| span.in_scope(|| check(budget));
         let check = if bytes <= SMALL_BYTES {
-            let Ok(turn) = self.small.clone().acquire_owned().await else { return Err(busy()) };
+            let turn = self.small.wait(caller).await?;
             let tried = spawn_blocking(move || {
                 let _turn = turn;
                 let result = check(&Budget::of(SMALL_TIME));
@@ -214,7 +215,7 @@ pub(crate) fn refusals() -> [Problem; 1] {
 
 fn busy() -> Problem {
     let detail = format!(
-        "Too many large requests are being checked. Send this one again in {RETRY_AFTER_SECONDS} seconds, or upload its \
+        "Too many requests are being checked. Send this one again in {RETRY_AFTER_SECONDS} seconds, or upload its \
          data with POST /uploads."
     );
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too-busy", "The server has too much to check.", detail)

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use crate::access::Caller;
 use crate::append_queue::{Acceptance, submit};
 use crate::catalogue::Violation;
+use crate::checks::SMALL_BYTES;
 use crate::examine::examine;
 use crate::job::{Answer, find_by_id, unknown};
 use crate::request::Invalid;
@@ -39,6 +40,7 @@ pub(crate) struct Granted {
 pub(crate) async fn take(listener: &Listener, caller: &Caller, base_url: &str, text: &str) -> Result<Granted, Problem> {
     let Some(asked) = subscription(text) else {
         listener.access.count_request(caller).await?;
+        let _turn = if text.len() > SMALL_BYTES { Some(listener.checks.body(caller).await?) } else { None };
         let examined = examine(listener, caller, text.into()).await?;
         let job = submit(listener, caller, examined, None).await?;
         return Ok(Granted { answer: json!(Acceptance::new(&job, base_url)), job, last: None });

@@ -43,6 +43,9 @@ const LIFE: Duration = Duration::from_secs(3600);
 /// For how long the body of an upload that is refused is read.
 const MAX_DISCARDING: Duration = Duration::from_secs(60);
 
+/// The same for one that shows no right to put anything.
+const MAX_DISCARDING_UNSIGNED: Duration = Duration::from_secs(2);
+
 /// What a caller wants to put.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -316,8 +319,9 @@ pub(crate) async fn put(
         None => Some(refused()),
         Some((id, seal)) => mismatch(&headers, *id, seal.bytes),
     };
+    let patience = if signed.is_some() { MAX_DISCARDING } else { MAX_DISCARDING_UNSIGNED };
     let (Some((id, seal)), None) = (signed, &refusal) else {
-        _ = timeout(MAX_DISCARDING, discard(body)).await;
+        _ = timeout(patience, discard(body)).await;
         return Err(refusal.unwrap_or_else(refused));
     };
     let (draft, mut body) = (Draft(draft), body);
