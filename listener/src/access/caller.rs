@@ -30,6 +30,11 @@ impl Caller {
         Self::new(ANYBODY, Rights::all())
     }
 
+    /// Whether callers with names of their own may not have this one.
+    pub(super) fn is_reserved(name: &str) -> bool {
+        matches!(name, DEFAULT | ANYBODY)
+    }
+
     /// Who holds a token of this name. The operator's own token is `default`.
     pub(super) fn holder(name: &str, rights: Rights) -> Self {
         let own = if name == DEFAULT { Rights::all() } else { Rights::default() };
@@ -60,6 +65,6 @@ impl Caller {
 
     /// Whether it is the caller that a server has which was told of no names.
     fn is_nameless(&self) -> bool {
-        self.may(Right::Admin) && matches!(self.name(), DEFAULT | ANYBODY)
+        self.may(Right::Admin) && Self::is_reserved(self.name())
     }
 }

@@ -111,6 +111,9 @@ pub(super) async fn caller(issuer: &Issuer, token: &str) -> Result<Caller, Probl
     if claims.sub.is_empty() || claims.sub.len() > MAX_SUBJECT_BYTES {
         return Err(refused("The token's `sub` is empty, or longer than 255 characters."));
     }
+    if Caller::is_reserved(&claims.sub) {
+        return Err(refused("The token's `sub` is a name that this server gives to callers without one."));
+    }
     Ok(Caller::new(&claims.sub, claims.rights(&issuer.rights_claim)))
 }
 
