@@ -197,7 +197,7 @@ impl Run<'_> {
             purpose: Purpose::Run,
             terms: Terms::of(&self.job, now, self.processor.queue_life, self.processor.closing.retention),
         };
-        match self.processor.closing.jobs.claim(&self.job, &claim).await.map_err(self.trouble())? {
+        match self.processor.closing.jobs.claim(&self.job, &claim).await.map_err(|error| self.not_begun(&error))? {
             Claimed::Run(attempt) => {
                 // An earlier attempt may have left some.
                 self.may_have_sections.store(attempt.number > 1, Ordering::Relaxed);
@@ -348,6 +348,12 @@ impl Run<'_> {
             tracing::warn!(%error, "the claim ends with its lease");
         }
         verdict
+    }
+
+    /// No attempt began, so that nothing counts.
+    fn not_begun(&self, error: &Unavailable) -> Interrupted {
+        let verdict = Verdict::Requeue(pause_after(self.receives));
+        Interrupted { reason: error.to_string(), verdict, forgiven: true }
     }
 
     /// What trouble outside of a report's making comes to.

@@ -317,7 +317,7 @@ impl Drop for Working<'_, '_> {
         self.0.with(|ask| {
             let child = ask.child.take();
             // It may have ended its work just as it was stopped.
-            if ask.phase == Phase::Paused {
+            if matches!(ask.phase, Phase::Paused | Phase::Evicted) {
                 _ = child.map(signals::resume);
                 ask.phase = Phase::Waiting;
             }
