@@ -26,6 +26,9 @@ const REJECTED: Duration = Duration::from_secs(3_600);
 /// After how many looks such a message is removed.
 const MAX_LOOKS: u32 = 100;
 
+/// Of how many lanes the next delivery is looked at, at a time.
+const MOST_LANES: usize = 128;
+
 /// Makes deliveries until `stop` turns true. Attempts in progress are finished first, unless `interrupt` turns true;
 /// what it cuts off is attempted again by the next process.
 pub async fn work(
@@ -70,7 +73,9 @@ impl Round {
         loop {
             let mut begun = 0;
             if self.lanes.room() > 0 {
-                for delivery in self.queue.due(&self.lanes.busy(), self.lanes.room()).await? {
+                let mut due = self.queue.due(&self.lanes.busy(), MOST_LANES).await?;
+                self.lanes.by_turns(&mut due);
+                for delivery in due {
                     if self.lanes.enter(&delivery) {
                         self.begin(delivery);
                         begun += 1;
