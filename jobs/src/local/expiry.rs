@@ -94,9 +94,13 @@ impl Expiry {
         removed.await.map_err(io::Error::other)?
     }
 
+    /// One that was queued again meanwhile stays.
     async fn remove_jobs(&self, ids: &[JobId]) -> Result<(), sqlx::Error> {
         let ids = serde_json::to_string(ids).map_err(|error| sqlx::Error::Encode(error.into()))?;
-        let query = sqlx::query("DELETE FROM jobs WHERE id IN (SELECT value FROM json_each(?1))").bind(ids);
+        let query = sqlx::query(
+            "DELETE FROM jobs WHERE id IN (SELECT value FROM json_each(?1)) AND +status IN ('completed', 'failed')",
+        );
+        let query = query.bind(ids);
         query.execute(&mut *self.database.writer().await).await.map(|_| ())
     }
 
