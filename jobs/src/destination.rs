@@ -55,7 +55,9 @@ impl Destinations {
             return Err(Refused("the URL must not contain a user name or password".into()));
         }
         if !self.loopback && is_this_machine(&host) {
-            return Err(Refused("webhooks do not go to this machine, unless --webhook-loopback lets them".into()));
+            return Err(Refused(
+                "webhooks do not go to this machine, unless `pressrun serve --webhook-loopback` lets them".into(),
+            ));
         }
         match url.scheme() {
             "https" => {}

@@ -18,10 +18,10 @@ const SLOW: &str = "#for a in range(1000) { for b in range(1000) { let c = a * b
 impl Server {
     fn call(&self, request: &str, body: &str) -> String {
         let mut stream = TcpStream::connect(&self.address).expect("the server listens");
-        let length = body.len();
+        let (length, host) = (body.len(), &self.address);
         write!(
             stream,
-            "{request} HTTP/1.1\r\nhost: press.test\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+            "{request} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
         )
         .expect("the server reads");
         let mut answer = String::new();
