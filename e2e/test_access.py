@@ -73,7 +73,7 @@ FORBIDDEN = {
         ("s3:GetObject", "{bucket}/inputs/x.json"),
         ("s3:GetObject", "{bucket}/reports/x.pdf"),
         ("s3:PutObject", "{bucket}/reports/x.pdf"),
-        ("sns:Publish", "{topic}"),
+        ("sns:Subscribe", "{topic}"),
         ("logs:PutLogEvents", "{processor_log}:log-stream:x"),
         ("iam:PassRole", "*"),
     ],
@@ -110,6 +110,7 @@ ALLOWED = {
         ("sqs:ChangeMessageVisibility", "{webhooks}"),
         ("dynamodb:GetItem", "{table}"),
         ("dynamodb:UpdateItem", "{table}"),
+        ("sns:Publish", "{topic}"),
         ("logs:PutLogEvents", "{courier_log}:log-stream:x"),
     ],
     "websocket": [

@@ -16,7 +16,7 @@ import requests
 from polling import wait_for
 from server import Server, free_address
 
-HALF = b"GET /healthz HTTP/1.1\r\nHost: press.test\r\nX-Slow: "
+HALF = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Slow: "
 HEAD_SECONDS, BODY_SECONDS, STALL_SECONDS = 10, 10, 30
 
 
@@ -141,15 +141,15 @@ def test_half_sent_and_silent_connections_are_closed(server):
 
 
 def test_a_connection_without_requests_is_kept_for_a_while(server):
-    with connections(server, 1, b"GET /healthz HTTP/1.1\r\nHost: press.test\r\n\r\n") as [connection]:
+    with connections(server, 1, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n") as [connection]:
         assert connection.recv(65_536).startswith(b"HTTP/1.1 200")
         time.sleep(HEAD_SECONDS + 5)
-        send(connection, b"GET /healthz HTTP/1.1\r\nHost: press.test\r\n\r\n")
+        send(connection, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert connection.recv(65_536).startswith(b"HTTP/1.1 200")
 
 
 def test_a_body_that_drips_is_refused_and_a_slow_one_is_not(server):
-    head = b"POST /append_queue HTTP/1.1\r\nHost: press.test\r\nContent-Type: application/json\r\nContent-Length: 30000\r\n\r\n"
+    head = b"POST /append_queue HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 30000\r\n\r\n"
     upload, put = begun_upload(server, 30_000)
     with connections(server, 1, head) as [dripping], connections(server, 1, put) as [dripping_put]:
         slow_upload, slow_put = begun_upload(server, 30_000)
@@ -174,7 +174,7 @@ def begun_upload(server: Server, size: int) -> tuple[str, bytes]:
     """An upload's id, and the head of its PUT."""
     answer = requests.post(f"{server.url}/uploads", json={"content_type": "application/json", "bytes": size}, timeout=60)
     upload, url = answer.json(), urlsplit(answer.json()["url"])
-    lines = [f"PUT {url.path}?{url.query} HTTP/1.1", "Host: press.test", "Content-Type: application/json", f"Content-Length: {size}"]
+    lines = [f"PUT {url.path}?{url.query} HTTP/1.1", "Host: localhost", "Content-Type: application/json", f"Content-Length: {size}"]
     return upload["id"], "\r\n".join([*lines, "", ""]).encode()
 
 
@@ -186,7 +186,7 @@ def test_a_reader_that_takes_nothing_is_closed_and_a_slow_one_gets_all(program, 
         wait_for(lambda: server.job(job)["status"] == "completed", "the report", within=120)
         size = len(server.report(job))
         assert size > 8_000_000
-        get = f"GET /jobs/{job}/report HTTP/1.1\r\nHost: press.test\r\nConnection: close\r\n\r\n".encode()
+        get = f"GET /jobs/{job}/report HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
         before = descriptors(server)
         with connections(server, 1, get) as [stalled], connections(server, 1, get) as [slow]:
             begun, received = time.monotonic(), 0
@@ -217,11 +217,11 @@ def descriptors(server: Server) -> int:
 def test_one_address_cannot_have_every_connection(program, tmp_path):
     options = ["--max-connections", "40", "--max-connections-per-address", "10"]
     with Server(program, tmp_path / "data", *options) as server:
-        held = b"POST /append_queue HTTP/1.1\r\nHost: press.test\r\nContent-Length: 6000000\r\n\r\n" + b" " * 100_000
+        held = b"POST /append_queue HTTP/1.1\r\nHost: localhost\r\nContent-Length: 6000000\r\n\r\n" + b" " * 100_000
         with connections(server, 60, held) as busy:
             wait_for(lambda: sum(is_open(connection) for connection in busy) == 10, "ten to be left", within=5)
             other = socket.create_connection(address_of(server), timeout=60, source_address=("127.0.0.2", 0))
-            send(other, b"GET /healthz HTTP/1.1\r\nHost: press.test\r\nConnection: close\r\n\r\n")
+            send(other, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
             assert answer_of(other).startswith(b"HTTP/1.1 200 ")
             assert not server.answers()
         wait_for(server.answers, "the server to answer again", within=5)
