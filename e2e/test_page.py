@@ -82,7 +82,7 @@ def test_a_submission_that_was_not_answered_is_one_job_however_often_it_is_sent(
 
 
 def test_plain_http_under_another_name_is_enough(browse):
-    browse("plainHttp")
+    browse("plainHttp", "--allowed-hosts", "pressrun.test")
 
 
 def test_a_failure_is_shown_with_its_place_and_the_job_is_retried(browse, tmp_path):
