@@ -91,7 +91,8 @@ def observed(program, folder, monkeypatch, templates=None, **variables):
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     token = secrets.token_hex(16)
-    with Server(program, folder / "data", "--token", token, "--log-format", "json", templates=templates) as server:
+    options = ("--token", token, "--webhook-loopback", "--log-format", "json")
+    with Server(program, folder / "data", *options, templates=templates) as server:
         yield Observed(server, token)
 
 
