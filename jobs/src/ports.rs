@@ -435,7 +435,7 @@ pub enum Content<'a> {
     Bytes(&'a [u8]),
     /// The bytes of this file.
     File(&'a Path),
-    /// This [draft](Accepts::Draft), which becomes the object.
+    /// This file, which may become the object: it is not to be used any more.
     Draft(&'a Path),
 }
 

@@ -15,7 +15,7 @@ use jobs::aws::{Bucket, DynamoStore, SqsQueue, Topic, sdk_config};
 use jobs::job::MEBIBYTE;
 use jobs::{Announcing, Closing, Delivery, LinkSigner, Patience, Queue, Ticket, Unavailable};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use processor::{DEFAULT_SECTION_ROWS, Limits, Press, Processor, Verdict, concerning};
+use processor::{DEFAULT_SECTION_ROWS, Limits, Press, Processor, Scratch, Verdict, concerning};
 use tokio::sync::watch;
 use typesetter::worker;
 
@@ -61,7 +61,7 @@ async fn serve() -> Result<(), Error> {
         objects: Arc::new(Bucket::new(&config, environment::required(BUCKET)?)),
         press: Press::of_this_program(children()?, limits()?)?,
         templates: environment::templates(),
-        work: std::env::temp_dir(),
+        scratch: Scratch::new(std::env::temp_dir()),
         queue_life: environment::queue_life()?,
         max_attempts: environment::parsed(MAX_ATTEMPTS)?.unwrap_or(4),
         section_rows: environment::parsed(SECTION_ROWS)?.unwrap_or(DEFAULT_SECTION_ROWS),

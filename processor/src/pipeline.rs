@@ -24,6 +24,7 @@ use uuid::Uuid;
 
 use crate::failure::failure_of_panic;
 use crate::press::Press;
+use crate::scratch::Scratch;
 use crate::trouble::{Trouble, pause_after};
 use crate::turns::Turn;
 
@@ -53,7 +54,7 @@ pub struct Processor {
     /// The folder of templates, with the shared kit in `kit/`.
     pub templates: PathBuf,
     /// Where a run keeps its files while it runs.
-    pub work: PathBuf,
+    pub scratch: Scratch,
     /// How long the queue keeps a message.
     pub queue_life: TimeDelta,
     /// After how many attempts that [count](Attempt::counted) a job fails for good. The queue must deliver a message at least

@@ -17,13 +17,14 @@ use crate::failure::failure;
 use crate::input::{Cutting, Data, Origin, Source, format_of, read_json, unpack, with_lines};
 use crate::pipeline::{RECORDING_MARGIN, Run};
 use crate::press::PressError;
+use crate::scratch::{data_file, write_data};
 use crate::sections::{LongError, LongReport, Rows};
 use crate::trouble::Trouble;
 
 impl Run<'_> {
     /// Typesets the report and puts it in the object store.
     pub(crate) async fn make_report(&self) -> Result<Report, Trouble> {
-        let folder = tempfile::Builder::new().prefix("pressrun-").tempdir_in(&self.processor.work)?;
+        let folder = self.processor.scratch.folder()?;
         let request = self.request(folder.path())?;
         let job_id = &self.job.id;
         let data = self.data(&request).instrument(info_span!("fetch", %job_id)).await?;
@@ -39,7 +40,7 @@ impl Run<'_> {
         if self.processor.closing.patience.insist(|| self.renew()).await? == Held::No {
             return Err(Trouble::Overtaken);
         }
-        let (key, content) = (self.job.id.report_key(), Content::File(file));
+        let (key, content) = (self.job.id.report_key(), Content::Draft(file));
         let put = || self.processor.objects.put(&key, "application/pdf", content);
         self.processor.closing.patience.insist(put).instrument(info_span!("store", %job_id)).await?;
         Ok(report)
@@ -136,7 +137,7 @@ impl Run<'_> {
         Ok(Request {
             template: self.processor.templates.join(&self.message.template),
             kit: self.processor.templates.join("kit"),
-            data: folder.join("data.json"),
+            data: data_file(folder),
             output: folder.to_owned(),
             options,
             limits: OutputLimits { max_output_bytes: limits.output_bytes, max_pages: limits.pages },
@@ -153,10 +154,10 @@ impl Run<'_> {
                 let text = self.load().await?;
                 if !tokio::fs::try_exists(request.template.join("template.json")).await? {
                     let exact = input::exact(&text).map_err(|faults| Origin::Request.invalid(faults))?;
-                    tokio::fs::write(&request.data, exact.unwrap_or(text)).await?;
+                    write_data(&request.data, exact.unwrap_or(text)).await?;
                     return Ok(Data::Whole { rows: None, warnings: Vec::new() });
                 }
-                tokio::fs::write(&request.data, text).await?;
+                write_data(&request.data, text).await?;
                 Source { format: Format::Json, file: request.data.clone(), head: None, origin: Origin::Request }
             }
         };

@@ -17,7 +17,7 @@ use jobs::{Announcing, Channel, Closing, Destinations, LinkSigner, Notifier, Pat
 use listener::access::Mode;
 use listener::catalogue::Unusable;
 use listener::{Access, Catalogue, Checks, Listener, Stopping};
-use processor::{Limits, Press, Processor, work};
+use processor::{Limits, Press, Processor, Scratch, work};
 use sweeper::Sweeper;
 use telemetry::server::BadExporter;
 use tokio::net::TcpListener;
@@ -260,7 +260,7 @@ fn start_workers(
         objects: Arc::new(local.objects.clone()),
         press,
         templates: std::path::absolute(&options.templates).map_err(ServeError::Typesetter)?,
-        work: std::path::absolute(&local.work).map_err(ServeError::Typesetter)?,
+        scratch: Scratch::new(std::path::absolute(&local.work).map_err(ServeError::Typesetter)?),
         queue_life: OVERDUE_AFTER,
         max_attempts: MAX_ATTEMPTS,
         section_rows: options.limits.section_rows,

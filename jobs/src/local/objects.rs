@@ -175,8 +175,11 @@ pub(super) fn write_whole(path: &Path, bytes: &[u8], copied: Option<&Path>) -> i
 /// Puts a whole file under its name, on disk first.
 fn move_whole(draft: &Path, path: &Path) -> io::Result<()> {
     File::open(draft)?.sync_all()?;
-    fs::rename(draft, path)?;
-    sync_folder(path)
+    match fs::rename(draft, path) {
+        // A volume may be mounted below the data folder.
+        Err(error) if error.kind() == io::ErrorKind::CrossesDevices => write_whole(path, &[], Some(draft)),
+        renamed => renamed.and_then(|()| sync_folder(path)),
+    }
 }
 
 /// Makes a rename durable where folders can be synced.

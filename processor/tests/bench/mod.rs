@@ -12,7 +12,7 @@ use jobs::{
     Accepts, Announcing, Busy, Closing, Content, DeliveryMessage, DueDeliveries, Job, JobId, JobStore, LinkSigner,
     Message, ObjectStore, Opened, Patience, Status, Unavailable,
 };
-use processor::{DEFAULT_SECTION_ROWS, Limits, Press, Processor, Verdict};
+use processor::{DEFAULT_SECTION_ROWS, Limits, Press, Processor, Scratch, Verdict};
 use tempfile::TempDir;
 use tokio::sync::watch;
 
@@ -55,7 +55,7 @@ impl Bench {
             objects: objects.clone(),
             press: Press::new(env!("CARGO_BIN_EXE_processor"), 1, limits),
             templates: folder.path().join("templates"),
-            work: local.work.clone(),
+            scratch: Scratch::new(local.work.clone()),
             queue_life: TimeDelta::days(4),
             max_attempts: MAX_ATTEMPTS,
             section_rows: DEFAULT_SECTION_ROWS,

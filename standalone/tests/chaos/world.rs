@@ -15,7 +15,7 @@ use jobs::{
     ObjectStore, Patience, Status,
 };
 use listener::{Catalogue, Listener};
-use processor::{DEFAULT_SECTION_ROWS, Limits, Press, Processor, Verdict};
+use processor::{DEFAULT_SECTION_ROWS, Limits, Press, Processor, Scratch, Verdict};
 use sweeper::Sweeper;
 use tempfile::TempDir;
 use tokio::sync::watch;
@@ -181,7 +181,7 @@ impl World {
             objects: self.ports(&faults),
             press: Press::new(env!("CARGO_BIN_EXE_pressrun"), 1, Limits::default()),
             templates: self.folder.path().join("templates"),
-            work: self.local.work.clone(),
+            scratch: Scratch::new(self.local.work.clone()),
             queue_life: QUEUE_LIFE,
             max_attempts: MAX_ATTEMPTS,
             section_rows: DEFAULT_SECTION_ROWS,

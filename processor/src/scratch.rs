@@ -1,0 +1,134 @@
+//! The folders that runs keep their files in while they run. One that has served is used again, as is its file of data:
+//! file systems are slow to make a file where many were removed a moment ago.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tempfile::TempDir;
+
+/// The file of a job's data.
+const DATA: &str = "data.json";
+
+/// How many folders are kept that no run uses.
+const SPARE: usize = 8;
+
+/// A folder in which each run has one of its own.
+#[derive(Debug, Clone)]
+pub struct Scratch {
+    root: PathBuf,
+    spare: Arc<Mutex<Vec<TempDir>>>,
+}
+
+/// The folder of one run, which is empty but for what is left of an earlier [data file](Self::data), of one byte. It is
+/// given back when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Folder {
+    folder: Option<TempDir>,
+    path: PathBuf,
+    scratch: Scratch,
+}
+
+impl Scratch {
+    /// Runs have their folders in `root`.
+    pub fn new(root: PathBuf) -> Self {
+        Self { root, spare: Arc::default() }
+    }
+
+    /// A folder for a run.
+    pub(crate) fn folder(&self) -> io::Result<Folder> {
+        let folder = match self.spare().pop() {
+            Some(spare) => spare,
+            None => tempfile::Builder::new().prefix("pressrun-").tempdir_in(&self.root)?,
+        };
+        Ok(Folder { path: folder.path().to_owned(), folder: Some(folder), scratch: self.clone() })
+    }
+
+    fn spare(&self) -> std::sync::MutexGuard<'_, Vec<TempDir>> {
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Folder {
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let Some(folder) = self.folder.take() else { return };
+        // What cannot be emptied is removed.
+        if empty(&self.path).is_ok() {
+            let mut spare = self.scratch.spare();
+            if spare.len() < SPARE {
+                spare.push(folder);
+            }
+        }
+    }
+}
+
+/// The file of a job's data in a run's folder.
+pub(crate) fn data_file(folder: &Path) -> PathBuf {
+    folder.join(DATA)
+}
+
+/// Writes a job's data. The file is not emptied first, which file systems take for the wish to have it on disk at once.
+pub(crate) async fn write_data(file: &Path, data: Vec<u8>) -> io::Result<()> {
+    let file = file.to_owned();
+    let write = move || {
+        let mut file = OpenOptions::new().write(true).create(true).truncate(false).open(file)?;
+        file.write_all(&data)?;
+        file.set_len(data.len() as u64)
+    };
+    tokio::task::spawn_blocking(write).await.map_err(io::Error::other)?
+}
+
+/// Removes everything but the data file, which keeps one byte.
+fn empty(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_name() == DATA {
+            OpenOptions::new().write(true).open(entry.path())?.set_len(1)?;
+        } else {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_folder_is_used_again_without_what_was_in_it() {
+        let root = TempDir::new().expect("a folder");
+        let scratch = Scratch::new(root.path().to_owned());
+        let first = scratch.folder().expect("a folder");
+        let (path, data) = (first.path().to_owned(), data_file(first.path()));
+        write_data(&data, br#"{"iban":"DE89"}"#.to_vec()).await.expect("written");
+        fs::write(path.join("report.pdf"), "a report").expect("written");
+        let other = scratch.folder().expect("a folder");
+        assert_ne!(other.path(), path, "two runs at once");
+        drop(first);
+        let again = scratch.folder().expect("a folder");
+        assert_eq!(again.path(), path);
+        assert_eq!(fs::read(&data).expect("read"), b"{");
+        assert_eq!(fs::read_dir(&path).expect("read").count(), 1);
+        write_data(&data, b"{}".to_vec()).await.expect("written");
+        assert_eq!(fs::read(&data).expect("read"), b"{}");
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_emptied_is_removed() {
+        let root = TempDir::new().expect("a folder");
+        let scratch = Scratch::new(root.path().to_owned());
+        let folder = scratch.folder().expect("a folder");
+        let path = folder.path().to_owned();
+        fs::create_dir(path.join("inner")).expect("made");
+        drop(folder);
+        assert!(!path.exists() && scratch.spare().is_empty());
+    }
+}
