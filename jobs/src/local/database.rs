@@ -8,9 +8,10 @@ use std::time::Duration;
 use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqliteRow, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, ConnectOptions, Sqlite, SqliteConnection};
-use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
+use tokio::sync::MutexGuard;
 
 use super::readers::Readers;
+use super::writer::{Writer, Writing};
 
 /// How long a lock on the file is waited for, which only another program can hold.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -192,13 +193,7 @@ impl From<sqlx::Error> for Refusal {
 #[derive(Clone)]
 pub(super) struct Database {
     readers: Arc<Readers>,
-    writers: Arc<Mutex<Writers>>,
-}
-
-/// SQLite has one writer at a time, so one lock is for both.
-struct Writers {
-    durable: SqliteConnection,
-    ordered: SqliteConnection,
+    writer: Arc<Writer>,
 }
 
 impl fmt::Debug for Database {
@@ -213,15 +208,17 @@ impl Database {
         self.readers.any().await
     }
 
-    /// Writes what somebody was promised: it is on disk when a statement returns, and all that was written before it.
-    pub(super) async fn durable_writer(&self) -> MappedMutexGuard<'_, SqliteConnection> {
-        MutexGuard::map(self.writers.lock().await, |writers| &mut writers.durable)
+    /// Writes. What is written survives the process at once; when the machine's power fails the last of it may be missing,
+    /// never something before something that is there.
+    pub(super) async fn writer(&self) -> Writing<'_> {
+        self.writer.lock().await
     }
 
-    /// Writes what is done again if it is lost, such as the steps of a run. It survives the process at once; when the
-    /// machine's power fails the last of it may be missing, never something before something that is there.
-    pub(super) async fn writer(&self) -> MappedMutexGuard<'_, SqliteConnection> {
-        MutexGuard::map(self.writers.lock().await, |writers| &mut writers.ordered)
+    /// What came of writing something that is promised to somebody, once it is on disk, and all that was written before it.
+    pub(super) async fn on_disk<T>(&self, written: Result<T, sqlx::Error>) -> Result<T, sqlx::Error> {
+        let written = written?;
+        self.writer.sync().await?;
+        Ok(written)
     }
 }
 
@@ -231,19 +228,18 @@ pub(super) async fn open(path: &Path) -> Result<Database, Refusal> {
         .filename(path)
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
+        .synchronous(SqliteSynchronous::Normal)
         .busy_timeout(PATIENCE);
-    let mut durable = options.connect().await?;
-    check(&mut durable).await?;
-    grow(&mut durable).await?;
-    sqlx::raw_sql(TAKE_BACK).execute(&mut durable).await?;
-    let ordered = options.clone().synchronous(SqliteSynchronous::Normal).connect().await?;
+    let mut writer = options.connect().await?;
+    check(&mut writer).await?;
+    grow(&mut writer).await?;
+    sqlx::raw_sql(TAKE_BACK).execute(&mut writer).await?;
+    let writer = Writer::new(writer, path).map_err(sqlx::Error::Io)?;
     let mut readers = Vec::with_capacity(READERS);
     for _ in 0..READERS {
         readers.push(options.connect().await?);
     }
-    let writers = Writers { durable, ordered };
-    Ok(Database { readers: Arc::new(Readers::new(readers)), writers: Arc::new(Mutex::new(writers)) })
+    Ok(Database { readers: Arc::new(Readers::new(readers)), writer: Arc::new(writer) })
 }
 
 /// Writes something that changes nothing.

@@ -26,6 +26,7 @@ mod queue;
 mod readers;
 mod store;
 mod usage;
+mod writer;
 
 use std::fmt;
 use std::fs::{self, File, TryLockError};

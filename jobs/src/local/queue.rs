@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection};
+use sqlx::{QueryBuilder, Row, Sqlite};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
@@ -21,8 +21,11 @@ use crate::job::now;
 use crate::message::caller_of;
 use crate::ports::{Delivery, LOOK_AGAIN, Queue, Ticket, Unavailable};
 
-/// How often messages whose time has come are made ready while others are taken.
-const WAKE_EVERY: Duration = Duration::from_millis(100);
+/// How often messages whose time has come are made ready where none is.
+const TEND_EVERY: Duration = Duration::from_millis(100);
+
+/// How often they are while others are taken.
+const TEND_AT_LEAST_EVERY: Duration = Duration::from_secs(1);
 
 /// How long a dead letter is hidden from others while one looks at it.
 const GLANCE: Duration = Duration::from_secs(60);
@@ -53,7 +56,7 @@ struct State {
     /// The caller that was served last.
     served: String,
     /// When messages whose time had come were last made ready.
-    woken_at: Option<Instant>,
+    tended_at: Option<Instant>,
 }
 
 impl SqliteQueue {
@@ -94,66 +97,65 @@ impl SqliteQueue {
         rows.iter().map(delivery).collect()
     }
 
-    /// Makes ready what was hidden until now, from time to time.
-    async fn wake(&self) -> Result<(), sqlx::Error> {
+    /// Makes ready what was hidden until now and sets aside what came back too often. Returns whether it looked, which it
+    /// does from time to time.
+    async fn tend(&self, every: Duration) -> Result<bool, sqlx::Error> {
         {
             let mut state = self.state();
-            if state.woken_at.is_some_and(|at| at.elapsed() < WAKE_EVERY) {
-                return Ok(());
+            if state.tended_at.is_some_and(|at| at.elapsed() < every) {
+                return Ok(false);
             }
-            state.woken_at = Some(Instant::now());
+            state.tended_at = Some(Instant::now());
         }
         let woken = sqlx::query(
             "UPDATE messages SET visible_at = 0
              WHERE queue = ?1 AND dead_at IS NULL AND visible_at > 0 AND visible_at <= ?2",
         );
         woken.bind(self.name).bind(self.clock.millis()).execute(&mut *self.database.writer().await).await?;
-        Ok(())
+        self.set_aside().await?;
+        Ok(true)
     }
 
     /// Takes the oldest message of the caller whose turn it is.
     async fn take_next(&self, visibility: Duration, passed_over: &[String]) -> Result<Option<Delivery>, sqlx::Error> {
-        self.wake().await?;
-        let served = self.state().served.clone();
-        let mut writer = self.database.writer().await;
-        for stretch in turn::stretches(&served, passed_over) {
-            if let Some((delivery, caller)) = self.take_in(&mut writer, &stretch, visibility).await? {
-                self.state().served = caller;
-                return Ok(Some(delivery));
-            }
+        self.tend(TEND_AT_LEAST_EVERY).await?;
+        let taken = self.take_ready(visibility, passed_over).await?;
+        if taken.is_none() && self.tend(TEND_EVERY).await? {
+            return self.take_ready(visibility, passed_over).await;
         }
-        Ok(None)
+        Ok(taken)
     }
 
-    /// Takes the oldest message of the first caller in a stretch of them.
-    async fn take_in(
-        &self,
-        writer: &mut SqliteConnection,
-        stretch: &Stretch,
-        visibility: Duration,
-    ) -> Result<Option<(Delivery, String)>, sqlx::Error> {
+    /// Takes the oldest of the messages that are ready of the caller whose turn it is.
+    async fn take_ready(&self, visibility: Duration, passed_over: &[String]) -> Result<Option<Delivery>, sqlx::Error> {
         let ticket = Uuid::new_v4().to_string();
-        let query = sqlx::query(
-            "UPDATE messages SET visible_at = ?1, receives = receives + 1, ticket = ?2
-             WHERE id = (SELECT id FROM messages
-                         WHERE queue = ?3 AND dead_at IS NULL AND visible_at = 0 AND caller >= ?5 AND caller < ?6
-                             AND (receives <= 1 OR receives < ?4)
-                         ORDER BY caller, id LIMIT 1)
-             RETURNING body, receives, caller",
-        )
-        .bind(self.clock.after(visibility))
-        .bind(&ticket)
-        .bind(self.name)
-        .bind(self.max_receives)
-        .bind(&stretch.from);
-        let query = match &stretch.before {
-            Some(before) => query.bind(before),
-            // In SQLite's order every blob comes after every text.
-            None => query.bind(&b""[..]),
+        let stretches = turn::stretches(&self.state().served, passed_over);
+        let mut query = self.taking(&stretches, &ticket, visibility);
+        let Some(row) = database::write_one(query.build(), &mut *self.database.writer().await).await? else {
+            return Ok(None);
         };
-        let Some(row) = database::write_one(query, writer).await? else { return Ok(None) };
+        self.state().served = row.try_get("caller")?;
         let (body, receives) = (row.try_get("body")?, row.try_get("receives")?);
-        Ok(Some((Delivery { body, receives, ticket: Ticket(ticket) }, row.try_get("caller")?)))
+        Ok(Some(Delivery { body, receives, ticket: Ticket(ticket) }))
+    }
+
+    /// Takes the oldest message of the first caller in the first stretch that has one.
+    fn taking(&self, stretches: &[Stretch], ticket: &str, visibility: Duration) -> QueryBuilder<Sqlite> {
+        let mut query = QueryBuilder::new("UPDATE messages SET visible_at = ");
+        query.push_bind(self.clock.after(visibility));
+        query.push(", receives = receives + 1, ticket = ").push_bind(ticket.to_owned());
+        query.push(" WHERE id = coalesce(NULL");
+        for stretch in stretches {
+            query.push(", (SELECT id FROM messages WHERE queue = ").push_bind(self.name);
+            query.push(" AND dead_at IS NULL AND visible_at = 0 AND caller >= ").push_bind(stretch.from.clone());
+            if let Some(before) = &stretch.before {
+                query.push(" AND caller < ").push_bind(before.clone());
+            }
+            query.push(" AND (receives <= 1 OR receives < ").push_bind(self.max_receives);
+            query.push(") ORDER BY caller, id LIMIT 1)");
+        }
+        query.push(", NULL) RETURNING body, receives, caller");
+        query
     }
 
     /// When a message that is hidden for `time` is ready.
@@ -165,13 +167,10 @@ impl SqliteQueue {
 #[async_trait]
 impl Queue for SqliteQueue {
     async fn push(&self, body: &str) -> Result<(), Unavailable> {
-        sqlx::query("INSERT INTO messages (body, visible_at, queue, caller) VALUES (?1, 0, ?2, ?3)")
-            .bind(body)
-            .bind(self.name)
-            .bind(caller_of(body))
-            .execute(&mut *self.database.durable_writer().await)
-            .await
-            .map_err(Unavailable::when("put the message in the queue"))?;
+        let query = sqlx::query("INSERT INTO messages (body, visible_at, queue, caller) VALUES (?1, 0, ?2, ?3)");
+        let query = query.bind(body).bind(self.name).bind(caller_of(body));
+        let pushed = query.execute(&mut *self.database.writer().await).await;
+        self.database.on_disk(pushed).await.map_err(Unavailable::when("put the message in the queue"))?;
         self.arrived.notify_one();
         Ok(())
     }
@@ -180,6 +179,10 @@ impl Queue for SqliteQueue {
         let end = Instant::now() + wait;
         loop {
             let delivery = self.take(visibility, &[]).await?;
+            if delivery.is_some() {
+                // One arrival wakes one receiver; there may be more to take.
+                self.arrived.notify_one();
+            }
             if delivery.is_some() || Instant::now() >= end {
                 return Ok(delivery);
             }
@@ -189,13 +192,7 @@ impl Queue for SqliteQueue {
 
     async fn take(&self, visibility: Duration, passed_over: &[String]) -> Result<Option<Delivery>, Unavailable> {
         let taken = self.take_next(visibility, passed_over).await;
-        let delivery = taken.map_err(Unavailable::when("take a message from the queue"))?;
-        match delivery {
-            // One arrival wakes one receiver; there may be more to take.
-            Some(_) => self.arrived.notify_one(),
-            None => self.set_aside().await.map_err(Unavailable::when("set messages aside"))?,
-        }
-        Ok(delivery)
+        taken.map_err(Unavailable::when("take a message from the queue"))
     }
 
     async fn arrival(&self) {

@@ -164,7 +164,7 @@ impl SqliteStore {
 impl JobStore for SqliteStore {
     async fn record(&self, job: &Job, terms: Terms) -> Result<(), Unavailable> {
         let attempted = "put the job on record";
-        sqlx::query(
+        let recorded = sqlx::query(
             "INSERT INTO jobs
                  (id, template, status, enqueued_at, retries, options, notify, overdue_at, expires_at, upload, caller)
              VALUES (?1, ?2, 'queued', ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
@@ -180,9 +180,9 @@ impl JobStore for SqliteStore {
         .bind(terms.expires_at.timestamp_millis())
         .bind(job.input.map(|input| input.to_string()))
         .bind(&job.caller)
-        .execute(&mut *self.database.durable_writer().await)
-        .await
-        .map_err(Unavailable::when(attempted))?;
+        .execute(&mut *self.database.writer().await)
+        .await;
+        self.database.on_disk(recorded).await.map_err(Unavailable::when(attempted))?;
         Ok(())
     }
 
@@ -346,8 +346,8 @@ impl JobStore for SqliteStore {
         ))
         .bind(id.to_string())
         .bind(overdue_at.timestamp_millis());
-        let mut writer = self.database.durable_writer().await;
-        let row = database::write_one(query, &mut writer).await.map_err(Unavailable::when(attempted))?;
+        let row = database::write_one(query, &mut *self.database.writer().await).await;
+        let row = self.database.on_disk(row).await.map_err(Unavailable::when(attempted))?;
         self.changes.written(id);
         row.as_ref().map(read_job).transpose().map_err(Unavailable::when(attempted))
     }
@@ -365,9 +365,8 @@ impl JobStore for SqliteStore {
     }
 
     async fn reserve(&self, reservation: &Reservation, now: DateTime<Utc>) -> Result<Reserved, Unavailable> {
-        keys::reserve(&mut *self.database.durable_writer().await, reservation, now)
-            .await
-            .map_err(Unavailable::when("reserve the idempotency key"))
+        let reserved = keys::reserve(&mut *self.database.writer().await, reservation, now).await;
+        self.database.on_disk(reserved).await.map_err(Unavailable::when("reserve the idempotency key"))
     }
 
     async fn confirm(&self, key: &str) -> Result<(), Unavailable> {

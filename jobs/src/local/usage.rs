@@ -101,7 +101,7 @@ impl SqliteUsage {
         let (bytes, most, first) =
             (bytes.cast_signed(), i64::try_from(most).unwrap_or(i64::MAX), first_day(today, kept));
         if bytes > 0 {
-            let mut writer = self.database.durable_writer().await;
+            let mut writer = self.database.writer().await;
             let old = sqlx::query("DELETE FROM bytes_used WHERE caller = ?1 AND day < ?2");
             old.bind(caller).bind(first).execute(&mut *writer).await?;
             // One statement, so that of many requests at once no more get through than may.
