@@ -12,6 +12,7 @@
 //!
 //! All of it is for the user alone who runs the process: the folder lets no other in.
 
+mod breaker;
 mod changes;
 mod database;
 mod deliveries;
