@@ -483,8 +483,8 @@ pub trait Deliveries: Send + Sync {
 /// out.
 #[async_trait]
 pub trait DueDeliveries: Send + Sync {
-    /// Deliveries that are due and that `busy` does not exclude, at most `most`, and at most one for each destination
-    /// and caller. They stay where they are.
+    /// Deliveries that are due and that `busy` does not exclude, at most `most`, no two of them to the same destination of the
+    /// same caller: the next in their turns. They stay where they are.
     async fn due(&self, busy: &Busy, most: usize) -> Result<Vec<DueDelivery>, Unavailable>;
 
     /// Removes a delivery that was made or given up.

@@ -34,7 +34,7 @@ pub(crate) struct Bench {
     pub(crate) courier: Arc<Courier>,
     pub(crate) local: Local,
     pub(crate) mailer: Arc<Mailer>,
-    _folder: TempDir,
+    pub(crate) folder: TempDir,
 }
 
 impl Bench {
@@ -55,7 +55,7 @@ impl Bench {
         let mailer = Arc::new(Mailer::default());
         let notifier = mailer.clone();
         let courier = Arc::new(Courier { jobs: Arc::new(local.jobs.clone()), poster, notifier, patience });
-        Self { courier, local, mailer, _folder: folder }
+        Self { courier, local, mailer, folder }
     }
 
     async fn running(&self, url: &str) -> (Job, Uuid) {

@@ -20,7 +20,7 @@ const READERS: usize = 4;
 
 /// The schema, in the steps it grew by; `PRAGMA user_version` counts the steps a database has taken. Times are
 /// milliseconds since 1970.
-const STEPS: [&str; 11] = [
+const STEPS: [&str; 13] = [
     "
     CREATE TABLE IF NOT EXISTS messages (
         id          INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -149,6 +149,21 @@ const STEPS: [&str; 11] = [
     CREATE INDEX messages_hidden ON messages (queue, visible_at) WHERE dead_at IS NULL AND visible_at > 0;
     ALTER TABLE jobs ADD COLUMN counted_attempts INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE jobs ADD COLUMN lost_servers INTEGER NOT NULL DEFAULT 0;
+    ",
+    // What has no identity is given one, and its destination anew, when the queue is opened.
+    "
+    DROP INDEX deliveries_by_lane;
+    ALTER TABLE deliveries DROP COLUMN lane;
+    ALTER TABLE deliveries ADD COLUMN identity TEXT;
+    ALTER TABLE deliveries ADD COLUMN hidden INTEGER NOT NULL DEFAULT 0;
+    UPDATE deliveries SET hidden = 1 WHERE due_at > 0;
+    CREATE UNIQUE INDEX deliveries_by_identity ON deliveries (identity);
+    CREATE INDEX deliveries_by_destination ON deliveries (destination, caller, due_at, id) WHERE hidden = 0;
+    CREATE INDEX deliveries_by_caller ON deliveries (caller, destination, due_at, id) WHERE hidden = 0;
+    CREATE INDEX deliveries_hidden ON deliveries (due_at) WHERE hidden = 1;
+    ",
+    "
+    CREATE INDEX jobs_by_upload ON jobs (upload) WHERE upload IS NOT NULL;
     ",
 ];
 
@@ -316,7 +331,7 @@ mod tests {
         let local = crate::local::Local::open(folder.path(), 9).await.expect("it opens");
         let due = local.deliveries.due(&Busy::default(), 9).await.expect("the queue answers");
         let [delivery] = due.as_slice() else { panic!("{due:?}") };
-        assert_eq!((delivery.destination.as_str(), delivery.attempts), ("https://example.org/", 3));
+        assert_eq!((delivery.destination.as_str(), delivery.attempts), ("example.org:443", 3));
         let message = DeliveryMessage::decode(&delivery.body).expect("a message");
         assert!(message.id == id && matches!(message.payload, Payload::Webhook { .. }));
         let job = local.jobs.get(id).await.expect("the store answers").expect("on record");

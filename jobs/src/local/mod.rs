@@ -156,9 +156,12 @@ impl Local {
         for folder in [&objects.join("reports"), &objects.join("inputs"), &objects.join(UPLOADS), &outbox, &work] {
             fs::create_dir_all(folder).map_err(io_error(folder))?;
         }
+        let deliveries = SqliteDeliveries::open(database.clone()).await;
+        let deliveries =
+            deliveries.map_err(|source| OpenError::Database { path: folder.join("pressrun.db"), source })?;
         Ok(Self {
             queue: SqliteQueue::new(database.clone(), "jobs", max_receives),
-            deliveries: SqliteDeliveries::new(database.clone()),
+            deliveries,
             jobs: SqliteStore::new(database.clone()),
             usage: SqliteUsage::new(database.clone()),
             expiry: Expiry { database, objects: objects.clone(), outbox: outbox.clone() },

@@ -1,8 +1,8 @@
 //! The queue as a table: a message whose `visible_at` is 0 is ready, any other is hidden until then, and each delivery
 //! writes a new ticket. Callers are served by turns, each caller's messages in their order.
 
-mod clock;
-mod turn;
+pub(super) mod clock;
+pub(super) mod turn;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
