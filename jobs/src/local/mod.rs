@@ -26,6 +26,7 @@ mod private;
 mod queue;
 mod readers;
 mod store;
+mod uploads;
 mod usage;
 
 use std::fmt;
@@ -164,8 +165,8 @@ impl Local {
             deliveries,
             jobs: SqliteStore::new(database.clone()),
             usage: SqliteUsage::new(database.clone()),
-            expiry: Expiry { database, objects: objects.clone(), outbox: outbox.clone() },
-            objects: Folder::new(objects, work.clone()),
+            expiry: Expiry { database: database.clone(), objects: objects.clone(), outbox: outbox.clone() },
+            objects: Folder::new(objects, work.clone(), database),
             outbox: Outbox::new(outbox),
             work,
             link_key,
