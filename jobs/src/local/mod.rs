@@ -161,7 +161,7 @@ impl Local {
         let deliveries =
             deliveries.map_err(|source| OpenError::Database { path: folder.join("pressrun.db"), source })?;
         Ok(Self {
-            queue: SqliteQueue::new(database.clone(), "jobs", max_receives),
+            queue: SqliteQueue::new(database.clone(), max_receives),
             deliveries,
             jobs: SqliteStore::new(database.clone()),
             usage: SqliteUsage::new(database.clone()),

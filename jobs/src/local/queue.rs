@@ -24,6 +24,9 @@ use crate::ports::{Delivery, LOOK_AGAIN, Queue, Ticket, Unavailable};
 /// How often messages whose time has come are made ready while others are taken.
 const WAKE_EVERY: Duration = Duration::from_millis(100);
 
+/// What its rows say in the column `queue`: there were others once.
+const QUEUE: &str = "jobs";
+
 /// How long a dead letter is hidden from others while one looks at it.
 const GLANCE: Duration = Duration::from_secs(60);
 
@@ -41,7 +44,6 @@ const LOOK_ASIDE: &str = "
 #[derive(Debug, Clone)]
 pub struct SqliteQueue {
     database: Database,
-    name: &'static str,
     max_receives: u32,
     arrived: Arc<Notify>,
     clock: Clock,
@@ -57,10 +59,9 @@ struct State {
 }
 
 impl SqliteQueue {
-    /// The queue of this name, one of many in the table.
-    pub(super) fn new(database: Database, name: &'static str, max_receives: u32) -> Self {
+    pub(super) fn new(database: Database, max_receives: u32) -> Self {
         let (arrived, clock, state) = (Arc::default(), Clock::default(), Arc::default());
-        Self { database, name, max_receives, arrived, clock, state }
+        Self { database, max_receives, arrived, clock, state }
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
@@ -75,7 +76,7 @@ impl SqliteQueue {
         )
         .bind(now().timestamp_millis())
         .bind(self.max_receives)
-        .bind(self.name)
+        .bind(QUEUE)
         .bind(self.clock.millis())
         .execute(&mut *self.database.writer().await)
         .await?;
@@ -85,7 +86,7 @@ impl SqliteQueue {
     async fn look_aside(&self) -> Result<Vec<Delivery>, sqlx::Error> {
         let now = self.clock.millis();
         self.set_aside().await?;
-        let rows = sqlx::query(LOOK_ASIDE).bind(now).bind(self.clock.after(GLANCE)).bind(self.name);
+        let rows = sqlx::query(LOOK_ASIDE).bind(now).bind(self.clock.after(GLANCE)).bind(QUEUE);
         let rows = rows.fetch_all(&mut *self.database.writer().await).await?;
         let delivery = |row: &SqliteRow| {
             let ticket = Ticket(row.try_get("ticket")?);
@@ -107,7 +108,7 @@ impl SqliteQueue {
             "UPDATE messages SET visible_at = 0
              WHERE queue = ?1 AND dead_at IS NULL AND visible_at > 0 AND visible_at <= ?2",
         );
-        woken.bind(self.name).bind(self.clock.millis()).execute(&mut *self.database.writer().await).await?;
+        woken.bind(QUEUE).bind(self.clock.millis()).execute(&mut *self.database.writer().await).await?;
         Ok(())
     }
 
@@ -143,7 +144,7 @@ impl SqliteQueue {
         )
         .bind(self.clock.after(visibility))
         .bind(&ticket)
-        .bind(self.name)
+        .bind(QUEUE)
         .bind(self.max_receives)
         .bind(&stretch.from);
         let query = match &stretch.before {
@@ -167,7 +168,7 @@ impl Queue for SqliteQueue {
     async fn push(&self, body: &str) -> Result<(), Unavailable> {
         sqlx::query("INSERT INTO messages (body, visible_at, queue, caller) VALUES (?1, 0, ?2, ?3)")
             .bind(body)
-            .bind(self.name)
+            .bind(QUEUE)
             .bind(caller_of(body))
             .execute(&mut *self.database.durable_writer().await)
             .await
