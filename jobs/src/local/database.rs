@@ -323,6 +323,7 @@ mod tests {
             INSERT INTO messages (queue, receives, visible_at, ticket, body) VALUES ('webhooks', 3, 0, 't', '{{"version":1,
                 "id":"{id}","status":"failed","ended_at":"2026-11-21T09:55:21.466Z","url":"https://example.org/",
                 "event":{{"type":"job.failed"}}}}');
+            INSERT INTO messages (queue, receives, visible_at, body) SELECT queue, receives, 1, body FROM messages;
             INSERT INTO messages (queue, visible_at, body) VALUES ('jobs', 0, 'a job');"#
         );
         sqlx::raw_sql(AssertSqlSafe(filled)).execute(&mut old).await.expect("old rows");
@@ -336,10 +337,10 @@ mod tests {
         assert!(message.id == id && matches!(message.payload, Payload::Webhook { .. }));
         let job = local.jobs.get(id).await.expect("the store answers").expect("on record");
         assert_eq!(job.webhook.map(|webhook| webhook.delivery.attempts), Some(3));
-        let jobs: i64 = sqlx::query_scalar("SELECT count(*) FROM messages WHERE queue = 'jobs'")
-            .fetch_one(&mut *open(&folder.path().join("pressrun.db")).await.ok().expect("it opens").reader().await)
-            .await
-            .expect("a count");
-        assert_eq!(jobs, 1, "messages of jobs stay where they are");
+        drop(local);
+        let database = open(&folder.path().join("pressrun.db")).await.ok().expect("it opens");
+        let counts = "SELECT (SELECT count(*) FROM messages WHERE queue = 'jobs'), (SELECT count(*) FROM deliveries)";
+        let counts: (i64, i64) = sqlx::query_as(counts).fetch_one(&mut *database.reader().await).await.expect("counts");
+        assert_eq!(counts, (1, 1), "messages of jobs stay where they are, and of copies one is kept");
     }
 }
