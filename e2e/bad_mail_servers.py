@@ -21,6 +21,8 @@ class MailServer:
         self.address = "{}:{}".format(*self.socket.getsockname())
         self.mails: list[bytes] = []
         self.connections, self.open, self.most_at_once = 0, 0, 0
+        #: How many seconds each connection waits for the greeting.
+        self.hold = 0.0
         self.lock, self.closed = threading.Lock(), threading.Event()
 
     def __enter__(self) -> "MailServer":
@@ -49,7 +51,8 @@ class MailServer:
         try:
             with connection, suppress(OSError):
                 if self.behaviour == HUNG:
-                    self.closed.wait()
+                    while connection.recv(1024):
+                        pass
                 else:
                     self.converse(connection)
         finally:
@@ -58,6 +61,7 @@ class MailServer:
 
     def converse(self, connection: socket.socket) -> None:
         lines = connection.makefile("rb")
+        self.closed.wait(self.hold)
 
         def answer(text: str) -> None:
             connection.sendall(f"{text}\r\n".encode())

@@ -1,4 +1,4 @@
-//! Which deliveries are under way, and how many more there may be.
+//! Which deliveries are under way, and how many more there may be. Whose turn it is the delivery queue knows.
 
 use std::collections::HashMap;
 
@@ -19,12 +19,6 @@ pub(crate) struct Lanes {
     ids: Vec<i64>,
     destinations: HashMap<String, usize>,
     callers: HashMap<String, usize>,
-    /// By destination and caller.
-    lanes: HashMap<String, usize>,
-}
-
-fn lane(delivery: &DueDelivery) -> String {
-    format!("{} {}", delivery.destination, delivery.caller)
 }
 
 impl Lanes {
@@ -45,11 +39,6 @@ impl Lanes {
         }
     }
 
-    /// Puts first those whose lanes have the fewest under way, so that callers with one destination take turns.
-    pub(crate) fn by_turns(&self, due: &mut [DueDelivery]) {
-        due.sort_by_key(|delivery| self.lanes.get(&lane(delivery)).copied().unwrap_or_default());
-    }
-
     /// Counts a delivery in, if there is room for it.
     pub(crate) fn enter(&mut self, delivery: &DueDelivery) -> bool {
         let count = |counts: &HashMap<String, usize>, name: &str| counts.get(name).copied().unwrap_or_default();
@@ -60,7 +49,6 @@ impl Lanes {
             self.ids.push(delivery.id);
             *self.destinations.entry(delivery.destination.clone()).or_default() += 1;
             *self.callers.entry(delivery.caller.clone()).or_default() += 1;
-            *self.lanes.entry(lane(delivery)).or_default() += 1;
         }
         fits
     }
@@ -68,12 +56,7 @@ impl Lanes {
     /// Counts a delivery out again.
     pub(crate) fn leave(&mut self, delivery: &DueDelivery) {
         self.ids.retain(|id| *id != delivery.id);
-        let lane = lane(delivery);
-        for (counts, name) in [
-            (&mut self.destinations, &delivery.destination),
-            (&mut self.callers, &delivery.caller),
-            (&mut self.lanes, &lane),
-        ] {
+        for (counts, name) in [(&mut self.destinations, &delivery.destination), (&mut self.callers, &delivery.caller)] {
             if let Some(count) = counts.get_mut(name) {
                 *count -= 1;
                 if *count == 0 {
@@ -101,16 +84,6 @@ mod tests {
         assert_eq!((entered, lanes.busy().callers), (OF_A_CALLER - TO_A_DESTINATION, vec!["ann".to_owned()]));
         let entered = (50..90).filter(|id| lanes.enter(&delivery(*id, &format!("{id}:443"), &format!("{id}")))).count();
         assert_eq!((entered, lanes.room()), (AT_ONCE - OF_A_CALLER, 0));
-    }
-
-    #[test]
-    fn callers_take_turns_at_one_destination() {
-        let mut lanes = Lanes::default();
-        let first: Vec<_> = (0..3).map(|id| delivery(id, "slow:443", "ann")).collect();
-        assert!(first.iter().all(|delivery| lanes.enter(delivery)));
-        let mut due = vec![delivery(3, "slow:443", "ann"), delivery(4, "slow:443", "bob")];
-        lanes.by_turns(&mut due);
-        assert_eq!(due[0].id, 4);
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub use post::Poster;
 pub use secrets::{BadSecret, Secrets};
 pub use worker::work;
 
-/// When to try again what the job store kept from being tried or written down.
+/// When to try again what panicked.
 const PAUSE: Duration = Duration::from_secs(30);
 
 /// What makes deliveries.
@@ -76,10 +76,8 @@ impl Courier {
             trace_id = Empty,
         );
         let attempt = async {
-            self.attempt(&message, receives, now).await.unwrap_or_else(|error| {
-                tracing::error!(%error, "the delivery is tried again");
-                Verdict::Release(PAUSE)
-            })
+            let attempted = self.attempt(&message, receives, now).await;
+            attempted.unwrap_or_else(|error| self.without_record(&message, receives, now, &error))
         };
         trace::within(span, message.origin(), attempt).await
     }
@@ -95,8 +93,7 @@ impl Courier {
             return Ok(Verdict::Acknowledge);
         }
         // A copy of a message that was given back until then.
-        if let Some(early) = record.next_attempt_at.and_then(|due| (due - now).to_std().ok()).filter(|it| !it.is_zero())
-        {
+        if let Some(early) = record.early(now) {
             return Ok(Verdict::Release(early.max(Duration::from_secs(1))));
         }
         Span::current().record("attempt", record.attempts + 1);
@@ -110,6 +107,25 @@ impl Courier {
         // A job that has gone on since has no place for this on its record.
         _ = self.patience.insist(|| self.jobs.record_delivery(message, &recorded)).await?;
         Ok(pause.map_or(Verdict::Acknowledge, Verdict::Release))
+    }
+
+    /// What to do with a delivery whose job's record could not be read or written: it has as many attempts as any other.
+    fn without_record(
+        &self,
+        message: &DeliveryMessage,
+        receives: u32,
+        now: DateTime<Utc>,
+        error: &Unavailable,
+    ) -> Verdict {
+        let pause = message.store_pause(receives, now);
+        if let Some(pause) = pause {
+            tracing::error!(%error, ?pause, "the delivery is tried again");
+            return Verdict::Release(pause);
+        }
+        let kind = self.recorded(message, DeliveryRecord::pending()).kind();
+        metrics::undelivered(kind);
+        tracing::error!(%error, kind, "gave a delivery up, of which its job's record does not tell");
+        Verdict::Acknowledge
     }
 
     /// Sends what the message holds, once.
@@ -155,15 +171,10 @@ fn on_record(payload: &Payload, job: Job) -> Option<DeliveryRecord> {
 }
 
 fn log(recorded: &Recorded, answered: Option<u16>, error: Option<&str>, pause: Option<Duration>) {
-    let (kind, status) = match recorded {
-        Recorded::Webhook(_) => ("webhook", recorded.delivery().status),
-        Recorded::Announcement(AnnouncementRecord { channel, delivery }) => (channel.as_str(), delivery.status),
-    };
-    match status {
-        DeliveryStatus::Failed | DeliveryStatus::Refused => {
-            metrics::undelivered(kind);
-            tracing::warn!(kind, answered, error, ?status, "gave a delivery up");
-        }
-        _ => tracing::info!(kind, answered, error, ?status, ?pause, "attempted a delivery"),
+    let (kind, status) = (recorded.kind(), recorded.delivery().status);
+    if recorded.delivery().count_if_given_up(kind) {
+        tracing::warn!(kind, answered, error, ?status, "gave a delivery up");
+    } else {
+        tracing::info!(kind, answered, error, ?status, ?pause, "attempted a delivery");
     }
 }

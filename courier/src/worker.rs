@@ -26,9 +26,6 @@ const REJECTED: Duration = Duration::from_secs(3_600);
 /// After how many looks such a message is removed.
 const MAX_LOOKS: u32 = 100;
 
-/// Of how many lanes the next delivery is looked at, at a time.
-const MOST_LANES: usize = 128;
-
 /// Makes deliveries until `stop` turns true. Attempts in progress are finished first, unless `interrupt` turns true;
 /// what it cuts off is attempted again by the next process.
 pub async fn work(
@@ -73,9 +70,7 @@ impl Round {
         loop {
             let mut begun = 0;
             if self.lanes.room() > 0 {
-                let mut due = self.queue.due(&self.lanes.busy(), MOST_LANES).await?;
-                self.lanes.by_turns(&mut due);
-                for delivery in due {
+                for delivery in self.queue.due(&self.lanes.busy(), self.lanes.room()).await? {
                     if self.lanes.enter(&delivery) {
                         self.begin(delivery);
                         begun += 1;
@@ -91,16 +86,9 @@ impl Round {
     fn begin(&mut self, delivery: DueDelivery) {
         let (courier, queue) = (self.courier.clone(), self.queue.clone());
         self.attempts.spawn(async move {
-            // A panic is this delivery's trouble and nobody else's.
-            let made = AssertUnwindSafe(make(&courier, &*queue, &delivery)).catch_unwind().await;
-            let made = match made {
-                Ok(made) => made,
-                // What it panicked of is in the log.
-                Err(_) => queue.postpone(delivery.id, crate::PAUSE).await,
-            };
-            if let Err(error) = made {
-                tracing::error!(%error, "the delivery queue did not answer, and the delivery may be made again");
-            }
+            // A panic is this delivery's trouble and nobody else's. What it panicked of is in the log.
+            let made = AssertUnwindSafe(make(&courier, &delivery)).catch_unwind().await;
+            settle(&courier, &*queue, &delivery, made.unwrap_or(Verdict::Release(crate::PAUSE))).await;
             delivery
         });
     }
@@ -113,16 +101,32 @@ impl Round {
     }
 }
 
-/// Makes one attempt, and does with the message what came of it.
-async fn make(courier: &Courier, queue: &dyn DueDeliveries, delivery: &DueDelivery) -> Result<(), Unavailable> {
-    let pause = match courier.deliver(&delivery.body, delivery.attempts.saturating_add(1), now()).await {
-        Verdict::Acknowledge => return courier.patience.insist(|| queue.remove(delivery.id)).await,
-        Verdict::Release(pause) => pause,
+/// Makes one attempt; answers what is to become of the delivery.
+async fn make(courier: &Courier, delivery: &DueDelivery) -> Verdict {
+    match courier.deliver(&delivery.body, delivery.attempts.saturating_add(1), now()).await {
         Verdict::Reject if delivery.attempts >= MAX_LOOKS => {
             tracing::error!("removed a message that is no delivery");
-            return courier.patience.insist(|| queue.remove(delivery.id)).await;
+            Verdict::Acknowledge
         }
-        Verdict::Reject => REJECTED,
-    };
-    courier.patience.insist(|| queue.postpone(delivery.id, pause)).await
+        Verdict::Reject => Verdict::Release(REJECTED),
+        verdict => verdict,
+    }
+}
+
+/// Removes a delivery or puts it off, however long its queue takes: as long as the queue does not know what came of the attempt,
+/// it has the delivery made again, so that its place stays taken.
+async fn settle(courier: &Courier, queue: &dyn DueDeliveries, delivery: &DueDelivery, verdict: Verdict) {
+    loop {
+        let settled = courier.patience.insist(|| async {
+            match verdict {
+                Verdict::Release(pause) => queue.postpone(delivery.id, pause).await,
+                Verdict::Acknowledge | Verdict::Reject => queue.remove(delivery.id).await,
+            }
+        });
+        match settled.await {
+            Ok(()) => return,
+            Err(error) => tracing::error!(%error, "the delivery queue did not answer, and is asked again"),
+        }
+        sleep(PAUSE).await;
+    }
 }

@@ -4,17 +4,23 @@ mod bench;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
 use axum::http::StatusCode;
 use bench::{Bench, Names, Receiver, SECRET, answer, redirect};
 use chrono::TimeDelta;
 use courier::{SystemLookup, Verdict, work};
 use jobs::job::now;
+use jobs::local::SqliteDeliveries;
 use jobs::{
-    Busy, Deliveries, DeliveryMessage, DeliveryStatus, Destinations, DueDeliveries, JobStore, Payload, Sent, Status,
+    Busy, Deliveries, DeliveryMessage, DeliveryStatus, Destinations, DueDeliveries, DueDelivery, JobStore, Payload,
+    Sent, Status, Unavailable,
 };
 use serde_json::{Value, json};
+use sqlx::ConnectOptions;
+use sqlx::sqlite::SqliteConnectOptions;
 use standardwebhooks::Webhook;
 use tokio::sync::watch;
 
@@ -306,8 +312,11 @@ struct Working {
 
 impl Working {
     fn on(bench: &Bench) -> Self {
+        Self::with(bench, Arc::new(bench.local.deliveries.clone()))
+    }
+
+    fn with(bench: &Bench, queue: Arc<dyn DueDeliveries>) -> Self {
         let ((stop, stopped), (interrupt, interrupted)) = (watch::channel(false), watch::channel(false));
-        let queue = Arc::new(bench.local.deliveries.clone());
         Self { task: tokio::spawn(work(bench.courier.clone(), queue, stopped, interrupted)), stop, interrupt }
     }
 
@@ -421,4 +430,93 @@ async fn a_worker_removes_what_is_done_and_keeps_what_is_not() {
     working.stop().await;
     tokio::time::sleep(Duration::from_millis(1_500)).await;
     assert_eq!(waiting(&bench).await, 1, "it is due again when its pause is over");
+}
+
+/// Breaks the record of a message's job.
+async fn break_record(bench: &Bench, message: &DeliveryMessage) {
+    let database = bench.folder.path().join("pressrun.db");
+    let mut database = SqliteConnectOptions::new().filename(database).connect().await.expect("the database opens");
+    let broken = sqlx::query("UPDATE jobs SET notify = '{' WHERE id = ?1").bind(message.id.to_string());
+    broken.execute(&mut database).await.expect("it writes");
+}
+
+#[tokio::test]
+async fn a_delivery_whose_record_cannot_be_read_ends_after_a_day() {
+    let receiver = Receiver::start([]).await;
+    let bench = Bench::new(here(), SystemLookup).await;
+    let message = bench.completed(&receiver.url("/")).await;
+    break_record(&bench, &message).await;
+    let (mut at, mut receives) = (message.since, 0);
+    loop {
+        receives += 1;
+        match bench.courier.deliver(&message.encode(), receives, at).await {
+            Verdict::Release(pause) => {
+                assert!(pause >= Duration::from_secs(30), "{pause:?}");
+                at += TimeDelta::from_std(pause).expect("short");
+            }
+            verdict => break assert_eq!(verdict, Verdict::Acknowledge),
+        }
+        assert!(receives < 20, "it never ends");
+    }
+    assert!(at - message.since > TimeDelta::hours(19), "{at}");
+    assert_eq!(receiver.requests().len(), 0, "perhaps it was delivered before");
+}
+
+#[tokio::test]
+async fn a_time_that_no_pause_reaches_does_not_hold_an_attempt_up() {
+    let receiver = Receiver::start([answer(StatusCode::INTERNAL_SERVER_ERROR), answer(StatusCode::OK)]).await;
+    let bench = Bench::new(here(), SystemLookup).await;
+    let message = bench.completed(&receiver.url("/")).await;
+    assert!(matches!(bench.courier.deliver(&message.encode(), 1, now()).await, Verdict::Release(_)));
+    let stepped_back = now() - TimeDelta::days(30);
+    assert_eq!(bench.courier.deliver(&message.encode(), 2, stepped_back).await, Verdict::Acknowledge);
+    assert_eq!(bench.webhook(&message).await.delivery.status, DeliveryStatus::Delivered);
+}
+
+/// A queue that does not take what came of attempts, at first.
+struct Refusing {
+    queue: SqliteDeliveries,
+    refusals: AtomicUsize,
+}
+
+impl Refusing {
+    fn answer(&self) -> Result<(), Unavailable> {
+        let left = self.refusals.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+        left.map_or(Ok(()), |_| Err(Unavailable::when("write")("the disk is full")))
+    }
+}
+
+#[async_trait]
+impl DueDeliveries for Refusing {
+    async fn due(&self, busy: &Busy, most: usize) -> Result<Vec<DueDelivery>, Unavailable> {
+        self.queue.due(busy, most).await
+    }
+
+    async fn remove(&self, id: i64) -> Result<(), Unavailable> {
+        self.answer()?;
+        self.queue.remove(id).await
+    }
+
+    async fn postpone(&self, id: i64, pause: Duration) -> Result<(), Unavailable> {
+        self.answer()?;
+        self.queue.postpone(id, pause).await
+    }
+
+    async fn pushed(&self) {
+        self.queue.pushed().await;
+    }
+}
+
+#[tokio::test]
+async fn what_was_sent_is_not_sent_again_because_the_queue_cannot_remove_it() {
+    let bench = Bench::new(here(), SystemLookup).await;
+    let message = bench.announcement().await;
+    bench.local.deliveries.push(&message).await.expect("push");
+    // Each is asked four times with patience.
+    let queue = Arc::new(Refusing { queue: bench.local.deliveries.clone(), refusals: AtomicUsize::new(6) });
+    let working = Working::with(&bench, queue.clone());
+    until("the disk to have room", async || queue.refusals.load(Ordering::Relaxed) == 0).await;
+    until("its removal", async || waiting(&bench).await == 0).await;
+    working.stop().await;
+    assert_eq!(bench.mailer.taken(), [message.id]);
 }

@@ -4,11 +4,13 @@
 mod pointer;
 mod shortened;
 mod violation;
+mod violations;
 mod visible;
 mod warning;
 
 pub use pointer::escaped;
 pub use shortened::{MAX_TEXT_CHARS, shortened};
 pub use violation::Violation;
+pub use violations::Violations;
 pub use visible::visible_lines;
 pub use warning::{MAX_WARNINGS, Warning, merge, merge_section};

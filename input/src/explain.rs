@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use findings::{MAX_TEXT_CHARS, Violation, shortened};
+use findings::{MAX_TEXT_CHARS, Violation, Violations, shortened};
 use jsonschema::{Draft, PatternOptions, ValidationError, error::ValidationErrorKind};
 use serde_json::Value;
 
@@ -35,22 +35,6 @@ pub struct Validator {
     lookaround: u32,
     /// The largest value that an error may quote from the schema, in bytes.
     quoted_bytes: usize,
-}
-
-/// What is wrong with data.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Violations {
-    /// The first violations.
-    pub listed: Vec<Violation>,
-    /// How many more there are, at least.
-    pub more: usize,
-}
-
-impl Violations {
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.listed.is_empty()
-    }
 }
 
 impl Validator {

@@ -160,8 +160,6 @@ async fn attempt(notifier: &dyn Notifier, announcement: &Announcement) -> Announ
         Some(error) => tracing::warn!(channel = channel.as_str(), error, outcome = ?sent.outcome, "not announced"),
     }
     let (delivery, _) = DeliveryRecord::pending().after(sent, (began, now()), began);
-    if matches!(delivery.status, DeliveryStatus::Failed | DeliveryStatus::Refused) {
-        metrics::undelivered(channel.as_str());
-    }
+    delivery.count_if_given_up(channel.as_str());
     AnnouncementRecord { channel, delivery }
 }

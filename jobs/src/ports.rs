@@ -1,4 +1,4 @@
-//! The five ports a job passes, as traits that each backend implements.
+//! The ports a job passes, as traits that each backend implements.
 //!
 //! Two rules hold behind every port. A call that returned `Ok` is durable; only what is done again if it is lost, such as
 //! the steps of a run, may go with the power of the one machine it was done on, the last of it first. A call that returned
@@ -183,7 +183,7 @@ pub trait JobStore: Send + Sync {
     async fn kept_input(&self, id: JobId) -> Result<Option<Data>, Unavailable>;
 
     /// Makes a failed job `queued` once more and counts the retry. Until a run claims it, saying it again is the same
-    /// as once. Nothing comes back, and nothing changes, if the job has not failed.
+    /// as once. Nothing comes back, and nothing changes, if the job has not failed, or is [about to go](LAST_REOPENED).
     async fn reopen(&self, id: JobId, overdue_at: DateTime<Utc>) -> Result<Option<Job>, Unavailable>;
 
     /// Jobs that should have ended by `now`, with their deliveries handed over, and that no message will bring further; `most` of them
@@ -263,6 +263,9 @@ pub struct Claim {
 
 /// How long a claim holds by itself, at the most.
 pub const LEASE: TimeDelta = TimeDelta::seconds(60);
+
+/// How long before it is removed a job may be queued again: its data goes with it, and it needs time to run.
+pub const LAST_REOPENED: TimeDelta = TimeDelta::hours(1);
 
 /// A lease that ends later than this after the moment it is looked at was written before the clock was stepped back, and
 /// counts as over. Twice the longest, since the clocks of two machines differ.
@@ -404,8 +407,8 @@ pub trait ObjectStore: Send + Sync {
     /// Where a reader gets the object, to be saved as `file_name`; nothing if it is not there.
     async fn open(&self, key: &str, file_name: &str) -> Result<Option<Opened>, Unavailable>;
 
-    /// Keeps an upload for as long as jobs are kept, since a job is to name it; answers its size, or nothing if it is not
-    /// there. One that is not `fresh` must be kept already: it may be removed at any moment.
+    /// Keeps an upload for as long as jobs are kept, since a job is to name it, which is put on record at once; answers its
+    /// size, or nothing if it is not there. One that is not `fresh` must be kept already: it may be removed at any moment.
     async fn keep(&self, key: &str, fresh: bool) -> Result<Option<u64>, Unavailable> {
         _ = fresh;
         self.size(key).await
@@ -483,8 +486,8 @@ pub trait Deliveries: Send + Sync {
 /// out.
 #[async_trait]
 pub trait DueDeliveries: Send + Sync {
-    /// Deliveries that are due and that `busy` does not exclude, at most `most`, and at most one for each destination
-    /// and caller. They stay where they are.
+    /// Deliveries that are due and that `busy` does not exclude, at most `most`, no two of them to the same destination of the
+    /// same caller: the next in their turns. They stay where they are.
     async fn due(&self, busy: &Busy, most: usize) -> Result<Vec<DueDelivery>, Unavailable>;
 
     /// Removes a delivery that was made or given up.

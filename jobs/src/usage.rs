@@ -53,6 +53,16 @@ impl BytesUsed {
         let falls_on = oldest.map(|day| day + kept.num_days() + 1);
         Self { bytes, falls_at: falls_on.and_then(|day| DateTime::from_timestamp(day * SECONDS_A_DAY, 0)) }
     }
+
+    /// What counts, if of `most` nothing is left.
+    pub(crate) fn if_full(self, most: u64) -> Option<Self> {
+        (self.bytes >= most).then_some(self)
+    }
+
+    /// What counts, if it is more than `most` with these bytes.
+    pub(crate) fn if_beyond(self, bytes: u64, most: u64) -> Option<Self> {
+        (self.bytes.saturating_add(bytes) > most).then_some(self)
+    }
 }
 
 /// How many seconds a day has.

@@ -63,6 +63,7 @@ contract! {
     settling_a_job_is_no_attempt,
     a_failed_job_is_queued_again_with_the_data_that_was_kept,
     a_job_that_has_not_failed_is_not_queued_again,
+    a_job_that_is_about_to_go_is_not_queued_again,
     a_job_that_was_set_aside_runs_again_when_its_message_comes_back,
     a_job_is_overdue_from_its_time_until_it_is_announced,
     jobs_are_listed_newest_first_page_by_page,
@@ -515,6 +516,21 @@ async fn a_job_that_has_not_failed_is_not_queued_again(bench: &Bench) {
     assert_eq!(get(bench, job.id).await.status, Status::Completed);
 }
 
+async fn a_job_that_is_about_to_go_is_not_queued_again(bench: &Bench) {
+    for (minutes, reopened) in [(59, false), (61, true)] {
+        let (job, claim) = (job(), claim(0));
+        let terms = Terms { expires_at: now() + chrono::Duration::minutes(minutes), ..terms() };
+        bench.jobs.record(&job, terms).await.expect("record");
+        run(bench, &job, &Claim { terms, ..claim }).await;
+        let failure = Failure::new("x", "x", "x");
+        assert_eq!(bench.jobs.fail(job.id, claim.owner, &failed(&failure)).await.expect("answers"), Held::Yes);
+        let answer = bench.jobs.reopen(job.id, in_a_month()).await.expect("answers");
+        assert_eq!(answer.is_some(), reopened, "{minutes}");
+        let status = if reopened { Status::Queued } else { Status::Failed };
+        assert_eq!(get(bench, job.id).await.status, status);
+    }
+}
+
 async fn a_job_that_was_set_aside_runs_again_when_its_message_comes_back(bench: &Bench) {
     let job = job();
     fail(bench, &job, &json!(1).into(), true).await;
@@ -951,12 +967,14 @@ async fn a_report_counts_once_for_its_caller(bench: &Bench) {
 }
 
 async fn an_upload_is_kept_once_a_job_names_it(bench: &Bench) {
-    let key = UploadId::new(UploadFormat::Json).key();
+    let upload = UploadId::new(UploadFormat::Json);
+    let key = upload.key();
     assert_eq!(bench.objects.keep(&key, true).await.expect("answers"), None, "it is not there");
     bench.objects.put(&key, "application/json", Content::Bytes(b"{}")).await.expect("put");
     bench.tag_as_callers_do(&key).await;
     assert_eq!(bench.objects.keep(&key, false).await.expect("answers"), None, "its day is over");
     assert_eq!(bench.objects.keep(&key, true).await.expect("answers"), Some(2));
+    bench.jobs.record(&Job { input: Some(upload), ..job() }, terms()).await.expect("record");
     assert_eq!(bench.objects.keep(&key, false).await.expect("answers"), Some(2), "it was named in time");
     assert_eq!(bench.objects.get(&key).await.expect("answers").as_deref(), Some(&b"{}"[..]));
 }

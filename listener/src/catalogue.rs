@@ -61,20 +61,7 @@ impl Violation {
 }
 
 /// The places where data breaks a schema.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Violations {
-    /// The first of them.
-    pub listed: Vec<Violation>,
-    /// How many more there are, at least.
-    pub more: usize,
-}
-
-impl Violations {
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.listed.is_empty()
-    }
-}
+pub type Violations = input::Violations<Violation>;
 
 impl From<Fault> for Violation {
     fn from(Fault { pointer, detail, .. }: Fault) -> Self {
@@ -200,7 +187,7 @@ impl Template {
         if let Some(validator) = &self.validator {
             let found = validator.violations(&data.plain, data.exact.as_ref(), prefix, MAX_VIOLATIONS, budget)?;
             if !found.is_empty() {
-                return Ok(found.into());
+                return Ok(told(found));
             }
         }
         let faults = self.rows.as_ref().map(|rows| rows.faults_of(data)).unwrap_or_default();
@@ -230,16 +217,14 @@ impl Template {
 /// Every place where a request breaks a schema of this program's own, whose checks are cheap.
 pub(crate) fn violations(validator: &Validator, data: &Value, exact: Option<&Value>, prefix: &str) -> Vec<Violation> {
     match validator.violations(data, exact, prefix, MAX_VIOLATIONS, &Budget::default()) {
-        Ok(found) => Violations::from(found).listed,
+        Ok(found) => told(found).listed,
         Err(cut) => vec![Violation::new(prefix, cut)],
     }
 }
 
-impl From<input::Violations> for Violations {
-    fn from(found: input::Violations) -> Self {
-        let violation = |jobs::Violation { pointer, detail, .. }: jobs::Violation| Violation { pointer, detail };
-        Self { listed: found.listed.into_iter().map(violation).collect(), more: found.more }
-    }
+/// Violations as callers see them: what is in a request has no line.
+fn told(found: input::Violations) -> Violations {
+    found.map(|jobs::Violation { pointer, detail, .. }| Violation { pointer, detail })
 }
 
 fn modified(folder: &Path) -> [Option<SystemTime>; 3] {

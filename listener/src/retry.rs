@@ -72,7 +72,8 @@ pub(crate) async fn retry(
     listener.take_on(&caller, job.id).await?;
     // Pushed first, the message could find the job still failed, and be dropped as a repeated one.
     let reopened = listener.jobs.reopen(job.id, listener.terms(&job).overdue_at).await?;
-    let reopened = reopened.ok_or_else(|| not_failed(&job))?;
+    let reopened =
+        reopened.ok_or_else(|| if job.status == Status::Failed { input_not_kept() } else { not_failed(&job) })?;
     push(&listener, Message::new(&reopened, data)).await?;
     about(&reopened);
     tracing::info!(retries = reopened.retries, "queued again");
@@ -116,7 +117,7 @@ fn not_failed(job: &Job) -> Problem {
 }
 
 fn input_not_kept() -> Problem {
-    let detail = "Its message was lost before it could be kept, or its upload is kept no longer. Queue the report anew \
-                  with POST /append_queue.";
+    let detail = "Its message was lost before it could be kept, its upload is kept no longer, or it is removed with the \
+                  job within the hour. Queue the report anew with POST /append_queue.";
     Problem::new(StatusCode::CONFLICT, "input-not-kept", "The job's data was not kept.", detail)
 }

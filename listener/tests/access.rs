@@ -70,7 +70,7 @@ async fn a_caller_makes_so_many_requests_a_minute_and_no_more() {
 async fn fail(bench: &Bench, id: JobId) {
     let (job, at) = (bench.local.jobs.get(id).await.expect("the store answers").expect("on record"), now());
     let (owner, later) = (uuid::Uuid::new_v4(), at + chrono::TimeDelta::minutes(1));
-    let terms = Terms { overdue_at: later, expires_at: later };
+    let terms = Terms { overdue_at: later, expires_at: later + chrono::TimeDelta::days(30) };
     let claim = Claim { owner, now: at, lease_until: later, purpose: Purpose::Run, terms };
     bench.local.jobs.claim(&job, &claim).await.expect("the store answers");
     let (failure, data) = (jobs::Failure::new("x", "x", "x"), jobs::Data::from(&good()["data"]));

@@ -163,7 +163,7 @@ async fn an_event_has_arrived_before_the_next_one_happens() {
     let store = DynamoStore::new(&config, &table);
     let (job, now) = (Job::queued(JobId::new(), "letter", now()), now());
     let later = now + TimeDelta::hours(1);
-    let terms = Terms { overdue_at: later, expires_at: later };
+    let terms = Terms { overdue_at: later, expires_at: later + TimeDelta::days(30) };
     store.record(&job, terms).await.expect("the store answers");
 
     let mut function = Function::start(&table).await;

@@ -10,8 +10,8 @@ use bench::{Answer, Bench, add_template, post};
 use chrono::TimeDelta;
 use jobs::job::now;
 use jobs::{
-    AnnouncementRecord, Channel, Claim, Data, Failed, Failure, JobStore, LinkSigner, Message, Purpose, Queue, Terms,
-    UploadFormat, UploadId,
+    AnnouncementRecord, Channel, Claim, Data, Failed, Failure, Job, JobId, JobStore, LinkSigner, Message, Purpose,
+    Queue, Terms, UploadFormat, UploadId,
 };
 use serde_json::{Value, json};
 
@@ -251,6 +251,17 @@ async fn a_failed_job_is_queued_again_with_its_upload_while_that_is_kept() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn a_job_that_is_removed_within_the_hour_is_not_queued_again() {
+    let bench = bench().await;
+    let job = Job::queued(JobId::new(), "rows", now());
+    fail(&bench, &Message::new(&job, Some(json!({"name": "n"}).into()))).await;
+    let again = Request::post(format!("/jobs/{}/retry", job.id)).body(Body::empty()).expect("a request");
+    let again = bench.send(again).await;
+    assert_eq!(again.status, 409, "{}", again.json());
+    assert_eq!(again.problem(), "input-not-kept");
 }
 
 #[tokio::test]

@@ -58,14 +58,15 @@ async fn sweep(sweeper: Arc<Sweeper>) -> Result<(), Unavailable> {
     Ok(())
 }
 
+/// Jobs and uploads: trouble with the ones does not keep the others.
 async fn expire(expiry: Expiry, retention: TimeDelta) -> Result<(), Unavailable> {
-    let removed = expiry.remove_expired(now()).await?;
-    if removed > 0 {
-        tracing::info!(removed, "removed expired jobs");
-    }
-    let removed = expiry.remove_uploads(now() - retention - UPLOAD_GRACE, now() - UNNAMED_KEPT).await?;
-    if removed > 0 {
-        tracing::info!(removed, "removed expired uploads");
+    let jobs = expiry.remove_expired(now()).await;
+    let uploads = expiry.remove_uploads(now() - retention - UPLOAD_GRACE, now() - UNNAMED_KEPT).await;
+    for (kind, removed) in [("jobs", jobs), ("uploads", uploads)] {
+        let removed = removed?;
+        if removed > 0 {
+            tracing::info!(removed, "removed expired {kind}");
+        }
     }
     Ok(())
 }

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use chrono::TimeDelta;
 use jobs::job::now;
 use jobs::{
-    Claim, Claimed, Closing, Delivery, Failed, Failure, Held, Job, JobId, Message, Purpose, Queue, Terms, Unavailable,
+    Claim, Claimed, Closing, Delivery, Failed, Failure, Held, Job, JobId, LEASE, Message, Purpose, Queue, Terms,
+    Unavailable,
 };
 use telemetry::trace::{self, Origin};
 use tracing::field::Empty;
@@ -22,9 +23,6 @@ const BATCH: usize = 25;
 
 /// How long a sweep goes on; the next one goes on from there.
 const TIME: Duration = Duration::from_secs(30);
-
-/// How long a sweep may hold a job.
-const LEASE: TimeDelta = TimeDelta::seconds(60);
 
 /// What a sweep works with.
 pub struct Sweeper {

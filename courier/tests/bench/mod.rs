@@ -34,7 +34,7 @@ pub(crate) struct Bench {
     pub(crate) courier: Arc<Courier>,
     pub(crate) local: Local,
     pub(crate) mailer: Arc<Mailer>,
-    _folder: TempDir,
+    pub(crate) folder: TempDir,
 }
 
 impl Bench {
@@ -51,11 +51,11 @@ impl Bench {
         let local = Local::open(folder.path(), 9).await.expect("a fresh data folder opens");
         let secrets = SECRET.parse().expect("a secret");
         let poster = Poster::new(destinations, Arc::new(lookup), secrets, time_limit).expect("a client");
-        let patience = Patience::default();
+        let patience = Patience { first_pause: Duration::from_millis(1), ..Patience::default() };
         let mailer = Arc::new(Mailer::default());
         let notifier = mailer.clone();
         let courier = Arc::new(Courier { jobs: Arc::new(local.jobs.clone()), poster, notifier, patience });
-        Self { courier, local, mailer, _folder: folder }
+        Self { courier, local, mailer, folder }
     }
 
     async fn running(&self, url: &str) -> (Job, Uuid) {

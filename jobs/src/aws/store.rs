@@ -19,10 +19,10 @@ use super::item::{Item, number, put_if, text, update_if};
 use super::refused;
 use crate::data::Data;
 use crate::delivery::{AnnouncementRecord, DeliveryMessage, DeliveryStatus, Recorded};
-use crate::job::{Job, JobId, Progress, Status};
+use crate::job::{Job, JobId, Progress, Status, now};
 use crate::ports::{
-    Attempt, Claim, Claimed, Completed, FARTHEST_LEASE, Failed, Held, JobStore, Listed, Listing, Purpose, Reservation,
-    Reserved, Terms, Unavailable,
+    Attempt, Claim, Claimed, Completed, FARTHEST_LEASE, Failed, Held, JobStore, LAST_REOPENED, Listed, Listing,
+    Purpose, Reservation, Reserved, Terms, Unavailable,
 };
 use crate::upload::UploadId;
 
@@ -577,7 +577,7 @@ impl JobStore for DynamoStore {
     async fn reopen(&self, id: JobId, overdue_at: DateTime<Utc>) -> Result<Option<Job>, Unavailable> {
         let update = |condition: &str, counted: i64| {
             self.update(id)
-                .condition_expression(condition)
+                .condition_expression(format!("{condition} AND expires_at > :last"))
                 .update_expression(REOPEN)
                 .expression_attribute_names("#status", "status")
                 .expression_attribute_names("#owner", "owner")
@@ -589,6 +589,7 @@ impl JobStore for DynamoStore {
                 .expression_attribute_values(":true", AttributeValue::Bool(true))
                 .expression_attribute_values(":open", text(OPEN))
                 .expression_attribute_values(":overdue", number(overdue_at.timestamp_millis()))
+                .expression_attribute_values(":last", number((now() + LAST_REOPENED).timestamp()))
         };
         let failed = update("#status = :failed", 1).expression_attribute_values(":failed", text(Status::Failed));
         let mut reopened = update_if("queue the job again", failed).await?;

@@ -4,13 +4,14 @@ use async_trait::async_trait;
 use aws_config::SdkConfig;
 use aws_sdk_sns::Client;
 use aws_sdk_sns::error::{BuildError, ProvideErrorMetadata};
+use aws_sdk_sns::operation::publish::builders::PublishFluentBuilder;
 use aws_sdk_sns::types::MessageAttributeValue;
 
 use telemetry::metrics::announced;
 
 use super::refused;
 use crate::announcement::Announcement;
-use crate::delivery::{Channel, Sent, reason};
+use crate::delivery::{Channel, DeliveryOutcome, Sent, reason};
 use crate::ports::{Notifier, Unavailable};
 
 /// A topic in SNS.
@@ -29,12 +30,6 @@ impl Topic {
 
 const ATTEMPTED: &str = "announce the end of the job";
 
-/// Whether SNS took what was published.
-enum Taken {
-    Yes,
-    No(Unavailable),
-}
-
 /// Several values under one name: a filter policy is met if one of them meets it.
 fn list_attribute(values: &[String]) -> Result<MessageAttributeValue, Unavailable> {
     let value = serde_json::to_string(values).map_err(Unavailable::when("write the announcement"))?;
@@ -47,7 +42,7 @@ const REFUSED: [&str; 4] =
     ["InvalidParameter", "InvalidParameterValue", "ParameterValueInvalid", "ValidationException"];
 
 impl Topic {
-    async fn publish(&self, announcement: &Announcement) -> Result<Taken, Unavailable> {
+    fn request(&self, announcement: &Announcement) -> Result<PublishFluentBuilder, Unavailable> {
         let attribute = |value: String| {
             let value = MessageAttributeValue::builder().data_type("String").string_value(value).build();
             value.map_err(Unavailable::when::<BuildError>("write the announcement"))
@@ -62,31 +57,24 @@ impl Topic {
             .message_attributes("template", attribute(announcement.template.clone())?)
             .message_attributes("status", attribute(announcement.status.to_string())?);
         // SNS takes no empty list.
-        let publish = match announcement.tags.as_slice() {
+        Ok(match announcement.tags.as_slice() {
             [] => publish,
             tags => publish.message_attributes("tags", list_attribute(tags)?),
-        };
-        match publish.send().await {
-            Ok(_) => Ok(Taken::Yes),
-            Err(error) if error.code().is_some_and(|code| REFUSED.contains(&code)) => {
-                Ok(Taken::No(refused(ATTEMPTED)(error)))
-            }
-            Err(error) => Err(refused(ATTEMPTED)(error)),
-        }
+        })
     }
-}
 
-impl Topic {
-    /// Subjects are "UTF-8 text with no line breaks or control characters, and less than 100 characters long"
-    /// (<https://docs.aws.amazon.com/sns/latest/api/API_Publish.html>). That was ASCII once, and other services with SNS's
-    /// interface still want it: what is refused is sent again under a subject in ASCII.
-    async fn publish_under_some_subject(&self, announcement: &Announcement) -> Result<Taken, Unavailable> {
-        match self.publish(announcement).await? {
-            Taken::No(_) if !announcement.subject.is_ascii() => {
-                tracing::warn!("the topic takes no such subject, so the text begins with it");
-                self.publish(&announcement.under(announcement.plain_subject.clone())).await
+    async fn publish(&self, announcement: &Announcement) -> Sent {
+        let told = |error: Unavailable| format!("Could not {}.", reason(&error.to_string()));
+        let request = match self.request(announcement) {
+            Ok(request) => request,
+            Err(error) => return Sent::later(told(error)),
+        };
+        match request.send().await {
+            Ok(_) => Sent::taken(None),
+            Err(error) if error.code().is_some_and(|code| REFUSED.contains(&code)) => {
+                Sent::refused(told(refused(ATTEMPTED)(error)))
             }
-            taken => Ok(taken),
+            Err(error) => Sent::later(told(refused(ATTEMPTED)(error))),
         }
     }
 }
@@ -97,15 +85,18 @@ impl Notifier for Topic {
         Channel::Topic
     }
 
+    /// Subjects are "UTF-8 text with no line breaks or control characters, and less than 100 characters long"
+    /// (<https://docs.aws.amazon.com/sns/latest/api/API_Publish.html>). That was ASCII once, and other services with SNS's
+    /// interface still want it: what is refused is sent again under a subject in ASCII.
     async fn announce(&self, announcement: &Announcement) -> Sent {
-        let told = |error: Unavailable| format!("Could not {}.", reason(&error.to_string()));
-        match self.publish_under_some_subject(announcement).await {
-            Ok(Taken::Yes) => {
-                announced(Channel::Topic.into());
-                Sent::taken(None)
-            }
-            Ok(Taken::No(error)) => Sent::refused(told(error)),
-            Err(error) => Sent::later(told(error)),
+        let mut sent = self.publish(announcement).await;
+        if sent.outcome == DeliveryOutcome::Refused && !announcement.subject.is_ascii() {
+            tracing::warn!("the topic takes no such subject, so the text begins with it");
+            sent = self.publish(&announcement.under(announcement.plain_subject.clone())).await;
         }
+        if sent.outcome == DeliveryOutcome::Taken {
+            announced(Channel::Topic.into());
+        }
+        sent
     }
 }

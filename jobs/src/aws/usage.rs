@@ -167,12 +167,10 @@ impl Usage for DynamoUsage {
     ) -> Result<Option<BytesUsed>, Unavailable> {
         let added = i64::try_from(bytes).map_err(Unavailable::when("count the caller's bytes"))?;
         if added == 0 {
-            let used = bytes::used(&self.bytes.get(caller).await?, now, kept);
-            return Ok((used.bytes >= most).then_some(used));
+            return Ok(bytes::used(&self.bytes.get(caller).await?, now, kept).if_full(most));
         }
         let item = self.bytes.add(caller, added, now).await?;
-        let used = bytes::used(&item, now, kept);
-        if used.bytes <= most {
+        if bytes::used(&item, now, kept).if_beyond(0, most).is_none() {
             self.bytes.forget(caller, &item, now, kept).await?;
             return Ok(None);
         }

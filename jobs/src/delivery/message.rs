@@ -1,11 +1,14 @@
 //! The message of one delivery, as the delivery queue keeps it.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use telemetry::trace::{self, Origin};
 use url::Url;
 
+use super::schedule;
 use crate::announcement::Announcement;
 use crate::job::{Job, JobId, Status, is_zero, now};
 
@@ -57,6 +60,19 @@ pub enum Payload {
     Announcement(Announcement),
 }
 
+impl Payload {
+    /// The word for its kind, where a job's record keeps what became of it.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Webhook { .. } => "webhook",
+            Self::Announcement(_) => "announcement",
+        }
+    }
+}
+
+/// How soon an attempt is made again at the earliest that our own store kept from being made or recorded.
+const STORE_PAUSE: Duration = Duration::from_secs(30);
+
 /// A URL's host and port.
 fn authority(url: &str) -> String {
     let Ok(url) = Url::parse(url) else { return String::new() };
@@ -107,6 +123,17 @@ impl DeliveryMessage {
     /// full stop, which separates the id from what follows where it is signed.
     pub fn end_id(&self) -> String {
         format!("{}_{}_{}", self.id, self.retries, self.status)
+    }
+
+    /// The identity of the delivery: copies of one message have the same.
+    pub(crate) fn identity(&self) -> String {
+        format!("{} {}", self.payload.kind(), self.end_id())
+    }
+
+    /// When to try again after the `receives`th time, if the job's record could not be read or written; nothing once a day is
+    /// over.
+    pub fn store_pause(&self, receives: u32, now: DateTime<Utc>) -> Option<Duration> {
+        schedule::pause(receives, Some(STORE_PAUSE), now - self.since)
     }
 
     /// Whether `job` still is as it was when it ended.

@@ -121,6 +121,22 @@ impl DeliveryRecord {
         Self { status: DeliveryStatus::Pending, attempts: 0, next_attempt_at: None, latest: Vec::new() }
     }
 
+    /// Counts a delivery of this kind that was not made and that nobody will attempt again; answers whether it is one.
+    pub fn count_if_given_up(&self, kind: &str) -> bool {
+        let given_up = matches!(self.status, DeliveryStatus::Failed | DeliveryStatus::Refused);
+        if given_up {
+            metrics::undelivered(kind);
+        }
+        given_up
+    }
+
+    /// How long before its next attempt it is. A time that lies further ahead than any pause was written before the clock was
+    /// stepped back.
+    pub fn early(&self, now: DateTime<Utc>) -> Option<Duration> {
+        let early = (self.next_attempt_at? - now).to_std().ok()?;
+        (!early.is_zero() && early < schedule::BEYOND_ANY_PAUSE).then_some(early)
+    }
+
     /// This after one more attempt, from `began` to `ended`, of a delivery that has been tried since `since`; and the
     /// pause before the next attempt, if there is to be one.
     #[must_use]
@@ -216,6 +232,14 @@ impl Recorded {
         match self {
             Self::Webhook(_) => "webhook",
             Self::Announcement(_) => "announcement",
+        }
+    }
+
+    /// The word for its kind in logs and metrics: of an announcement, its channel.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Webhook(_) => "webhook",
+            Self::Announcement(announcement) => announcement.channel.as_str(),
         }
     }
 

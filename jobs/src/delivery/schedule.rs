@@ -10,6 +10,9 @@ const PAUSES: [u64; 10] = [1, 5, 15, 60, 300, 900, 1_800, 3_600, 7_200, LONGEST]
 /// The longest pause in seconds: well below the twelve hours for which SQS hides a message.
 const LONGEST: u64 = 4 * 3_600;
 
+/// Longer than any pause, jitter included.
+pub(crate) const BEYOND_ANY_PAUSE: Duration = Duration::from_secs(2 * LONGEST);
+
 /// For how long attempts are made.
 const LIFE: TimeDelta = TimeDelta::days(1);
 

@@ -21,7 +21,7 @@ const READERS: usize = 4;
 
 /// The schema, in the steps it grew by; `PRAGMA user_version` counts the steps a database has taken. Times are
 /// milliseconds since 1970.
-const STEPS: [&str; 11] = [
+const STEPS: [&str; 13] = [
     "
     CREATE TABLE IF NOT EXISTS messages (
         id          INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -150,6 +150,21 @@ const STEPS: [&str; 11] = [
     CREATE INDEX messages_hidden ON messages (queue, visible_at) WHERE dead_at IS NULL AND visible_at > 0;
     ALTER TABLE jobs ADD COLUMN counted_attempts INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE jobs ADD COLUMN lost_servers INTEGER NOT NULL DEFAULT 0;
+    ",
+    // What has no identity is given one, and its destination anew, when the queue is opened.
+    "
+    DROP INDEX deliveries_by_lane;
+    ALTER TABLE deliveries DROP COLUMN lane;
+    ALTER TABLE deliveries ADD COLUMN identity TEXT;
+    ALTER TABLE deliveries ADD COLUMN hidden INTEGER NOT NULL DEFAULT 0;
+    UPDATE deliveries SET hidden = 1 WHERE due_at > 0;
+    CREATE UNIQUE INDEX deliveries_by_identity ON deliveries (identity);
+    CREATE INDEX deliveries_by_destination ON deliveries (destination, caller, due_at, id) WHERE hidden = 0;
+    CREATE INDEX deliveries_by_caller ON deliveries (caller, destination, due_at, id) WHERE hidden = 0;
+    CREATE INDEX deliveries_hidden ON deliveries (due_at) WHERE hidden = 1;
+    ",
+    "
+    CREATE INDEX jobs_by_upload ON jobs (upload) WHERE upload IS NOT NULL;
     ",
 ];
 
@@ -304,6 +319,7 @@ mod tests {
             INSERT INTO messages (queue, receives, visible_at, ticket, body) VALUES ('webhooks', 3, 0, 't', '{{"version":1,
                 "id":"{id}","status":"failed","ended_at":"2026-11-21T09:55:21.466Z","url":"https://example.org/",
                 "event":{{"type":"job.failed"}}}}');
+            INSERT INTO messages (queue, receives, visible_at, body) SELECT queue, receives, 1, body FROM messages;
             INSERT INTO messages (queue, visible_at, body) VALUES ('jobs', 0, 'a job');"#
         );
         sqlx::raw_sql(AssertSqlSafe(filled)).execute(&mut old).await.expect("old rows");
@@ -312,15 +328,15 @@ mod tests {
         let local = crate::local::Local::open(folder.path(), 9).await.expect("it opens");
         let due = local.deliveries.due(&Busy::default(), 9).await.expect("the queue answers");
         let [delivery] = due.as_slice() else { panic!("{due:?}") };
-        assert_eq!((delivery.destination.as_str(), delivery.attempts), ("https://example.org/", 3));
+        assert_eq!((delivery.destination.as_str(), delivery.attempts), ("example.org:443", 3));
         let message = DeliveryMessage::decode(&delivery.body).expect("a message");
         assert!(message.id == id && matches!(message.payload, Payload::Webhook { .. }));
         let job = local.jobs.get(id).await.expect("the store answers").expect("on record");
         assert_eq!(job.webhook.map(|webhook| webhook.delivery.attempts), Some(3));
-        let jobs: i64 = sqlx::query_scalar("SELECT count(*) FROM messages WHERE queue = 'jobs'")
-            .fetch_one(&mut *open(&folder.path().join("pressrun.db")).await.ok().expect("it opens").reader().await)
-            .await
-            .expect("a count");
-        assert_eq!(jobs, 1, "messages of jobs stay where they are");
+        drop(local);
+        let database = open(&folder.path().join("pressrun.db")).await.ok().expect("it opens");
+        let counts = "SELECT (SELECT count(*) FROM messages WHERE queue = 'jobs'), (SELECT count(*) FROM deliveries)";
+        let counts: (i64, i64) = sqlx::query_as(counts).fetch_one(&mut *database.reader().await).await.expect("counts");
+        assert_eq!(counts, (1, 1), "messages of jobs stay where they are, and of copies one is kept");
     }
 }

@@ -6,11 +6,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::Row;
 use tokio::task::spawn_blocking;
 
 use super::database::Database;
-use super::objects::kept_mark;
-use super::store::read_id;
+use super::uploads;
 use super::usage::remove_landed;
 use crate::job::{JobId, Status};
 use crate::ports::Unavailable;
@@ -30,72 +30,90 @@ pub struct Expiry {
     pub(super) outbox: PathBuf,
 }
 
+/// A job whose time is over, and since when.
+#[derive(Debug, Clone)]
+struct Expired {
+    at: i64,
+    id: String,
+}
+
+impl Expired {
+    /// Before all of them.
+    const FIRST: Self = Self { at: i64::MIN, id: String::new() };
+}
+
 impl Expiry {
-    /// Removes all jobs whose time is over by `now`, files first; returns how many.
+    /// Removes all jobs whose time is over by `now`, files first, since their names are known by the jobs alone; returns how
+    /// many. What cannot be removed is left for the next time, and keeps nothing else.
     pub async fn remove_expired(&self, now: DateTime<Utc>) -> Result<usize, Unavailable> {
         let attempted = "remove expired jobs";
-        let mut removed = 0;
+        let (mut removed, mut after) = (0, Expired::FIRST);
         loop {
-            let expired = self.expired(now).await.map_err(Unavailable::when(attempted))?;
-            self.remove_files(&expired).await.map_err(Unavailable::when("remove the files of expired jobs"))?;
-            self.remove_jobs(&expired).await.map_err(Unavailable::when(attempted))?;
-            removed += expired.len();
-            if expired.len() < BATCH {
-                break;
-            }
+            let batch = self.expired(now, &after).await.map_err(Unavailable::when(attempted))?;
+            let Some(last) = batch.last() else { break };
+            after = last.clone();
+            let gone = self.remove_files(&batch).await.map_err(Unavailable::when(attempted))?;
+            self.remove_jobs(&gone).await.map_err(Unavailable::when(attempted))?;
+            removed += gone.len();
         }
         self.remove_rows(now).await.map_err(Unavailable::when(attempted))?;
         Ok(removed)
     }
 
-    /// Removes uploads that were begun before `begun_before`, and of those that no job has named since all that were begun
-    /// before `unnamed_before`; answers how many.
+    /// Removes uploads that were begun before `begun_before`, and of those that no job on record names all that were begun
+    /// before `unnamed_before`; returns how many.
     pub async fn remove_uploads(
         &self,
         begun_before: DateTime<Utc>,
         unnamed_before: DateTime<Utc>,
     ) -> Result<usize, Unavailable> {
-        let removed = self.remove_old_uploads(begun_before, unnamed_before).await;
-        removed.map_err(Unavailable::when("remove expired uploads"))
-    }
-
-    async fn remove_old_uploads(
-        &self,
-        begun_before: DateTime<Utc>,
-        unnamed_before: DateTime<Utc>,
-    ) -> io::Result<usize> {
-        let mut removed = 0;
-        let mut entries = tokio::fs::read_dir(self.objects.join(UPLOADS)).await?;
-        while let Some(entry) = entries.next_entry().await? {
-            let id = entry.file_name().to_str().and_then(|name| name.parse::<UploadId>().ok());
-            let Some(begun_at) = id.and_then(|id| id.made_at()) else { continue };
-            let (path, mark) = (entry.path(), kept_mark(&entry.path()));
-            if begun_at < begun_before || (begun_at < unnamed_before && !tokio::fs::try_exists(&mark).await?) {
-                is_gone(tokio::fs::remove_file(&path).await)?;
-                is_gone(tokio::fs::remove_file(&mark).await)?;
-                removed += 1;
+        let attempted = "remove expired uploads";
+        let (mut removed, mut doubtful) = (0, Vec::new());
+        let folder = self.objects.join(UPLOADS);
+        let mut entries = tokio::fs::read_dir(&folder).await.map_err(Unavailable::when(attempted))?;
+        while let Some(entry) = entries.next_entry().await.map_err(Unavailable::when(attempted))? {
+            let Some(id) = entry.file_name().to_str().and_then(|name| name.parse::<UploadId>().ok()) else { continue };
+            match id.made_at() {
+                Some(begun_at) if begun_at < begun_before => removed += usize::from(remove_upload(entry.path()).await),
+                Some(begun_at) if begun_at < unnamed_before => doubtful.push(id),
+                _ => {}
+            }
+        }
+        for ids in doubtful.chunks(BATCH) {
+            let named = uploads::named(&mut *self.database.reader().await, ids).await;
+            let named = named.map_err(Unavailable::when(attempted))?;
+            for id in ids.iter().filter(|id| !named.contains(id)) {
+                removed += usize::from(remove_upload(folder.join(id.to_string())).await);
             }
         }
         Ok(removed)
     }
 
-    /// Jobs that have ended, and whose time is over. The `+` keeps SQLite to the index by time.
-    async fn expired(&self, now: DateTime<Utc>) -> Result<Vec<JobId>, sqlx::Error> {
-        let rows =
-            sqlx::query("SELECT id FROM jobs WHERE expires_at <= ?1 AND +status IN ('completed', 'failed') LIMIT ?2");
-        let rows =
-            rows.bind(now.timestamp_millis()).bind(BATCH as i64).fetch_all(&mut *self.database.reader().await).await?;
-        rows.iter().map(|row| read_id(row, "id")).collect()
+    /// Jobs that have ended, and whose time is over, in its order. The `+` keeps SQLite to the index by time.
+    async fn expired(&self, now: DateTime<Utc>, after: &Expired) -> Result<Vec<Expired>, sqlx::Error> {
+        let rows = sqlx::query(
+            "SELECT expires_at, id FROM jobs
+             WHERE (expires_at, id) > (?1, ?2) AND expires_at <= ?3 AND +status IN ('completed', 'failed')
+             ORDER BY expires_at, id LIMIT ?4",
+        );
+        let rows = rows.bind(after.at).bind(&after.id).bind(now.timestamp_millis()).bind(BATCH as i64);
+        let rows = rows.fetch_all(&mut *self.database.reader().await).await?;
+        rows.iter().map(|row| Ok(Expired { at: row.try_get("expires_at")?, id: row.try_get("id")? })).collect()
     }
 
-    async fn remove_files(&self, ids: &[JobId]) -> io::Result<()> {
-        let (objects, outbox, ids) = (self.objects.clone(), self.outbox.clone(), ids.to_vec());
-        let removed = spawn_blocking(move || ids.iter().try_for_each(|id| remove_files(&objects, &outbox, *id)));
-        removed.await.map_err(io::Error::other)?
+    /// Removes the files of these jobs; returns the ids of those that have none any more.
+    async fn remove_files(&self, jobs: &[Expired]) -> io::Result<Vec<String>> {
+        let (objects, outbox) = (self.objects.clone(), self.outbox.clone());
+        let mut ids: Vec<_> = jobs.iter().map(|job| job.id.clone()).collect();
+        let removal = spawn_blocking(move || {
+            ids.retain(|id| remove_files(&objects, &outbox, id));
+            ids
+        });
+        removal.await.map_err(io::Error::other)
     }
 
-    /// One that was queued again meanwhile stays.
-    async fn remove_jobs(&self, ids: &[JobId]) -> Result<(), sqlx::Error> {
+    /// None of them was queued again meanwhile: [`JobStore::reopen`](crate::JobStore::reopen) takes none that is about to go.
+    async fn remove_jobs(&self, ids: &[String]) -> Result<(), sqlx::Error> {
         let ids = serde_json::to_string(ids).map_err(|error| sqlx::Error::Encode(error.into()))?;
         let query = sqlx::query(
             "DELETE FROM jobs WHERE id IN (SELECT value FROM json_each(?1)) AND +status IN ('completed', 'failed')",
@@ -126,20 +144,31 @@ impl Expiry {
     }
 }
 
-fn remove_files(objects: &Path, outbox: &Path, id: JobId) -> io::Result<()> {
-    is_gone(fs::remove_file(objects.join(id.report_key())))?;
-    is_gone(fs::remove_file(objects.join(id.input_key())))?;
-    is_gone(fs::remove_dir_all(objects.join(id.sections_prefix())))?;
-    for status in [Status::Completed, Status::Failed] {
-        is_gone(fs::remove_file(outbox.join(format!("{id}-{status}.eml"))))?;
+/// Removes the files of a job, all that can be; answers whether there are none any more.
+fn remove_files(objects: &Path, outbox: &Path, id: &str) -> bool {
+    let Ok(id) = id.parse::<JobId>() else { return true };
+    let mails = [Status::Completed, Status::Failed].map(|status| outbox.join(format!("{id}-{status}.eml")));
+    let sections = objects.join(id.sections_prefix());
+    let mut all_gone = is_gone(&sections, fs::remove_dir_all(&sections));
+    for file in [objects.join(id.report_key()), objects.join(id.input_key())].iter().chain(&mails) {
+        all_gone &= is_gone(file, fs::remove_file(file));
     }
-    Ok(())
+    all_gone
 }
 
-/// What was not there need not be removed.
-fn is_gone(removed: io::Result<()>) -> io::Result<()> {
+/// Removes an upload; answers whether it was.
+async fn remove_upload(file: PathBuf) -> bool {
+    is_gone(&file, tokio::fs::remove_file(&file).await)
+}
+
+/// Whether a file is not there any more. What was not there need not be removed.
+fn is_gone(file: &Path, removed: io::Result<()>) -> bool {
     match removed {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            let file = file.display();
+            tracing::error!(%file, %error, "cannot remove what is kept no longer, and tries again later");
+            false
+        }
+        _ => true,
     }
 }

@@ -1,7 +1,7 @@
 //! An announcement as a mail, and a mail server that sends it.
 
 use std::error::Error;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
@@ -12,6 +12,7 @@ use telemetry::metrics::announced;
 use tokio::time::timeout;
 use url::Url;
 
+use super::breaker::Breaker;
 use crate::announcement::Announcement;
 use crate::delivery::{Channel, DeliveryOutcome, Sent, reason, root_cause};
 use crate::ports::Notifier;
@@ -24,6 +25,9 @@ const COMMAND_LIMIT: Duration = Duration::from_secs(10);
 
 /// How long one attempt may take in all, with the lookup of the server's name.
 const TIME_LIMIT: Duration = Duration::from_secs(30);
+
+/// An attempt without an answer that took so long has met a server that hangs, not one that is away.
+const HANGS: Duration = Duration::from_secs(5);
 
 /// Replies to signing in (RFC 4954, section 6), which an operator can mend.
 const SIGN_IN: [u16; 4] = [530, 534, 535, 538];
@@ -38,6 +42,7 @@ pub struct Smtp {
     from: Mailbox,
     to: Mailboxes,
     signs_in: bool,
+    breaker: Breaker,
 }
 
 impl Smtp {
@@ -46,7 +51,7 @@ impl Smtp {
     pub fn new(url: &str, from: Mailbox, to: Mailboxes) -> Result<Self, SmtpError> {
         let server = AsyncSmtpTransport::<Tokio1Executor>::from_url(url)?.timeout(Some(COMMAND_LIMIT)).build();
         let signs_in = Url::parse(url).is_ok_and(|url| url.password().is_some());
-        Ok(Self { server, from, to, signs_in })
+        Ok(Self { server, from, to, signs_in, breaker: Breaker::default() })
     }
 }
 
@@ -63,6 +68,22 @@ impl Notifier for Smtp {
                 return Sent::refused(format!("The mail could not be written: {}.", reason(&error.to_string())));
             }
         };
+        let start = Instant::now();
+        let Some(permit) = self.breaker.permit(start) else {
+            return Sent::later("The mail server did not answer lately, so that this attempt was not made.");
+        };
+        let sent = self.send(mail).await;
+        if sent.error.is_some() && sent.status.is_none() && start.elapsed() >= HANGS {
+            permit.hung(Instant::now());
+        } else {
+            permit.answered();
+        }
+        sent
+    }
+}
+
+impl Smtp {
+    async fn send(&self, mail: Message) -> Sent {
         match timeout(TIME_LIMIT, self.server.send(mail)).await {
             Ok(Ok(reply)) => {
                 announced(Channel::Mail.into());
@@ -72,9 +93,7 @@ impl Notifier for Smtp {
             Err(_) => Sent::later(format!("The mail server did not take the mail within {} s.", TIME_LIMIT.as_secs())),
         }
     }
-}
 
-impl Smtp {
     /// What it means that the mail server did not take a mail.
     fn refused(&self, error: &SmtpError) -> Sent {
         let Some(status) = error.status().map(u16::from) else {

@@ -12,6 +12,7 @@
 //!
 //! All of it is for the user alone who runs the process: the folder lets no other in.
 
+mod breaker;
 mod changes;
 mod database;
 mod deliveries;
@@ -25,6 +26,7 @@ mod private;
 mod queue;
 mod readers;
 mod store;
+mod uploads;
 mod usage;
 mod writer;
 
@@ -156,13 +158,16 @@ impl Local {
         for folder in [&objects.join("reports"), &objects.join("inputs"), &objects.join(UPLOADS), &outbox, &work] {
             fs::create_dir_all(folder).map_err(io_error(folder))?;
         }
+        let deliveries = SqliteDeliveries::open(database.clone()).await;
+        let deliveries =
+            deliveries.map_err(|source| OpenError::Database { path: folder.join("pressrun.db"), source })?;
         Ok(Self {
-            queue: SqliteQueue::new(database.clone(), "jobs", max_receives),
-            deliveries: SqliteDeliveries::new(database.clone()),
+            queue: SqliteQueue::new(database.clone(), max_receives),
+            deliveries,
             jobs: SqliteStore::new(database.clone()),
             usage: SqliteUsage::new(database.clone()),
-            expiry: Expiry { database, objects: objects.clone(), outbox: outbox.clone() },
-            objects: Folder::new(objects, work.clone()),
+            expiry: Expiry { database: database.clone(), objects: objects.clone(), outbox: outbox.clone() },
+            objects: Folder::new(objects, work.clone(), database),
             outbox: Outbox::new(outbox),
             work,
             link_key,

@@ -8,7 +8,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use uuid::Uuid;
 
+use super::database::Database;
+use super::uploads;
 use crate::ports::{Accepts, Content, ObjectStore, Opened, Shortage, Unavailable};
+use crate::upload::UPLOADS;
 
 /// A folder of objects; a key is a path in it.
 #[derive(Debug, Clone)]
@@ -16,6 +19,8 @@ pub struct Folder {
     root: PathBuf,
     /// Where objects are that are not whole yet; emptied when the data folder is opened.
     drafts: PathBuf,
+    /// Where jobs name uploads.
+    database: Database,
     /// How many bytes are left free for work that was accepted; a share of the file system where absent.
     reserve: Option<u64>,
 }
@@ -24,8 +29,8 @@ pub struct Folder {
 const MAX_DEFAULT_RESERVE: u64 = 1 << 30;
 
 impl Folder {
-    pub(super) fn new(root: PathBuf, drafts: PathBuf) -> Self {
-        Self { root, drafts, reserve: None }
+    pub(super) fn new(root: PathBuf, drafts: PathBuf, database: Database) -> Self {
+        Self { root, drafts, database, reserve: None }
     }
 
     /// With so many bytes left free for work that was accepted.
@@ -33,6 +38,15 @@ impl Folder {
     pub fn with_reserve(mut self, reserve: Option<u64>) -> Self {
         self.reserve = reserve;
         self
+    }
+}
+
+impl Folder {
+    /// Whether a job on record names the upload under this key.
+    async fn is_named(&self, key: &str) -> Result<bool, sqlx::Error> {
+        let id = key.strip_prefix(UPLOADS).and_then(|id| id.strip_prefix('/')).and_then(|id| id.parse().ok());
+        let Some(id) = id else { return Ok(false) };
+        Ok(!uploads::named(&mut *self.database.reader().await, &[id]).await?.is_empty())
     }
 }
 
@@ -97,32 +111,17 @@ impl ObjectStore for Folder {
         blocking(attempted, move || Ok(present(fs::metadata(&path))?.map(|_| Opened::File(path)))).await
     }
 
+    /// The record of the job that names the upload keeps it. One that is `fresh` is there until that is written.
     async fn keep(&self, key: &str, fresh: bool) -> Result<Option<u64>, Unavailable> {
-        let path = self.root.join(key);
-        let attempted = format!("keep {key}");
-        let keep = move || {
-            let Some(found) = present(fs::metadata(&path))? else { return Ok(None) };
-            let mark = kept_mark(&path);
-            let kept = present(fs::metadata(&mark))?.is_some();
-            if !kept && fresh {
-                File::create(&mark)?;
-            }
-            Ok((kept || fresh).then_some(found.len()))
-        };
-        blocking(attempted, keep).await
+        let Some(size) = self.size(key).await? else { return Ok(None) };
+        let is_named = fresh || self.is_named(key).await.map_err(Unavailable::when(format!("keep {key}")))?;
+        Ok(is_named.then_some(size))
     }
 
     async fn shortage(&self, bytes: u64) -> Result<Option<Shortage>, Unavailable> {
         let shortage = room(&self.root).map(|room| room.and_then(|room| room.shortage(self.reserve, bytes)));
         shortage.map_err(Unavailable::when("find how much of the disk is free"))
     }
-}
-
-/// The file that says that a job has named an upload.
-pub(super) fn kept_mark(upload: &Path) -> PathBuf {
-    let mut name = upload.as_os_str().to_owned();
-    name.push(".kept");
-    name.into()
 }
 
 /// How much room a file system has.

@@ -1,8 +1,8 @@
 //! The queue as a table: a message whose `visible_at` is 0 is ready, any other is hidden until then, and each delivery
 //! writes a new ticket. Callers are served by turns, each caller's messages in their order.
 
-mod clock;
-mod turn;
+pub(super) mod clock;
+pub(super) mod turn;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -27,6 +27,9 @@ const TEND_EVERY: Duration = Duration::from_millis(100);
 /// How often they are while others are taken.
 const TEND_AT_LEAST_EVERY: Duration = Duration::from_secs(1);
 
+/// What its rows say in the column `queue`: there were others once.
+const QUEUE: &str = "jobs";
+
 /// How long a dead letter is hidden from others while one looks at it.
 const GLANCE: Duration = Duration::from_secs(60);
 
@@ -44,7 +47,6 @@ const LOOK_ASIDE: &str = "
 #[derive(Debug, Clone)]
 pub struct SqliteQueue {
     database: Database,
-    name: &'static str,
     max_receives: u32,
     arrived: Arc<Notify>,
     clock: Clock,
@@ -60,10 +62,9 @@ struct State {
 }
 
 impl SqliteQueue {
-    /// The queue of this name, one of many in the table.
-    pub(super) fn new(database: Database, name: &'static str, max_receives: u32) -> Self {
+    pub(super) fn new(database: Database, max_receives: u32) -> Self {
         let (arrived, clock, state) = (Arc::default(), Clock::default(), Arc::default());
-        Self { database, name, max_receives, arrived, clock, state }
+        Self { database, max_receives, arrived, clock, state }
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
@@ -78,7 +79,7 @@ impl SqliteQueue {
         )
         .bind(now().timestamp_millis())
         .bind(self.max_receives)
-        .bind(self.name)
+        .bind(QUEUE)
         .bind(self.clock.millis())
         .execute(&mut *self.database.writer().await)
         .await?;
@@ -88,7 +89,7 @@ impl SqliteQueue {
     async fn look_aside(&self) -> Result<Vec<Delivery>, sqlx::Error> {
         let now = self.clock.millis();
         self.set_aside().await?;
-        let rows = sqlx::query(LOOK_ASIDE).bind(now).bind(self.clock.after(GLANCE)).bind(self.name);
+        let rows = sqlx::query(LOOK_ASIDE).bind(now).bind(self.clock.after(GLANCE)).bind(QUEUE);
         let rows = rows.fetch_all(&mut *self.database.writer().await).await?;
         let delivery = |row: &SqliteRow| {
             let ticket = Ticket(row.try_get("ticket")?);
@@ -111,7 +112,7 @@ impl SqliteQueue {
             "UPDATE messages SET visible_at = 0
              WHERE queue = ?1 AND dead_at IS NULL AND visible_at > 0 AND visible_at <= ?2",
         );
-        woken.bind(self.name).bind(self.clock.millis()).execute(&mut *self.database.writer().await).await?;
+        woken.bind(QUEUE).bind(self.clock.millis()).execute(&mut *self.database.writer().await).await?;
         self.set_aside().await?;
         Ok(true)
     }
@@ -146,7 +147,7 @@ impl SqliteQueue {
         query.push(", receives = receives + 1, ticket = ").push_bind(ticket.to_owned());
         query.push(" WHERE id = coalesce(NULL");
         for stretch in stretches {
-            query.push(", (SELECT id FROM messages WHERE queue = ").push_bind(self.name);
+            query.push(", (SELECT id FROM messages WHERE queue = ").push_bind(QUEUE);
             query.push(" AND dead_at IS NULL AND visible_at = 0 AND caller >= ").push_bind(stretch.from.clone());
             if let Some(before) = &stretch.before {
                 query.push(" AND caller < ").push_bind(before.clone());
@@ -168,7 +169,7 @@ impl SqliteQueue {
 impl Queue for SqliteQueue {
     async fn push(&self, body: &str) -> Result<(), Unavailable> {
         let query = sqlx::query("INSERT INTO messages (body, visible_at, queue, caller) VALUES (?1, 0, ?2, ?3)");
-        let query = query.bind(body).bind(self.name).bind(caller_of(body));
+        let query = query.bind(body).bind(QUEUE).bind(caller_of(body));
         let pushed = query.execute(&mut *self.database.writer().await).await;
         self.database.on_disk(pushed).await.map_err(Unavailable::when("put the message in the queue"))?;
         self.arrived.notify_one();

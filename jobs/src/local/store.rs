@@ -17,10 +17,10 @@ use super::{keys, listing};
 use crate::data::Data;
 use crate::delivery::{AnnouncementRecord, DeliveryMessage, Recorded};
 use crate::event::is_news;
-use crate::job::{Job, JobId, Progress, Status};
+use crate::job::{Job, JobId, Progress, Status, now};
 use crate::ports::{
-    Attempt, Claim, Claimed, Completed, FARTHEST_LEASE, Failed, Held, JobStore, Listed, Listing, Purpose, Reservation,
-    Reserved, Terms, Unavailable,
+    Attempt, Claim, Claimed, Completed, FARTHEST_LEASE, Failed, Held, JobStore, LAST_REOPENED, Listed, Listing,
+    Purpose, Reservation, Reserved, Terms, Unavailable,
 };
 use crate::upload::{NoUploadId, UploadId};
 
@@ -340,12 +340,13 @@ impl JobStore for SqliteStore {
                  status = 'queued', attempts = 0, counted_attempts = 0, lost_servers = 0, retries = retries + (NOT reopened), reopened = 1, overdue_at = ?2,
                  owner = NULL, lease_until = 0, error = NULL, finished_at = NULL, notified_at = NULL, set_aside = 0,
                  webhook = NULL, announcement = NULL
-             WHERE id = ?1 AND (status = 'failed' OR (status = 'queued' AND reopened))
+             WHERE id = ?1 AND (status = 'failed' OR (status = 'queued' AND reopened)) AND expires_at > ?3
              RETURNING ",
             columns!()
         ))
         .bind(id.to_string())
-        .bind(overdue_at.timestamp_millis());
+        .bind(overdue_at.timestamp_millis())
+        .bind((now() + LAST_REOPENED).timestamp_millis());
         let row = database::write_one(query, &mut *self.database.writer().await).await;
         let row = self.database.on_disk(row).await.map_err(Unavailable::when(attempted))?;
         self.changes.written(id);

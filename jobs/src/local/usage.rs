@@ -98,30 +98,37 @@ impl SqliteUsage {
         kept: TimeDelta,
         most: u64,
     ) -> Result<Option<BytesUsed>, sqlx::Error> {
-        let (bytes, most, first) =
-            (bytes.cast_signed(), i64::try_from(most).unwrap_or(i64::MAX), first_day(today, kept));
-        if bytes > 0 {
-            let mut writer = self.database.writer().await;
-            let old = sqlx::query("DELETE FROM bytes_used WHERE caller = ?1 AND day < ?2");
-            old.bind(caller).bind(first).execute(&mut *writer).await?;
-            // One statement, so that of many requests at once no more get through than may.
-            let added = sqlx::query(
-                "INSERT INTO bytes_used (caller, day, bytes) SELECT ?1, ?2, ?3
-                 WHERE ?3 + (SELECT coalesce(sum(bytes), 0) FROM bytes_used WHERE caller = ?1) <= ?4
-                 ON CONFLICT (caller, day) DO UPDATE SET bytes = bytes + excluded.bytes",
-            );
-            let added = added.bind(caller).bind(today).bind(bytes).bind(most).execute(&mut *writer).await?;
-            if added.rows_affected() == 1 {
-                return Ok(None);
-            }
+        if bytes == 0 {
+            return Ok(used(&mut *self.database.reader().await, caller, today, kept).await?.if_full(most));
         }
-        let days = sqlx::query("SELECT day, bytes FROM bytes_used WHERE caller = ?1 AND day >= ?2");
-        let days = days.bind(caller).bind(first).fetch_all(&mut *self.database.reader().await).await?;
-        let read = |row: &SqliteRow| Ok((row.try_get("day")?, row.try_get::<i64, _>("bytes")?.cast_unsigned()));
-        let used = BytesUsed::of(days.iter().map(read).collect::<Result<Vec<_>, sqlx::Error>>()?, today, kept);
-        let fits = bytes == 0 && used.bytes < most.cast_unsigned();
-        Ok((!fits).then_some(used))
+        // Held from the look to the write, so that of many requests at once no more get through than may.
+        let mut writer = self.database.writer().await;
+        let refused = used(&mut writer, caller, today, kept).await?.if_beyond(bytes, most);
+        if refused.is_some() {
+            return Ok(refused);
+        }
+        let old = sqlx::query("DELETE FROM bytes_used WHERE caller = ?1 AND day < ?2");
+        old.bind(caller).bind(first_day(today, kept)).execute(&mut *writer).await?;
+        let added = sqlx::query(
+            "INSERT INTO bytes_used (caller, day, bytes) VALUES (?1, ?2, ?3)
+             ON CONFLICT (caller, day) DO UPDATE SET bytes = bytes + excluded.bytes",
+        );
+        added.bind(caller).bind(today).bind(bytes.cast_signed()).execute(&mut *writer).await?;
+        Ok(None)
     }
+}
+
+/// What counts of what a caller stored.
+async fn used(
+    connection: &mut SqliteConnection,
+    caller: &str,
+    today: i64,
+    kept: TimeDelta,
+) -> Result<BytesUsed, sqlx::Error> {
+    let days = sqlx::query("SELECT day, bytes FROM bytes_used WHERE caller = ?1 AND day >= ?2");
+    let days = days.bind(caller).bind(first_day(today, kept)).fetch_all(connection).await?;
+    let read = |row: &SqliteRow| Ok((row.try_get("day")?, row.try_get::<i64, _>("bytes")?.cast_unsigned()));
+    Ok(BytesUsed::of(days.iter().map(read).collect::<Result<Vec<_>, sqlx::Error>>()?, today, kept))
 }
 
 /// Removes what does not count any more.

@@ -117,7 +117,7 @@ impl Bench {
     pub(crate) async fn running(&self) -> (Job, Uuid) {
         let (job, now) = (Job::queued(JobId::new(), "list", now()), now());
         let later = now + TimeDelta::minutes(1);
-        let terms = Terms { overdue_at: later, expires_at: later };
+        let terms = Terms { overdue_at: later, expires_at: later + TimeDelta::days(30) };
         let claim = Claim { owner: Uuid::new_v4(), now, lease_until: later, purpose: Purpose::Run, terms };
         assert_eq!(
             self.local.jobs.claim(&job, &claim).await.expect("the store answers"),

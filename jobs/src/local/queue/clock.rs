@@ -9,7 +9,7 @@ use crate::job::now;
 /// Milliseconds since 1970 as they were when the queue was opened, and as they have passed since. What an earlier process
 /// has hidden is ready when the folder is opened, so that no two clocks meet.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Clock {
+pub(in crate::local) struct Clock {
     started: Instant,
     at: i64,
 }
@@ -21,11 +21,11 @@ impl Default for Clock {
 }
 
 impl Clock {
-    pub(super) fn millis(&self) -> i64 {
+    pub(in crate::local) fn millis(&self) -> i64 {
         self.after(Duration::ZERO)
     }
 
-    pub(super) fn after(&self, time: Duration) -> i64 {
+    pub(in crate::local) fn after(&self, time: Duration) -> i64 {
         let passed = i64::try_from((self.started.elapsed() + time).as_millis());
         self.at.saturating_add(passed.unwrap_or(i64::MAX / 2))
     }

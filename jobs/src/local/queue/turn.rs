@@ -3,15 +3,15 @@
 
 /// The callers from one name up to before another.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Stretch {
+pub(in crate::local) struct Stretch {
     /// The first name there may be.
-    pub(super) from: String,
+    pub(in crate::local) from: String,
     /// What comes after the last; nothing where all do that come after `from`.
-    pub(super) before: Option<String>,
+    pub(in crate::local) before: Option<String>,
 }
 
 /// All callers but those `passed_over`, in their turns after `served`.
-pub(super) fn stretches(served: &str, passed_over: &[String]) -> Vec<Stretch> {
+pub(in crate::local) fn stretches(served: &str, passed_over: &[String]) -> Vec<Stretch> {
     let mut passed: Vec<&str> = passed_over.iter().map(String::as_str).collect();
     passed.sort_unstable();
     let next = after(served);
@@ -33,7 +33,7 @@ fn between<'a>(from: String, before: Option<String>, passed: impl Iterator<Item 
 }
 
 /// The first text after a name.
-fn after(name: &str) -> String {
+pub(in crate::local) fn after(name: &str) -> String {
     format!("{name}\0")
 }
 
