@@ -1,6 +1,8 @@
 """A server that is stopped or killed again and again in the middle of one job, which completes all the same."""
 
+import os
 import shutil
+import signal
 
 import pytest
 import requests
@@ -8,6 +10,7 @@ import requests
 from emulated_aws import ROOT
 from polling import wait_for
 from server import Server
+from test_fairness import typesetters
 from test_uploads import ended
 
 # Works for some seconds, which no restart leaves it but the last.
@@ -48,6 +51,16 @@ def test_a_job_does_not_fail_because_its_server_is_killed(program, templates, tm
             server.start()
         job = ended(server, job_id)
     assert (job["status"], job["attempts"]) == ("completed", kills + 1), job
+
+
+def test_a_typesetter_that_the_system_kills_is_no_fault_of_its_job(program, templates, tmp_path):
+    with Server(program, tmp_path / "data", "--workers", "1", templates=templates) as server:
+        job_id = queue(server)
+        running(server, job_id)
+        for pid in typesetters(server):
+            os.kill(pid, signal.SIGKILL)
+        job = ended(server, job_id)
+    assert (job["status"], job["attempts"]) == ("completed", 2), job
 
 
 @pytest.mark.chaos

@@ -113,6 +113,20 @@ fn claim(job: &Job) -> Claim {
 }
 
 #[tokio::test]
+async fn a_job_that_was_being_settled_when_its_server_ended_was_in_no_attempt() {
+    let folder = TempDir::new().expect("a folder");
+    let job = Job::queued(JobId::new(), "letter", now());
+    let (local, run) = (open(&folder).await, claim(&job));
+    assert!(matches!(local.jobs.claim(&job, &run).await.expect("answers"), Claimed::Run(_)));
+    assert_eq!(local.jobs.release(job.id, run.owner, false).await.expect("answers"), Held::Yes);
+    let settle = Claim { purpose: Purpose::Settle, ..claim(&job) };
+    assert!(matches!(local.jobs.claim(&job, &settle).await.expect("answers"), Claimed::Run(_)));
+    drop(local);
+    let claimed = open(&folder).await.jobs.claim(&job, &claim(&job)).await.expect("answers");
+    assert_eq!(claimed, Claimed::Run(Attempt { number: 2, counted: 2 }));
+}
+
+#[tokio::test]
 async fn attempts_that_ended_with_their_server_count_only_after_fifty() {
     let folder = TempDir::new().expect("a folder");
     let job = Job::queued(JobId::new(), "letter", now());

@@ -60,7 +60,8 @@ pub(crate) fn failure_of_panic(payload: &(dyn Any + Send)) -> Failure {
 pub fn failure_of(error: &PressError) -> Option<Failure> {
     Some(match error {
         PressError::Typesetter(typesetter::Error::Io { .. } | typesetter::Error::Request { .. })
-        | PressError::Unusable(_) => return None,
+        | PressError::Unusable(_)
+        | PressError::Killed => return None,
         PressError::Crashed { status, .. } if signal_of(*status).is_some_and(|it| STOP_SIGNALS.contains(&it)) => {
             return None;
         }

@@ -4,7 +4,6 @@ use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use input::{Budget, CHECK_TIME, Fault, Format, Head, InputError, Json, NotRead, Spooled, Template, Unusable};
 use jobs::{Dialect, Failure, Message, UploadFormat, Violation, Warning};
@@ -15,6 +14,7 @@ use crate::digest::{Digest32, Digesting};
 use crate::failure::{failure, invalid_data};
 use crate::sections::Rows;
 use crate::trouble::Trouble;
+use crate::turns::{Gate, Hand, Turn};
 
 /// Data in a file, and what belongs to it.
 pub(crate) struct Source {
@@ -98,19 +98,23 @@ const FEW_ROWS: u64 = 1_000;
 const MOST_WHOLE_ROWS: u64 = 5_000;
 
 /// Checks data against the template in `template`. The rows lie in `spool`; data that is typeset whole is written to `data`
-/// as one JSON text. Blocks; ends early once what it came with is dropped.
+/// as one JSON text. It does so in the report's turns, and ends early once nobody waits for it.
 pub(crate) async fn unpack(
+    turn: &Turn,
     source: Source,
     template: PathBuf,
     spool: PathBuf,
     data: PathBuf,
     cutting: Cutting,
 ) -> Result<Data, Trouble> {
-    let stop = StopOnDrop(Arc::default());
-    let stopped = stop.0.clone();
+    let asking = turn.ask();
+    asking.granted().await;
+    let end = EndOnDrop(Arc::default());
+    let gate = end.0.clone();
+    let _working = asking.work(Hand::Thread(gate.clone()));
     let unpacked = tokio::task::spawn_blocking(move || {
         let template = Template::read(&template).map_err(unusable)?;
-        let (spooled, digest) = to_spool(source, &template, &spool, cutting.most_bytes, stopped)?;
+        let (spooled, digest) = to_spool(source, &template, &spool, cutting.most_bytes, gate)?;
         let rows = Rows { template, spooled, spool };
         if cutting.cuts(rows.spooled.rows).map_err(Trouble::Permanent)? {
             return Ok(Data::Rows(Box::new(rows), digest));
@@ -146,13 +150,13 @@ fn to_spool(
     template: &Template,
     spool: &Path,
     rest_bytes: u64,
-    stopped: Arc<AtomicBool>,
+    gate: Arc<Gate>,
 ) -> Result<(Spooled, Digest32), Trouble> {
     let origin = from.origin;
     // The listener takes nothing but an object.
     let head = from.head.and_then(|head| Head::try_from(head).ok()).unwrap_or_default();
-    let source = Stoppable { source: File::open(&from.file)?, stopped: stopped.clone() };
-    let limits = input::Limits { rest_bytes, check: Budget::default().until(stopped), ..input::Limits::default() };
+    let limits = input::Limits { rest_bytes, check: Budget::default().until(gate.ended()), ..input::Limits::default() };
+    let source = Gated { source: File::open(&from.file)?, gate };
     let mut rows = Digesting::new(BufWriter::new(File::create(spool)?));
     let spooled = input::spool(source, from.format, head, template, &limits, &mut rows)
         .map_err(|error| trouble(error, origin))?;
@@ -245,30 +249,30 @@ fn unusable(error: Unusable) -> Trouble {
 const STOPPED: &str = "the run was stopped";
 
 /// Tells a thread that nobody waits for it any more.
-struct StopOnDrop(Arc<AtomicBool>);
+struct EndOnDrop(Arc<Gate>);
 
-impl Drop for StopOnDrop {
+impl Drop for EndOnDrop {
     fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.end();
     }
 }
 
-/// A file that cannot be read any further once nobody waits for it.
-struct Stoppable {
+/// A file that is read through a gate.
+struct Gated {
     source: File,
-    stopped: Arc<AtomicBool>,
+    gate: Arc<Gate>,
 }
 
-impl Read for Stoppable {
+impl Read for Gated {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.stopped.load(Ordering::Relaxed) {
+        if !self.gate.pass() {
             return Err(io::Error::other(STOPPED));
         }
         self.source.read(buffer)
     }
 }
 
-impl Seek for Stoppable {
+impl Seek for Gated {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         self.source.seek(to)
     }

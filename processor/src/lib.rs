@@ -8,6 +8,7 @@ mod checkpoints;
 mod digest;
 mod failure;
 mod input;
+mod lack;
 mod limits;
 mod pipeline;
 mod press;

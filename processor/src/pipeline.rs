@@ -23,6 +23,7 @@ use typesetter::Report;
 use uuid::Uuid;
 
 use crate::failure::failure_of_panic;
+use crate::lack::Lack;
 use crate::press::Press;
 use crate::scratch::Scratch;
 use crate::trouble::{Trouble, pause_after};
@@ -34,8 +35,9 @@ pub const RECORDING_MARGIN: Duration = Duration::from_secs(10);
 /// How much of the last attempt's trouble is told, in characters.
 const MAX_REASON_CHARS: usize = 4_000;
 
-/// How long a job waits until the disk is looked at again, which has no room for its report.
-const PAUSE_FOR_ROOM: Duration = Duration::from_secs(30);
+/// For how long a job's attempts do not count that end for want of what the machine lacks. One that is queued longer may be
+/// what uses it up.
+const FORGIVEN_FOR: TimeDelta = TimeDelta::days(1);
 
 /// How long a message at the most waits for another run that holds its job.
 const LONGEST_LOOK: Duration = Duration::from_secs(120);
@@ -89,7 +91,7 @@ pub(crate) struct Run<'a> {
     pub(crate) owner: Uuid,
     pub(crate) receives: u32,
     pub(crate) deadline: Instant,
-    /// The report's turns on the press. What it waits for them moves its deadline.
+    /// The report's turns on the press. What it waits for them, and works to no end, moves its deadline.
     pub(crate) turn: Arc<Turn>,
     /// What the run had for typesetting when it began.
     pub(crate) time: Duration,
@@ -246,15 +248,17 @@ impl Run<'_> {
         match made {
             Ok(report) => self.complete(&report).await,
             Err(Trouble::Permanent(failure)) => self.fail(&failure).await,
-            Err(Trouble::Transient(reason)) if self.is_short_of_room().await => {
-                Err(Interrupted { reason, verdict: Verdict::Requeue(PAUSE_FOR_ROOM), forgiven: true })
+            Err(Trouble::Lack(lack, reason)) if self.is_forgiven(lack).await => {
+                Err(Interrupted { reason, verdict: Verdict::Requeue(lack.pause()), forgiven: true })
             }
-            Err(Trouble::Transient(reason)) if attempt >= self.processor.max_attempts && !self.has_advanced() => {
+            Err(Trouble::Transient(reason) | Trouble::Lack(_, reason))
+                if attempt >= self.processor.max_attempts && !self.has_advanced() =>
+            {
                 let reason = shortened(&reason, MAX_REASON_CHARS);
                 let detail = format!("The last of {attempt} attempts said: {reason}.");
                 self.fail(&Failure::attempts_exhausted(detail)).await
             }
-            Err(Trouble::Transient(reason)) => {
+            Err(Trouble::Transient(reason) | Trouble::Lack(_, reason)) => {
                 Err(Interrupted { reason, verdict: Verdict::Release(pause_after(attempt)), forgiven: false })
             }
             Err(Trouble::Stopped) => Err(Interrupted::forgiven("the service is stopping")),
@@ -266,9 +270,13 @@ impl Run<'_> {
         }
     }
 
-    /// Whether the disk is short of room although this run has left it. Then the job has no part in it.
-    async fn is_short_of_room(&self) -> bool {
-        matches!(self.processor.objects.shortage(0).await, Ok(Some(_)))
+    /// Whether the job has no part in what the machine lacks: for some time, if a disk is still full that this run has left.
+    async fn is_forgiven(&self, lack: Lack) -> bool {
+        let still = match lack {
+            Lack::Files => true,
+            Lack::Room => matches!(self.processor.objects.shortage(0).await, Ok(Some(_))),
+        };
+        still && now() - self.job.enqueued_at < FORGIVEN_FOR
     }
 
     /// What it means that the run's time is over.
@@ -358,27 +366,36 @@ impl Run<'_> {
     }
 
     /// What trouble outside of a report's making comes to.
-    fn trouble(&self) -> impl FnOnce(Unavailable) -> Interrupted {
-        let verdict = Verdict::Release(pause_after(self.receives));
-        move |error| Interrupted { reason: error.to_string(), verdict, forgiven: false }
+    async fn unless_unavailable<T>(&self, answer: Result<T, Unavailable>) -> Result<T, Interrupted> {
+        let error = match answer {
+            Ok(answer) => return Ok(answer),
+            Err(error) => error,
+        };
+        let reason = error.to_string();
+        match Lack::behind(&error) {
+            Some(lack) if self.is_forgiven(lack).await => {
+                Err(Interrupted { reason, verdict: Verdict::Requeue(lack.pause()), forgiven: true })
+            }
+            _ => Err(Interrupted { reason, verdict: Verdict::Release(pause_after(self.receives)), forgiven: false }),
+        }
     }
 
     /// The time until the deadline.
     fn left(&self) -> Duration {
-        (self.deadline + self.turn.waited()).saturating_duration_since(Instant::now())
+        (self.deadline + self.turn.delayed()).saturating_duration_since(Instant::now())
     }
 
     async fn complete(&self, report: &Report) -> Result<Verdict, Interrupted> {
         let (pages, bytes, warnings) = (report.pages as u64, report.bytes, report.warnings.as_slice());
         let completed = Completed { pages, bytes, warnings, at: now() };
         let ended = self.processor.closing.complete(&self.job, self.owner, &completed).await;
-        self.announce(ended.map_err(self.trouble())?).await
+        self.announce(self.unless_unavailable(ended).await?).await
     }
 
     async fn fail(&self, failure: &Failure) -> Result<Verdict, Interrupted> {
         let failed = Failed { failure, input: self.message.data.as_ref(), set_aside: false, at: now() };
         let ended = self.processor.closing.fail(&self.job, self.owner, &failed).await;
-        self.announce(ended.map_err(self.trouble())?).await
+        self.announce(self.unless_unavailable(ended).await?).await
     }
 
     /// Hands over the deliveries of a job that ended, if it is this run's to do.
@@ -387,7 +404,7 @@ impl Run<'_> {
         // Nobody needs them any more, whatever becomes of the deliveries.
         self.clear().await;
         let announced = self.processor.closing.announce(&ended, self.owner).await;
-        announced.map(|held| self.verdict(held)).map_err(self.trouble())
+        self.unless_unavailable(announced).await.map(|held| self.verdict(held))
     }
 
     /// A run that lost its claim leaves the job, and its message, to the run that took over.

@@ -20,7 +20,7 @@ use typesetter::worker::{self, Response};
 use typesetter::{Geometry, Report, Request};
 
 use crate::limits::Limits;
-use crate::turns::{Asking, Turn, Turns};
+use crate::turns::{Asking, Crowd, Hand, Most, Turn, Turns};
 
 /// A child that holds more of its memory limit than one part in so many at the end of a job, with what Typst still
 /// remembers, is not kept.
@@ -32,6 +32,9 @@ const COMPLAINT_LINES: usize = 20;
 /// How long a report waits for a child to end its rehearsal. A fresh one takes a tenth of that to start.
 const REHEARSAL_PATIENCE: Duration = Duration::from_secs(1);
 
+/// What the system's out-of-memory killer sends. It says nothing of a limit: the child was below its own.
+const SIGKILL: i32 = 9;
+
 /// How long a child that closed its output may take to exit.
 const EXIT_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -41,6 +44,8 @@ pub struct Press {
     program: PathBuf,
     limits: Limits,
     turns: Arc<Turns>,
+    /// How many reports may be in hand beside those that are worked on.
+    beside: usize,
     warm: Mutex<Vec<Typist>>,
 }
 
@@ -56,6 +61,9 @@ pub enum PressError {
     /// It asked for more memory than it may have, and was stopped.
     #[error("typesetting was stopped at {0} bytes of memory")]
     MemoryLimit(u64),
+    /// Somebody else ended it: the system, where the machine is short of memory.
+    #[error("the typesetting process was killed, as the system does where the machine is short of memory")]
+    Killed,
     /// The child process ended in a way it should not.
     #[error("the typesetting process ended with {status}: {complaint}")]
     Crashed {
@@ -73,13 +81,28 @@ impl Press {
     /// A press whose children work at most `slots` at a time, each held to `limits`. `program` must call
     /// [`typesetter::worker::run`] when its first argument is [`worker::ARGUMENT`].
     pub fn new(program: impl Into<PathBuf>, slots: usize, limits: Limits) -> Self {
-        Self { program: program.into(), limits, turns: Turns::new(slots.max(1)), warm: Mutex::default() }
+        let slots = slots.max(1);
+        let turns = Turns::new(slots, Most::beside(slots, limits.memory_bytes));
+        Self { program: program.into(), limits, turns, beside: usize::MAX, warm: Mutex::default() }
     }
 
     /// A press whose children are this very program, even if its file was replaced since it started.
     pub fn of_this_program(slots: usize, limits: Limits) -> io::Result<Self> {
         let program = if cfg!(target_os = "linux") { "/proc/self/exe".into() } else { std::env::current_exe()? };
         Ok(Self::new(program, slots, limits))
+    }
+
+    /// With files for so many reports in hand beside those that are worked on.
+    #[must_use]
+    pub fn with_room_beside(mut self, reports: usize) -> Self {
+        self.turns.bound_paused(reports);
+        self.beside = reports;
+        self
+    }
+
+    /// How many reports may be in hand beside those that are worked on.
+    pub(crate) fn beside(&self) -> usize {
+        self.beside
     }
 
     /// What one report may cost.
@@ -95,6 +118,11 @@ impl Press {
     /// A report of this caller begins; it takes turns with the others that are being made.
     pub fn begin(&self, caller: &str) -> Turn {
         self.turns.begin(caller)
+    }
+
+    /// Who is served at this moment.
+    pub(crate) fn crowd(&self) -> Crowd {
+        self.turns.crowd()
     }
 
     /// Starts a child ahead of the first report.
@@ -225,8 +253,11 @@ impl Press {
     async fn verdict_on(&self, mut typist: Typist) -> io::Result<PressError> {
         let status = timeout(EXIT_PATIENCE, typist.process.wait()).await.map_err(io::Error::from)??;
         let complaint = typist.complaint.await.unwrap_or_default().trim().to_owned();
-        if is_out_of_memory(status, &complaint) {
+        if is_out_of_memory(&complaint) {
             return Ok(PressError::MemoryLimit(self.limits.memory_bytes));
+        }
+        if signal_of(status) == Some(SIGKILL) {
+            return Ok(PressError::Killed);
         }
         Ok(PressError::Crashed { status, complaint })
     }
@@ -251,13 +282,9 @@ fn unexpected(what: &str) -> PressError {
     io::Error::other(format!("the child answered another question: {what}")).into()
 }
 
-/// Rust aborts with this sentence when an allocation fails; the system's own out-of-memory killer says nothing and
-/// sends SIGKILL, which nobody else sends to a child that this process did not give up.
-fn is_out_of_memory(status: ExitStatus, complaint: &str) -> bool {
-    const SIGKILL: i32 = 9;
-    signal_of(status) == Some(SIGKILL)
-        || (complaint.contains("memory allocation of") && complaint.contains("bytes failed"))
-        || is_of_memory(complaint)
+/// Rust aborts with this sentence when an allocation fails.
+fn is_out_of_memory(complaint: &str) -> bool {
+    (complaint.contains("memory allocation of") && complaint.contains("bytes failed")) || is_of_memory(complaint)
 }
 
 /// Whether a panic is over memory: asking for more than any machine has is refused before a byte is allocated, and zlib
@@ -307,7 +334,7 @@ impl Typist {
         let Some(child) = self.process.id() else { return Ok(Heard::Nothing) };
         let mut answer = std::pin::pin!(self.ask(request));
         // Given back before the child is.
-        let working = asking.work(child);
+        let working = asking.work(Hand::Child(child));
         loop {
             tokio::select! {
                 biased;

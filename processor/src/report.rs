@@ -162,7 +162,7 @@ impl Run<'_> {
             }
         };
         let spool = request.output.join("rows.ndjson");
-        unpack(source, request.template.clone(), spool, request.data.clone(), self.cutting()).await
+        unpack(&self.turn, source, request.template.clone(), spool, request.data.clone(), self.cutting()).await
     }
 
     fn cutting(&self) -> Cutting {

@@ -301,7 +301,7 @@ impl LongReport<'_> {
         let request = Request { data, output, section: Some(section), rows: self.rows.known(), ..self.request.clone() };
         let report = match self.press.typeset(self.turn, &request, self.time).await {
             // A machine that is short of memory kills whom it likes, and so much work is not given up for one child.
-            Err(PressError::MemoryLimit(_) | PressError::Crashed { .. }) => {
+            Err(PressError::MemoryLimit(_) | PressError::Killed | PressError::Crashed { .. }) => {
                 self.press.typeset(self.turn, &request, self.time).await?
             }
             report => report?,

@@ -15,6 +15,12 @@ pub(crate) fn resume(child: u32) {
     send(child, rustix::process::Signal::CONT);
 }
 
+/// The memory that the child holds; 0 where the system does not tell.
+pub(crate) fn resident_bytes(child: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{child}/status")).unwrap_or_default();
+    typesetter::worker::resident_in(&status)
+}
+
 #[cfg(unix)]
 fn send(child: u32, signal: rustix::process::Signal) {
     let group = i32::try_from(child).ok().and_then(rustix::process::Pid::from_raw);

@@ -5,6 +5,7 @@ use std::time::Duration;
 use jobs::{Failure, Unavailable};
 
 use crate::failure::{failure, sentence};
+use crate::lack::Lack;
 use crate::press::PressError;
 use crate::sections::LongError;
 
@@ -15,6 +16,8 @@ pub(crate) enum Trouble {
     Permanent(Failure),
     /// The world was against it: try again later. Says what happened.
     Transient(String),
+    /// The same, for want of something that the machine lacks.
+    Lack(Lack, String),
     /// The service stops: another process goes on.
     Stopped,
     /// The run's time is over, and it brought its job further: the next goes on from there.
@@ -23,15 +26,25 @@ pub(crate) enum Trouble {
     Overtaken,
 }
 
+impl Trouble {
+    /// Trouble that may pass, and what the machine lacks, if that is behind it.
+    fn passing(lack: Option<Lack>, reason: String) -> Self {
+        match lack {
+            Some(lack) => Self::Lack(lack, reason),
+            None => Self::Transient(reason),
+        }
+    }
+}
+
 impl From<Unavailable> for Trouble {
     fn from(error: Unavailable) -> Self {
-        Self::Transient(error.to_string())
+        Self::passing(Lack::behind(&error), error.to_string())
     }
 }
 
 impl From<std::io::Error> for Trouble {
     fn from(error: std::io::Error) -> Self {
-        Self::Transient(format!("work in the temporary folder: {error}"))
+        Self::passing(Lack::behind(&error), format!("work in the temporary folder: {error}"))
     }
 }
 
@@ -47,7 +60,10 @@ impl From<PressError> for Trouble {
             (Some(failure), _) => Self::Permanent(failure),
             // What a child said last may quote the data, and this is logged.
             (None, PressError::Crashed { status, .. }) => Self::Transient(format!("the child ended with {status}")),
-            (None, error) => Self::Transient(error.to_string()),
+            (None, PressError::Typesetter(typesetter::Error::Io { message, .. })) => {
+                Self::passing(Lack::told(message), error.to_string())
+            }
+            (None, error) => Self::passing(Lack::behind(error), error.to_string()),
         }
     }
 }

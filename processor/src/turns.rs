@@ -1,9 +1,14 @@
 //! Whose child works: reports share a press by turns.
 //!
 //! A report that has worked for less than half a second goes first, so that small reports never wait for large ones; of these,
-//! a caller's only one goes before another's second. Older reports share what is left, each caller as much as any other, a
-//! caller's reports in their order. A child whose turn is over stands still until it is its turn again.
+//! a caller's only one goes before another's second. Older reports share what is left, and a part of the time in any case, each
+//! caller as much as any other, a caller's reports in their order. A child whose turn is over stands still until it is its turn
+//! again, and so does a thread that reads data.
 
+mod eviction;
+mod gate;
+mod hand;
+mod owed;
 mod standing;
 
 use std::collections::{BTreeMap, HashMap};
@@ -13,8 +18,11 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
+pub(crate) use self::eviction::Most;
+pub(crate) use self::gate::Gate;
+pub(crate) use self::hand::Hand;
+use self::owed::Owed;
 use self::standing::chosen;
-use crate::signals;
 
 /// How long a report works before it gives way to others.
 const GIVES_WAY_AFTER: Duration = Duration::from_millis(500);
@@ -22,25 +30,33 @@ const GIVES_WAY_AFTER: Duration = Duration::from_millis(500);
 /// How often one who works or waits looks whose turn it is.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
-/// How many children stand still at most, for each that works. One more is ended, and its work begun anew.
-const MOST_PAUSED: usize = 3;
+/// How much time is not worth being counted by itself.
+const COUNTED_LATELY: Duration = Duration::from_millis(2);
+
+/// How soon after one look the next is worth its while.
+const LOOKED_LATELY: Duration = Duration::from_millis(50);
 
 /// Who works on a press, and who waits for it.
 #[derive(Debug)]
 pub(crate) struct Turns {
-    slots: usize,
     state: Mutex<State>,
 }
 
 #[derive(Debug)]
 struct State {
+    slots: usize,
+    /// What may stand still.
+    most: Most,
     next: u64,
     reports: BTreeMap<u64, Share>,
     asks: BTreeMap<u64, Ask>,
     /// How long children have worked for each caller, of those who have reports.
     worked: HashMap<String, Duration>,
+    owed: Owed,
     /// Until when all of this is counted.
     counted_to: Instant,
+    /// When the turns were given last.
+    dealt_at: Instant,
 }
 
 /// A report that is being made.
@@ -48,19 +64,23 @@ struct State {
 struct Share {
     caller: String,
     began: Instant,
-    /// How long it wanted a child and had none at work.
+    /// How long it wanted to work and did not.
     waited: Duration,
+    /// How long children have worked for it that were ended in favour of others.
+    lost: Duration,
 }
 
-/// One thing that a child is to do for a report.
+/// One thing that is to be done for a report.
 #[derive(Debug)]
 struct Ask {
     report: u64,
     phase: Phase,
-    /// The child that does it, once there is one.
-    child: Option<u32>,
-    /// How long that child has worked.
+    /// What does it, once there is something.
+    hand: Option<Hand>,
+    /// How long that has worked.
     worked: Duration,
+    /// How many bytes its child held when it stood still last, or when it was ended.
+    held: u64,
     changed: Arc<Notify>,
 }
 
@@ -73,6 +93,15 @@ enum Phase {
     Evicted,
 }
 
+/// Who is served.
+#[derive(Debug, Default)]
+pub(crate) struct Crowd {
+    /// How many reports are young.
+    pub(crate) young: usize,
+    /// How many reports each caller has.
+    pub(crate) reports: HashMap<String, usize>,
+}
+
 /// A report's part in the turns of a press, for as long as it is being made.
 #[derive(Debug)]
 pub struct Turn {
@@ -80,7 +109,7 @@ pub struct Turn {
     report: u64,
 }
 
-/// One who waits for a child or has one.
+/// One who waits for a turn or has one.
 #[derive(Debug)]
 pub(crate) struct Asking<'a> {
     turn: &'a Turn,
@@ -88,50 +117,71 @@ pub(crate) struct Asking<'a> {
     changed: Arc<Notify>,
 }
 
-/// Holds the turn while a child works.
+/// Holds the turn while something works.
 #[derive(Debug)]
 pub(crate) struct Working<'a, 'b>(&'a Asking<'b>);
 
 impl Turns {
     /// As many work at a time as there are `slots`.
-    pub(crate) fn new(slots: usize) -> Arc<Self> {
-        let (reports, asks, worked) = (BTreeMap::new(), BTreeMap::new(), HashMap::new());
-        let state = State { next: 0, reports, asks, worked, counted_to: Instant::now() };
-        Arc::new(Self { slots, state: Mutex::new(state) })
+    pub(crate) fn new(slots: usize, most: Most) -> Arc<Self> {
+        let (reports, asks, worked, now) = (BTreeMap::new(), BTreeMap::new(), HashMap::new(), Instant::now());
+        let (owed, counted_to, dealt_at) = (Owed::default(), now, now);
+        let state = State { slots, most, next: 0, reports, asks, worked, owed, counted_to, dealt_at };
+        Arc::new(Self { state: Mutex::new(state) })
     }
 
     pub(crate) fn slots(&self) -> usize {
-        self.slots
+        self.state().slots
+    }
+
+    /// No more children stand still than this.
+    pub(crate) fn bound_paused(&self, children: usize) {
+        let mut state = self.state();
+        state.most.children = state.most.children.min(children);
     }
 
     /// A report of this caller begins.
     pub(crate) fn begin(self: &Arc<Self>, caller: &str) -> Turn {
         let mut state = self.state();
-        let report = state.number();
-        state
-            .reports
-            .insert(report, Share { caller: caller.to_owned(), began: Instant::now(), waited: Duration::ZERO });
+        let (report, caller) = (state.number(), caller.to_owned());
         // One who comes later has no claim to the time before.
         let least = state.worked.values().min().copied().unwrap_or_default();
-        state.worked.entry(caller.to_owned()).or_insert(least);
+        state.worked.entry(caller.clone()).or_insert(least);
+        let (waited, lost) = Default::default();
+        state.reports.insert(report, Share { caller, began: Instant::now(), waited, lost });
         Turn { turns: self.clone(), report }
     }
 
     /// How many could work besides those who do.
     pub(crate) fn free(&self) -> usize {
-        let working = self.state().asks.values().filter(|ask| ask.phase == Phase::Working).count();
-        self.slots.saturating_sub(working)
+        let state = self.state();
+        let working = state.asks.values().filter(|ask| ask.phase == Phase::Working).count();
+        state.slots.saturating_sub(working)
+    }
+
+    /// Who is served at this moment.
+    pub(crate) fn crowd(&self) -> Crowd {
+        let mut state = self.state();
+        state.count();
+        let mut crowd = Crowd::default();
+        for share in state.reports.values() {
+            crowd.young += usize::from(share.is_young());
+            *crowd.reports.entry(share.caller.clone()).or_default() += 1;
+        }
+        crowd
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives the turns to those whose they are now.
+    /// Gives the turns to those whose they are now, unless that was done a moment ago.
     fn look(&self) {
         let mut state = self.state();
-        state.count();
-        state.deal(self.slots);
+        if state.dealt_at.elapsed() >= LOOKED_LATELY {
+            state.count();
+            state.deal();
+        }
     }
 }
 
@@ -145,7 +195,11 @@ impl State {
     fn count(&mut self) {
         let now = Instant::now();
         let passed = now.saturating_duration_since(self.counted_to);
+        if passed < COUNTED_LATELY {
+            return;
+        }
         self.counted_to = now;
+        self.count_owed(passed);
         let mut waiting: BTreeMap<u64, bool> = BTreeMap::new();
         for ask in self.asks.values_mut() {
             let works = ask.phase == Phase::Working;
@@ -165,69 +219,48 @@ impl State {
         }
     }
 
-    fn deal(&mut self, slots: usize) {
-        let chosen = chosen(self, slots);
+    fn deal(&mut self) {
+        self.dealt_at = Instant::now();
+        let chosen = chosen(self);
         for (id, ask) in &mut self.asks {
-            match (ask.phase, ask.child, chosen.contains(id)) {
-                (Phase::Working, Some(child), false) => {
-                    signals::pause(child);
+            match (ask.phase, &ask.hand, chosen.contains(id)) {
+                (Phase::Working, Some(hand), false) => {
+                    ask.held = hand.pause();
                     ask.phase = Phase::Paused;
                 }
                 (Phase::Waiting, _, true) => {
                     ask.phase = Phase::Working;
                     ask.changed.notify_one();
                 }
-                (Phase::Paused, Some(child), true) => {
-                    signals::resume(child);
+                (Phase::Paused, Some(hand), true) => {
+                    hand.resume();
                     ask.phase = Phase::Working;
                 }
                 _ => {}
             }
         }
-        self.evict(slots * MOST_PAUSED);
-    }
-
-    /// Ends those children that stand still beyond `most`, the ones first that have done the least.
-    fn evict(&mut self, most: usize) {
-        let mut paused: Vec<_> = self.asks.values_mut().filter(|ask| ask.phase == Phase::Paused).collect();
-        paused.sort_by_key(|ask| std::cmp::Reverse(ask.worked));
-        for ask in paused.into_iter().skip(most) {
-            ask.phase = Phase::Evicted;
-            ask.changed.notify_one();
-        }
+        self.evict();
     }
 }
 
 impl Turn {
-    /// Whether the report has worked for so short a time that it goes before others.
-    pub(crate) fn is_young(&self) -> bool {
+    /// How long the report had to wait for its turns, and worked to no end.
+    pub(crate) fn delayed(&self) -> Duration {
         let mut state = self.turns.state();
         state.count();
-        state.reports.get(&self.report).is_some_and(Share::is_young)
+        state.reports.get(&self.report).map(|share| share.waited + share.lost).unwrap_or_default()
     }
 
-    /// How long the report has waited for its turns.
-    pub(crate) fn waited(&self) -> Duration {
-        let mut state = self.turns.state();
-        state.count();
-        state.reports.get(&self.report).map(|share| share.waited).unwrap_or_default()
-    }
-
-    /// Whose report it is.
-    pub(crate) fn caller(&self) -> String {
-        self.turns.state().reports.get(&self.report).map(|share| share.caller.clone()).unwrap_or_default()
-    }
-
-    /// Asks for a child.
+    /// Asks for a turn.
     pub(crate) fn ask(&self) -> Asking<'_> {
         let changed = Arc::new(Notify::new());
         let mut state = self.turns.state();
         // What has passed does not concern the newcomer.
         state.count();
         let id = state.number();
-        let (phase, worked) = (Phase::Waiting, Duration::ZERO);
-        state.asks.insert(id, Ask { report: self.report, phase, child: None, worked, changed: changed.clone() });
-        state.deal(self.turns.slots);
+        let (phase, hand, worked, held) = (Phase::Waiting, None, Duration::ZERO, 0);
+        state.asks.insert(id, Ask { report: self.report, phase, hand, worked, held, changed: changed.clone() });
+        state.deal();
         Asking { turn: self, id, changed }
     }
 }
@@ -257,17 +290,17 @@ impl<'b> Asking<'b> {
         }
     }
 
-    /// Has this child work, and stand still in others' turns.
-    pub(crate) fn work(&self, child: u32) -> Working<'_, 'b> {
-        self.with(|ask| (ask.child, ask.worked) = (Some(child), Duration::ZERO));
-        self.turn.turns.look();
+    /// Has this work, and stand still in others' turns.
+    pub(crate) fn work(&self, hand: Hand) -> Working<'_, 'b> {
+        self.with(|ask| (ask.hand, ask.worked) = (Some(hand), Duration::ZERO));
+        self.turn.turns.state().deal();
         Working(self)
     }
 
     /// Waits for a turn once more, after an eviction.
     pub(crate) fn again(&self) {
         self.with(|ask| ask.phase = Phase::Waiting);
-        self.turn.turns.look();
+        self.turn.turns.state().deal();
     }
 
     /// Until something may have changed, or for so long.
@@ -290,18 +323,18 @@ impl Drop for Asking<'_> {
         let mut state = self.turn.turns.state();
         state.count();
         state.asks.remove(&self.id);
-        state.deal(self.turn.turns.slots);
+        state.deal();
     }
 }
 
 impl Working<'_, '_> {
-    /// Returns when the child has worked for `time`, and whenever else there is something to look at.
+    /// Returns when it has worked for `time`, and whenever else there is something to look at.
     pub(crate) async fn rest(&self, time: Duration) {
         let left = time.saturating_sub(self.worked());
         self.0.rest(left.clamp(Duration::from_millis(1), LOOK_AGAIN)).await;
     }
 
-    /// How long the child has worked, without the turns of others.
+    /// How long it has worked, without the turns of others.
     pub(crate) fn worked(&self) -> Duration {
         self.0.with(|ask| ask.worked).unwrap_or_default()
     }
@@ -315,10 +348,10 @@ impl Working<'_, '_> {
 impl Drop for Working<'_, '_> {
     fn drop(&mut self) {
         self.0.with(|ask| {
-            let child = ask.child.take();
+            let hand = ask.hand.take();
             // It may have ended its work just as it was stopped.
             if matches!(ask.phase, Phase::Paused | Phase::Evicted) {
-                _ = child.map(signals::resume);
+                _ = hand.map(|hand| hand.resume());
                 ask.phase = Phase::Waiting;
             }
         });

@@ -25,10 +25,12 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Takes messages, `workers` at a time and some beside those that take long, until `stop` turns true; runs in progress are
 /// finished first.
 pub async fn work(processor: Arc<Processor>, queue: Arc<dyn Queue>, mut stop: watch::Receiver<bool>, workers: usize) {
-    let mut hands = Hands::new(workers);
+    let mut hands = Hands::new(workers, processor.press.beside());
     while !*stop.borrow() {
         // Never given up once it has begun: what was sent to the queue may have been done.
-        let taken = take(&*queue, &hands.room()).await;
+        let crowd = processor.press.crowd();
+        let young = crowd.young > 0;
+        let taken = take(&*queue, &hands.room(crowd)).await;
         match taken {
             Ok(Some(delivery)) if *stop.borrow() => {
                 hand_back(&*queue, &delivery, Verdict::Requeue(Duration::ZERO)).await;
@@ -36,7 +38,7 @@ pub async fn work(processor: Arc<Processor>, queue: Arc<dyn Queue>, mut stop: wa
             }
             Ok(Some(delivery)) => {
                 let turn = Arc::new(processor.press.begin(&jobs::caller_of(&delivery.body)));
-                hands.run(turn.clone(), deal_with(processor.clone(), queue.clone(), delivery, turn));
+                hands.run(deal_with(processor.clone(), queue.clone(), delivery, turn));
                 continue;
             }
             Ok(None) => {}
@@ -51,7 +53,7 @@ pub async fn work(processor: Arc<Processor>, queue: Arc<dyn Queue>, mut stop: wa
         }
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => {}
-            () = hands.more_room() => {}
+            () = hands.more_room(young) => {}
             () = queue.arrival() => {}
         }
     }
@@ -68,9 +70,9 @@ async fn take(queue: &dyn Queue, room: &Room) -> Result<Option<Delivery>, Unavai
 async fn deal_with(processor: Arc<Processor>, queue: Arc<dyn Queue>, delivery: Delivery, turn: Arc<Turn>) {
     // Time to typeset, and as much as a report's upload and record may take on either side of it.
     let deadline = Instant::now() + processor.press.limits().time + 2 * RECORDING_MARGIN;
-    let (body, receives) = (delivery.body.clone(), delivery.receives);
+    let (body, receives, run_turn) = (delivery.body.clone(), delivery.receives, turn.clone());
     // In a task of its own, a panic is this job's trouble and nobody else's.
-    let mut run = tokio::spawn(async move { processor.process_by_turns(turn, &body, receives, deadline).await });
+    let mut run = tokio::spawn(async move { processor.process_by_turns(run_turn, &body, receives, deadline).await });
     let mut hide = interval_at((Instant::now() + HIDE_EVERY).into(), HIDE_EVERY);
     let verdict = loop {
         tokio::select! {
@@ -84,6 +86,8 @@ async fn deal_with(processor: Arc<Processor>, queue: Arc<dyn Queue>, delivery: D
         }
     };
     hand_back(&*queue, &delivery, verdict).await;
+    // Until here the job is in its caller's hand.
+    drop(turn);
 }
 
 /// Does with a message what its run said.

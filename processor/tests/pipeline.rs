@@ -306,6 +306,27 @@ async fn a_template_reads_nothing_outside_its_folder() {
     assert_eq!(failure.kind, "urn:pressrun:problem:template-error");
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn an_attempt_that_found_no_file_to_open_does_not_count_for_a_day() {
+    let bench = Bench::new(&[("hello", HELLO)]).await;
+    let fresh = message("hello");
+    bench.objects.run_out_of_files();
+    for _ in 0..=bench::MAX_ATTEMPTS {
+        let verdict = bench.process(&fresh).await;
+        assert!(matches!(verdict, Verdict::Requeue(pause) if !pause.is_zero()), "{verdict:?}");
+        assert_eq!(bench.job(fresh.id).await.attempts, 0);
+    }
+    let job = Job { enqueued_at: now() - TimeDelta::days(2), ..Job::queued(JobId::new(), "hello", now()) };
+    let old = Message::new(&job, Some(json!({"name": "world"}).into()));
+    assert!(matches!(bench.process(&old).await, Verdict::Release(_)), "it may be what uses them up");
+    assert_eq!(bench.job(old.id).await.attempts, 1);
+    bench.objects.mend();
+    assert_eq!(bench.process(&fresh).await, Verdict::Acknowledge);
+    let job = bench.job(fresh.id).await;
+    assert_eq!((job.status, job.attempts), (Status::Completed, 1), "{job:?}");
+}
+
 #[tokio::test]
 async fn trouble_that_may_pass_is_tried_again_and_then_given_up() {
     let bench = Bench::new(&[("hello", HELLO)]).await;

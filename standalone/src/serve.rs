@@ -117,7 +117,7 @@ async fn serve_until_stopped(options: Serve) -> Result<(), ServeError> {
     if names.is_empty() {
         return Err(ServeError::NoTemplates(options.templates));
     }
-    let bounds = http::reserve(bounds(&options), workers(&options))?;
+    let room = http::reserve(bounds(&options), workers(&options))?;
     let address = |source| ServeError::Address { addr: options.addr, source };
     let socket = TcpListener::bind(options.addr).await.map_err(address)?;
     let addr = socket.local_addr().map_err(address)?;
@@ -128,7 +128,7 @@ async fn serve_until_stopped(options: Serve) -> Result<(), ServeError> {
     let (stop, stopped) = watch::channel(false);
     let notifier = notifier(&options, &local)?;
     let closing = closing(&options, &local, &url, &notifier);
-    let mut tasks = start_workers(&options, &local, &closing, &stopped)?;
+    let mut tasks = start_workers(&options, &local, &closing, room.reports_beside, &stopped)?;
     let sweeper = Sweeper { queue: Arc::new(local.queue.clone()), closing };
     let destinations = destinations(&options, &mode);
     let courier = Arc::new(courier(&options, &local, destinations.clone(), notifier)?);
@@ -151,7 +151,7 @@ async fn serve_until_stopped(options: Serve) -> Result<(), ServeError> {
     let router = router.layer(Extension(Stopping(stopped.clone())));
     tokio::spawn(told_to_stop(stop));
     tokio::select! {
-        () = http::serve(socket, router, bounds, stopped.clone()) => {}
+        () = http::serve(socket, router, room.connections, stopped.clone()) => {}
         () = grace_is_over(stopped) => {}
     }
     tasks.join_all().await;
@@ -248,10 +248,12 @@ fn start_workers(
     options: &Serve,
     local: &Local,
     closing: &Closing,
+    beside: usize,
     stopped: &watch::Receiver<bool>,
 ) -> Result<JoinSet<()>, ServeError> {
     let count = workers(options);
     let press = Press::of_this_program(count, Limits::from(&options.limits)).map_err(ServeError::Typesetter)?;
+    let press = press.with_room_beside(beside);
     for _ in 0..count {
         press.warm_up().map_err(ServeError::Typesetter)?;
     }

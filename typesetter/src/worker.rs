@@ -5,7 +5,7 @@
 //! one line on standard output. It answers in order and does one at a time.
 //!
 //! The end of standard input ends the worker at once, even in the middle of a compilation, so that no worker outlives
-//! its parent. Wall time is the parent's to watch: kill the worker and start another.
+//! its parent; one that was stopped by a signal and cannot see it, the system kills. Wall time is the parent's to watch: kill the worker and start another.
 
 use std::env;
 use std::ffi::OsString;
@@ -101,6 +101,7 @@ pub fn command(executable: &Path, memory_bytes: Option<u64>) -> Command {
 ///
 /// When memory runs out the process aborts with `memory allocation of … bytes failed` on standard error.
 pub fn run() -> ExitCode {
+    die_with_parent();
     if let Err(problem) = limit_memory(env::args_os().nth(2)) {
         eprintln!("{ARGUMENT}: {problem}");
         return ExitCode::from(EXIT_USAGE);
@@ -123,6 +124,16 @@ pub fn run() -> ExitCode {
         engine.tidy();
     }
     ExitCode::SUCCESS
+}
+
+/// Has the system kill this process when its parent is gone, even where it stands still. The parent starts workers on threads
+/// that live as long as itself.
+fn die_with_parent() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL)) {
+        // The end of standard input remains.
+        eprintln!("{ARGUMENT}: cannot be told of the parent's end: {error}");
+    }
 }
 
 fn limit_memory(bytes: Option<OsString>) -> Result<(), String> {
@@ -182,9 +193,13 @@ fn write_line(response: &Response) -> io::Result<()> {
     out.flush()
 }
 
-/// The memory this process holds, from the line `VmRSS:  12345 kB` of Linux's process status.
+/// The memory this process holds; 0 where the system does not tell.
 fn resident_bytes() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    resident_in(&fs::read_to_string("/proc/self/status").unwrap_or_default())
+}
+
+/// The memory that a process holds, in bytes, by the line `VmRSS:  12345 kB` of its status on Linux; 0 if there is none.
+pub fn resident_in(status: &str) -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kilobytes = line.and_then(|line| line.trim().trim_end_matches("kB").trim().parse().ok());
     kilobytes.unwrap_or(0) * 1024

@@ -21,7 +21,7 @@ const READERS: usize = 4;
 
 /// The schema, in the steps it grew by; `PRAGMA user_version` counts the steps a database has taken. Times are
 /// milliseconds since 1970.
-const STEPS: [&str; 13] = [
+const STEPS: [&str; 14] = [
     "
     CREATE TABLE IF NOT EXISTS messages (
         id          INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -166,16 +166,23 @@ const STEPS: [&str; 13] = [
     "
     CREATE INDEX jobs_by_upload ON jobs (upload) WHERE upload IS NOT NULL;
     ",
+    // All attempts of an earlier build counted. One is left in any case, since some of them may have kept something.
+    "
+    ALTER TABLE jobs ADD COLUMN settling INTEGER NOT NULL DEFAULT 0;
+    UPDATE jobs SET counted_attempts = min(attempts, 4)
+    WHERE status IN ('queued', 'running') AND counted_attempts = 0 AND progress IS NULL;
+    ",
 ];
 
 /// Whoever held a message or a lease before this process is gone: the folder's lock says so. The attempts in hand ended with
-/// their server, so they do not count; but what is in hand again and again, and comes no further, may be what ends it.
+/// their server, so they do not count; but what is in hand again and again, and comes no further, may be what ends it. A job that
+/// was to be settled was in no attempt.
 const TAKE_BACK: &str = "
     UPDATE messages INDEXED BY messages_hidden SET visible_at = 0 WHERE dead_at IS NULL AND visible_at > 0;
     UPDATE messages INDEXED BY messages_set_aside SET visible_at = 0 WHERE dead_at IS NOT NULL AND visible_at > 0;
     UPDATE jobs SET
-        counted_attempts = max(counted_attempts - (status = 'running' AND lost_servers < 50), 0),
-        lost_servers = lost_servers + (status = 'running'),
+        counted_attempts = max(counted_attempts - (status = 'running' AND NOT settling AND lost_servers < 50), 0),
+        lost_servers = lost_servers + (status = 'running' AND NOT settling),
         lease_until = 0
     WHERE lease_until > 0;
 ";
@@ -300,6 +307,43 @@ mod tests {
     use crate::delivery::{DeliveryMessage, Payload};
     use crate::job::JobId;
     use crate::ports::{Busy, DueDeliveries, JobStore};
+
+    /// How many steps the build took that counted all attempts.
+    const ALL_ATTEMPTS: usize = 11;
+
+    #[tokio::test]
+    async fn attempts_of_an_earlier_build_count_and_a_job_that_was_to_be_settled_was_in_none() {
+        let folder = TempDir::new().expect("a folder");
+        let path = folder.path().join("pressrun.db");
+        let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+        let mut old = options.connect().await.expect("a database");
+        for step in &STEPS[..ALL_ATTEMPTS] {
+            sqlx::raw_sql(AssertSqlSafe(*step)).execute(&mut old).await.expect("an old step");
+        }
+        let job = |id: &str, status: &str, attempts: u32, lease: i64| {
+            format!(
+                "INSERT INTO jobs (id, template, status, enqueued_at, expires_at, attempts, lease_until)
+                 VALUES ('{id}', 'letter', '{status}', 1, 2, {attempts}, {lease});"
+            )
+        };
+        let jobs = [job("a", "queued", 3, 0), job("b", "running", 9, 5), job("c", "completed", 2, 0)].concat();
+        let filled = format!("PRAGMA user_version = {ALL_ATTEMPTS}; {jobs}");
+        sqlx::raw_sql(AssertSqlSafe(filled)).execute(&mut old).await.expect("old rows");
+        drop(old);
+
+        let counted = "SELECT id || counted_attempts || lost_servers FROM jobs ORDER BY id";
+        let database = open(&path).await.ok().expect("it opens");
+        let found: Vec<String> =
+            sqlx::query_scalar(counted).fetch_all(&mut *database.reader().await).await.expect("rows");
+        assert_eq!(found, ["a30", "b31", "c00"]);
+        let held = "UPDATE jobs SET status = 'running', lease_until = 5, settling = (id = 'b')";
+        sqlx::raw_sql(held).execute(&mut *database.writer().await).await.expect("it is written");
+        drop(database);
+        let database = open(&path).await.ok().expect("it opens");
+        let found: Vec<String> =
+            sqlx::query_scalar(counted).fetch_all(&mut *database.reader().await).await.expect("rows");
+        assert_eq!(found, ["a21", "b31", "c01"]);
+    }
 
     /// How many steps the build took that had webhooks alone.
     const WEBHOOKS_ALONE: usize = 8;

@@ -48,12 +48,13 @@ const GET: &str = concat!("SELECT ", columns!(), " FROM jobs WHERE id = ?1");
 const CLAIM: &str = concat!(
     "
     INSERT INTO jobs (id, template, enqueued_at, retries, options, notify, overdue_at, expires_at,
-                      status, owner, lease_until, started_at, attempts, counted_attempts, upload, caller)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 'running', ?9, ?10, iif(?12, ?11, NULL), ?12, ?12, ?13, ?15)
+                      status, owner, lease_until, started_at, attempts, counted_attempts, upload, caller, settling)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 'running', ?9, ?10, iif(?12, ?11, NULL), ?12, ?12, ?13, ?15, NOT ?12)
     ON CONFLICT (id) DO UPDATE SET
         status      = 'running',
         owner       = excluded.owner,
         lease_until = excluded.lease_until,
+        settling    = excluded.settling,
         started_at  = coalesce(excluded.started_at, started_at),
         attempts    = iif(set_aside, 0, attempts) + ?12,
         counted_attempts = iif(set_aside, 0, counted_attempts) + ?12,

@@ -1,29 +1,25 @@
 //! The jobs in hand, and whether there is room for one more.
 
-use std::collections::HashMap;
 use std::future::pending;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use crate::turns::Turn;
+use crate::turns::Crowd;
 
 /// How many jobs one caller may have in hand, for each worker. More than one, so that a small report need not wait for the
 /// large ones of its own caller.
 const OF_ONE_CALLER: usize = 3;
 
-/// How many jobs there may be in hand, for each worker, before only callers without any are served.
-const OF_ALL_CALLERS: usize = 12;
-
-/// The most jobs in hand, for each worker.
+/// The most jobs in hand, for each worker. The last quarter is for callers who have none in hand.
 const MOST: usize = 16;
 
 /// How often it is looked whether a report is old by now.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// What may be taken.
+#[derive(Debug, PartialEq, Eq)]
 pub(super) enum Room {
     /// Nothing.
     None,
@@ -34,65 +30,82 @@ pub(super) enum Room {
 /// The runs in progress.
 pub(super) struct Hands {
     workers: usize,
+    most: usize,
     runs: JoinSet<()>,
-    turns: Vec<(tokio::task::Id, Arc<Turn>)>,
 }
 
 impl Hands {
-    pub(super) fn new(workers: usize) -> Self {
-        Self { workers, runs: JoinSet::new(), turns: Vec::new() }
+    /// Of so many workers, with no more than `beside` jobs in hand beside those that they work on.
+    pub(super) fn new(workers: usize, beside: usize) -> Self {
+        Self { workers, most: workers.saturating_add(beside).min(MOST * workers), runs: JoinSet::new() }
     }
 
-    pub(super) fn run(&mut self, turn: Arc<Turn>, run: impl Future<Output = ()> + Send + 'static) {
-        let id = self.runs.spawn(run).id();
-        self.turns.push((id, turn));
+    pub(super) fn run(&mut self, run: impl Future<Output = ()> + Send + 'static) {
+        self.runs.spawn(run);
     }
 
     /// A worker is free if fewer reports than that are young. The old ones make way; and a caller with nothing in hand need
     /// not wait for those who have something.
-    pub(super) fn room(&mut self) -> Room {
-        while let Some(ended) = self.runs.try_join_next_with_id() {
-            self.forget(ended);
-        }
-        let young = self.turns.iter().filter(|(_, turn)| turn.is_young()).count();
-        let most_of_one = if young < self.workers && self.turns.len() < OF_ALL_CALLERS * self.workers {
+    pub(super) fn room(&mut self, Crowd { young, reports }: Crowd) -> Room {
+        while self.runs.try_join_next().is_some() {}
+        let most_of_one = if young < self.workers && self.runs.len() < (self.most * 3 / 4).max(self.workers) {
             OF_ONE_CALLER * self.workers
-        } else if young < 2 * self.workers && self.turns.len() < MOST * self.workers {
+        } else if young < 2 * self.workers && self.runs.len() < self.most {
             1
         } else {
             return Room::None;
         };
-        let mut in_hand: HashMap<String, usize> = HashMap::new();
-        for (_, turn) in &self.turns {
-            *in_hand.entry(turn.caller()).or_default() += 1;
-        }
         Room::ForOthers(
-            in_hand.into_iter().filter(|(_, jobs)| *jobs >= most_of_one).map(|(caller, _)| caller).collect(),
+            reports.into_iter().filter(|(_, jobs)| *jobs >= most_of_one).map(|(caller, _)| caller).collect(),
         )
     }
 
-    /// Returns when there may be more room than there was.
-    pub(super) async fn more_room(&mut self) {
+    /// Returns when there may be more room than there was. `young` says whether there are young reports.
+    pub(super) async fn more_room(&mut self, young: bool) {
         let ages = async {
-            match self.turns.iter().any(|(_, turn)| turn.is_young()) {
+            match young {
                 true => sleep(LOOK_AGAIN).await,
                 false => pending().await,
             }
         };
-        let ended = tokio::select! {
-            Some(ended) = self.runs.join_next_with_id() => ended,
-            () = ages => return,
-        };
-        self.forget(ended);
-    }
-
-    fn forget(&mut self, ended: Result<(tokio::task::Id, ()), tokio::task::JoinError>) {
-        let id = ended.map_or_else(|error| error.id(), |(id, ())| id);
-        self.turns.retain(|(other, _)| *other != id);
+        tokio::select! {
+            Some(_) = self.runs.join_next() => {}
+            () = ages => {}
+        }
     }
 
     /// Lets the runs come to their ends.
     pub(super) async fn finish(mut self) {
         while self.runs.join_next().await.is_some() {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What may be taken beside a caller's so many reports, some of them young.
+    fn room(hands: &mut Hands, young: usize, reports: usize) -> Room {
+        while hands.runs.len() < reports {
+            hands.run(pending());
+        }
+        hands.room(Crowd { young, reports: [("a".to_owned(), reports)].into() })
+    }
+
+    #[tokio::test]
+    async fn jobs_in_hand_are_bounded_by_workers_by_callers_and_by_files() {
+        let others = || Room::ForOthers(vec!["a".to_owned()]);
+        let mut hands = Hands::new(2, usize::MAX);
+        assert_eq!(room(&mut hands, 1, 5), Room::ForOthers(Vec::new()));
+        assert_eq!(room(&mut hands, 2, 5), others(), "one with nothing in hand need not wait");
+        assert_eq!(room(&mut hands, 4, 5), Room::None);
+        assert_eq!(room(&mut hands, 0, 6), others());
+        assert_eq!(room(&mut hands, 0, 31), others());
+        assert_eq!(room(&mut hands, 0, 32), Room::None);
+
+        let mut hands = Hands::new(2, 2);
+        assert_eq!(room(&mut hands, 0, 2), Room::ForOthers(Vec::new()));
+        assert_eq!(room(&mut hands, 0, 3), others(), "the last is for one with nothing in hand");
+        assert_eq!(room(&mut hands, 0, 4), Room::None);
     }
 }

@@ -126,6 +126,8 @@ enum State {
     Whole,
     Broken,
     BrokenOnce,
+    /// Finds no descriptor free.
+    WithoutFiles,
     PanicsOnce,
     /// Takes so many more objects, and does not answer from then on.
     HangsAfter(usize),
@@ -138,6 +140,10 @@ impl Breakable {
 
     pub(crate) fn break_down_once(&self) {
         self.set(State::BrokenOnce);
+    }
+
+    pub(crate) fn run_out_of_files(&self) {
+        self.set(State::WithoutFiles);
     }
 
     pub(crate) fn panic_once(&self) {
@@ -161,6 +167,7 @@ impl Breakable {
         let met = self.set(State::Whole);
         match met {
             State::Broken => self.break_down(),
+            State::WithoutFiles => self.run_out_of_files(),
             State::HangsAfter(objects) => self.hang_after(objects.saturating_sub(1)),
             State::Whole | State::BrokenOnce | State::PanicsOnce => {}
         }
@@ -176,6 +183,10 @@ impl ObjectStore for Breakable {
             State::Whole | State::HangsAfter(_) => {}
             State::Broken | State::BrokenOnce => {
                 return Err(Unavailable::when("store the report")("the store is broken"));
+            }
+            State::WithoutFiles => {
+                const EMFILE: i32 = 24;
+                return Err(Unavailable::when("store the report")(std::io::Error::from_raw_os_error(EMFILE)));
             }
             State::PanicsOnce => panic!("the store panicked"),
         }

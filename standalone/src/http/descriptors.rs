@@ -1,4 +1,5 @@
-//! How many connections there are file descriptors for, once the server's own work has what it needs.
+//! How many connections there are file descriptors for, and how many reports in hand, once the server's own work has what it
+//! needs.
 
 use crate::http::Bounds;
 
@@ -11,11 +12,23 @@ const PER_WORKER: u64 = 8;
 /// What mails, webhooks and their name resolution hold where there are enough.
 const DELIVERIES: u64 = 96;
 
-/// What the children that stand still for others hold, for each worker, where there are enough.
-const PAUSED: u64 = 12;
+/// What a report holds that is in hand beside those that are worked on: a child that stands still, and its files.
+const PER_REPORT_BESIDE: u64 = 8;
+
+/// How many of these there are for each worker, where there are enough descriptors.
+const BESIDE: u64 = 15;
 
 /// What a connection holds: a socket, and a file that is sent or received.
 const PER_CONNECTION: u64 = 2;
+
+/// What there are descriptors for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Room {
+    /// Connections.
+    pub(crate) connections: Bounds,
+    /// Reports in hand beside those that are worked on.
+    pub(crate) reports_beside: usize,
+}
 
 /// The process may not open the files that it needs.
 #[derive(Debug, thiserror::Error)]
@@ -29,46 +42,56 @@ pub(crate) struct TooFewDescriptors {
     workers: usize,
 }
 
-/// Asks the system for as many descriptors as `wanted` connections and so many workers need, and bounds connections by
-/// what there is.
-pub(crate) fn reserve(wanted: Bounds, workers: usize) -> Result<Bounds, TooFewDescriptors> {
+/// Asks the system for as many descriptors as `wanted` connections and so many workers need, and says what there is room for.
+pub(crate) fn reserve(wanted: Bounds, workers: usize) -> Result<Room, TooFewDescriptors> {
     let needed = needed(wanted, workers);
     // A system that does not tell its limit has none that is known; one that refuses has the one it had.
     let limit = rlimit::increase_nofile_limit(needed).or_else(|_| rlimit::Resource::NOFILE.get_soft());
     let limit = limit.unwrap_or(needed);
-    let bounds = within(limit, wanted, workers)?;
-    if bounds.all < wanted.all {
+    let room = within(limit, wanted, workers)?;
+    if room.connections.all < wanted.all {
         tracing::warn!(
             limit,
-            max_connections = bounds.all,
+            max_connections = room.connections.all,
             "the limit of open files bounds the connections; raise it for {}",
             wanted.all
         );
     }
-    Ok(bounds)
+    Ok(room)
 }
 
 fn own(workers: usize) -> u64 {
     OWN + PER_WORKER * workers as u64
 }
 
+fn beside(workers: usize) -> u64 {
+    PER_REPORT_BESIDE * BESIDE * workers as u64
+}
+
 fn spare(workers: usize) -> u64 {
-    DELIVERIES + PAUSED * workers as u64
+    DELIVERIES + beside(workers)
 }
 
 fn needed(wanted: Bounds, workers: usize) -> u64 {
     own(workers) + spare(workers) + PER_CONNECTION * wanted.all as u64
 }
 
-/// How many connections a process may have that may open `limit` files.
-fn within(limit: u64, wanted: Bounds, workers: usize) -> Result<Bounds, TooFewDescriptors> {
+/// What a process has room for that may open `limit` files.
+fn within(limit: u64, wanted: Bounds, workers: usize) -> Result<Room, TooFewDescriptors> {
     let rest = limit.saturating_sub(own(workers));
-    let rest = rest - spare(workers).min(rest / 2);
-    let all = usize::try_from(rest / PER_CONNECTION).unwrap_or(usize::MAX).min(wanted.all);
+    let spare = spare(workers).min(rest / 2);
+    let all = count((rest - spare) / PER_CONNECTION).min(wanted.all);
     if all == 0 {
         return Err(TooFewDescriptors { limit, needed: own(workers) + PER_CONNECTION, workers });
     }
-    Ok(Bounds { all, of_one_address: wanted.of_one_address.min(all) })
+    let connections = Bounds { all, of_one_address: wanted.of_one_address.min(all) };
+    // Deliveries take what they need, up to half of it.
+    let reports = spare - DELIVERIES.min(spare / 2);
+    Ok(Room { connections, reports_beside: count(reports.div_ceil(PER_REPORT_BESIDE)) })
+}
+
+fn count(of: u64) -> usize {
+    usize::try_from(of).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]
@@ -78,13 +101,16 @@ mod tests {
     const WANTED: Bounds = Bounds { all: 2048, of_one_address: 1536 };
 
     #[test]
-    fn connections_get_what_the_work_leaves() {
-        let all = |limit, workers| within(limit, WANTED, workers).map(|bounds| bounds.all).ok();
-        assert_eq!(all(needed(WANTED, 2), 2), Some(2048));
-        assert_eq!(all(u64::MAX, 2), Some(2048));
-        assert_eq!(all(1024, 2), Some(428));
-        assert_eq!(all(64, 2), Some(4));
-        assert_eq!(all(48, 2), None);
-        assert_eq!(all(64, 4), None);
+    fn connections_and_reports_beside_get_what_the_work_leaves() {
+        let room = |limit, workers| {
+            within(limit, WANTED, workers).map(|room| (room.connections.all, room.reports_beside)).ok()
+        };
+        assert_eq!(room(needed(WANTED, 2), 2), Some((2048, 30)));
+        assert_eq!(room(u64::MAX, 2), Some((2048, 30)));
+        assert_eq!(room(1024, 2), Some((320, 30)));
+        assert_eq!(room(256, 2), Some((52, 7)));
+        assert_eq!(room(64, 2), Some((4, 1)));
+        assert_eq!(room(48, 2), None);
+        assert_eq!(room(64, 4), None);
     }
 }
