@@ -38,22 +38,6 @@ def test_six_endless_reports_of_one_caller_do_not_hold_up_another(program, tmp_p
             assert (job["attempts"], "after 3 s" in job["error"]["detail"]) == (1, True), job
 
 
-def test_uploads_that_are_read_do_not_hold_up_an_invoice(program, tmp_path):
-    with serve(program, tmp_path) as server:
-        idle = invoices(server, 10)
-        # Its fault is in the last line, so that reading is all there is to do.
-        body = "".join(long_reports.rows(ROWS)).encode() + b'{"date": 7}\n'
-        jobs = []
-        for name in CALLERS[:4]:
-            upload = put(server.url, "ndjson", body, session=session(name))
-            jobs += [(name, upload)] * 6
-        jobs = [(name, queue(server, session(name), template="ledger", data=long_reports.head(), input=upload)) for name, upload in jobs]
-        assert_quick(invoices(server), idle)
-        for name, job_id in jobs:
-            job = ended(server, session(name), job_id)
-            assert job["error"]["type"] == "urn:pressrun:problem:invalid-data" and job["error"]["errors"][0]["line"] == ROWS + 1, job
-
-
 def test_four_callers_with_endless_reports_do_not_hold_up_a_fifth(program, tmp_path):
     with serve(program, tmp_path, "--time-limit", "60") as server, adopting_orphans():
         idle = invoices(server, 10)
