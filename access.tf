@@ -42,6 +42,11 @@ variable "tokens" {
   }
 
   validation {
+    condition     = !contains(keys(var.tokens), "anybody")
+    error_message = "tokens must not be keyed by anybody, the name under which a deployment without tokens keeps its jobs."
+  }
+
+  validation {
     condition     = alltrue([for token in flatten(values(var.tokens)) : can(regex("^[A-Za-z0-9._~+/-]{32,}=*$", token))])
     error_message = "Each of tokens must be at least 32 characters from A-Z a-z 0-9 . _ ~ + / -, for example from `openssl rand -hex 32`."
   }
@@ -87,6 +92,13 @@ variable "rights" {
   validation {
     condition     = var.access_mode != "iam" || alltrue([for arn in flatten(values(var.rights)) : can(regex("^arn:aws[a-z-]*:(iam|sts)::[0-9]{12}:[^,\\s]+$", arn))])
     error_message = "rights must hold ARNs of users and roles of one account each, such as arn:aws:iam::123456789012:role/Ops*, where access_mode is iam."
+  }
+
+  validation {
+    condition = alltrue([for arn in flatten(values(var.rights)) :
+      (!can(regex(":assumed-role/[^/]*/", arn)) || can(regex(":assumed-role/[^/]*/[*]$", arn))) && !can(regex(":role/.*[*].*/|:role/.*/.*[*]", arn))
+    ])
+    error_message = "rights must name neither a role's session nor roles by a pattern with a path, which AWS does not tell of callers: write arn:aws:iam::123456789012:role/Ops*."
   }
 }
 

@@ -17,7 +17,7 @@ from polling import wait_for
 from server import Server, free_address
 
 HALF = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Slow: "
-HEAD_SECONDS, BODY_SECONDS, STALL_SECONDS = 10, 10, 30
+HEAD_SECONDS, BODY_SECONDS, STALL_SECONDS = 10, 10, 60
 
 
 class Limited(Server):
@@ -38,9 +38,9 @@ def server(program, tmp_path) -> Iterator[Server]:
 
 
 @contextmanager
-def connections(server: Server, count: int, sent: bytes) -> Iterator[list[socket.socket]]:
+def connections(server: Server, count: int, sent: bytes, source: str = "127.0.0.1") -> Iterator[list[socket.socket]]:
     address = address_of(server)
-    opened = [socket.create_connection(address, timeout=60) for _ in range(count)]
+    opened = [socket.create_connection(address, timeout=60, source_address=(source, 0)) for _ in range(count)]
     try:
         for connection in opened:
             send(connection, sent)
@@ -178,7 +178,7 @@ def begun_upload(server: Server, size: int) -> tuple[str, bytes]:
     return upload["id"], "\r\n".join([*lines, "", ""]).encode()
 
 
-def test_a_reader_that_takes_nothing_is_closed_and_a_slow_one_gets_all(program, tmp_path):
+def test_readers_that_take_nothing_or_little_are_closed_and_a_slow_one_gets_all(program, tmp_path):
     templates = large_report(tmp_path)
     with Server(program, tmp_path / "data", templates=templates) as server:
         answer = requests.post(f"{server.url}/append_queue", json={"template": "large", "data": {}}, timeout=60)
@@ -188,16 +188,35 @@ def test_a_reader_that_takes_nothing_is_closed_and_a_slow_one_gets_all(program, 
         assert size > 8_000_000
         get = f"GET /jobs/{job}/report HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
         before = descriptors(server)
-        with connections(server, 1, get) as [stalled], connections(server, 1, get) as [slow]:
+        with connections(server, 1, get) as [stalled], connections(server, 1, get) as [slow], small_buffer(server, get) as dripping:
             begun, received = time.monotonic(), 0
             while time.monotonic() - begun < STALL_SECONDS + 15:
                 received += len(slow.recv(20_000))
+                take(dripping, 500)
                 time.sleep(1)
-            assert descriptors(server) <= before + 2, "the stalled one has neither socket nor file any more"
+            assert descriptors(server) <= before + 2, "the others have neither sockets nor files any more"
             while piece := slow.recv(65_536):
                 received += len(piece)
             assert received > size
-            assert len(answer_of(stalled)) < size
+            assert len(answer_of(stalled)) < size and len(answer_of(dripping)) < size
+
+
+@contextmanager
+def small_buffer(server: Server, sent: bytes) -> Iterator[socket.socket]:
+    """A connection of whose answer the system takes no more than its reader."""
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        connection.connect(address_of(server))
+        send(connection, sent)
+        yield connection
+
+
+def take(connection: socket.socket, most: int) -> None:
+    connection.settimeout(1)
+    try:
+        connection.recv(most)
+    except OSError:
+        pass
 
 
 def large_report(folder: Path) -> Path:
@@ -218,13 +237,19 @@ def test_one_address_cannot_have_every_connection(program, tmp_path):
     options = ["--max-connections", "40", "--max-connections-per-address", "10"]
     with Server(program, tmp_path / "data", *options) as server:
         held = b"POST /append_queue HTTP/1.1\r\nHost: localhost\r\nContent-Length: 6000000\r\n\r\n" + b" " * 100_000
-        with connections(server, 60, held) as busy:
+        get = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        # Not the address of the requests that waited for the server to start: one of them might still be open.
+        with connections(server, 60, held, source="127.0.0.2") as busy:
             wait_for(lambda: sum(is_open(connection) for connection in busy) == 10, "ten to be left", within=5)
-            other = socket.create_connection(address_of(server), timeout=60, source_address=("127.0.0.2", 0))
-            send(other, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-            assert answer_of(other).startswith(b"HTTP/1.1 200 ")
-            assert not server.answers()
-        wait_for(server.answers, "the server to answer again", within=5)
+            with connections(server, 1, get, source="127.0.0.2") as [refused]:
+                assert answer_of(refused) == b""
+            assert server.answers()
+
+        def answers_again() -> bool:
+            with connections(server, 1, get, source="127.0.0.2") as [connection]:
+                return answer_of(connection).startswith(b"HTTP/1.1 200 ")
+
+        wait_for(answers_again, "the server to answer again", within=5)
 
 
 @pytest.mark.parametrize("hosts", ["", "Host: a.test\r\nHost: b.test\r\n", "Host: a.test\r\nhost: a.test\r\n"])

@@ -3,8 +3,10 @@
 import http.client
 import re
 import secrets
+import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from urllib.parse import urlsplit
 
 import pytest
@@ -12,6 +14,7 @@ import requests
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
+from polling import wait_for
 from server import Server
 
 EVIL = "evil.example"
@@ -89,6 +92,39 @@ def test_wrong_tokens_slow_their_peer_down_and_right_ones_never_wait(program, tm
     lines = [line for line in log.splitlines() if "refused a wrong token" in line]
     assert len(lines) == 33 and all("peer=127.0.0.1" in re.sub(r"\x1b\[[0-9;]*m", "", line) and "WARN" in line for line in lines), lines[:3]
     assert TOKEN not in log
+
+
+def test_any_number_of_guesses_at_once_is_slowed_down_and_keeps_nobody_out(program, tmp_path, monkeypatch):
+    monkeypatch.setenv("PRESSRUN_TOKEN", TOKEN)
+    guess = f"GET /jobs HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}x\r\nConnection: close\r\n\r\n".encode()
+    with Server(program, tmp_path / "data", "--max-connections", "310", "--max-connections-per-address", "310") as server, ExitStack() as opened:
+        address = server.url.removeprefix("http://").split(":")
+        guesses = [opened.enter_context(socket.create_connection(address, timeout=60)) for _ in range(300)]
+        for connection in guesses:
+            connection.sendall(guess)
+        start = time.monotonic()
+        last = opened.enter_context(socket.create_connection(address, timeout=60))
+        last.sendall(guess)
+        assert last.recv(65_536).startswith(b"HTTP/1.1 401 ")
+        assert time.monotonic() - start >= 1.9
+        for connection in guesses:
+            connection.recv(65_536)
+        for connection in [socket.create_connection(address, timeout=60) for _ in range(310)]:
+            opened.enter_context(connection).sendall(guess)
+
+        def gets_in() -> bool:
+            try:
+                answer = requests.get(f"{server.url}/jobs", headers={"Authorization": f"Bearer {TOKEN}"}, timeout=60)
+            except requests.ConnectionError:
+                return False
+            return answer.status_code == 200
+
+        wait_for(gets_in, "a caller to get in beside guesses on every connection", within=1, every=0.05)
+
+
+def test_a_caller_is_not_named_as_those_without_a_token(program, tmp_path):
+    said = Server(program, tmp_path / "data", "--tokens", f"anybody {TOKEN}").refuses(2)
+    assert "`anybody`" in said and TOKEN not in said, said
 
 
 def test_a_token_that_can_be_guessed_or_never_matches_is_refused(program, tmp_path):

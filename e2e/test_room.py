@@ -2,6 +2,8 @@
 
 import http.client
 import json
+import re
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -55,7 +57,8 @@ def test_new_work_is_refused_below_the_reserve_and_old_work_goes_on(program, tmp
             assert f"{free + 10_000} MiB" in answer.json()["detail"]
             assert int(answer.headers["Retry-After"]) > 0
         ready = requests.get(f"{server.url}/readyz", timeout=60)
-        assert problem(ready) == (503, "not-ready") and "MiB" in ready.json()["detail"]
+        assert problem(ready) == (503, "not-ready") and "too little room" in ready.json()["detail"]
+        assert not re.search("[0-9]", ready.json()["detail"]), "unauthenticated callers do not learn how much is free"
         assert requests.get(f"{server.url}/healthz", timeout=60).status_code == 200
         assert server.report(job)
 
@@ -81,6 +84,46 @@ def test_a_put_on_a_full_disk_hears_of_it_and_queued_jobs_wait_for_room(program,
         assert answer.status == 507 and json.load(answer)["type"].endswith(":storage-full")
         disk.make_room()
         assert requests.put(upload["url"], data=b" " * size, headers=upload["headers"], timeout=60).status_code == 200
+
+
+def begun_put(server: Server, upload: dict, sent: int) -> socket.socket:
+    """A connection that has sent so much of an upload's PUT."""
+    url = urlsplit(upload["url"])
+    connection = socket.create_connection((url.hostname, url.port), timeout=60)
+    headers = "".join(f"{name}: {value}\r\n" for name, value in upload["headers"].items())
+    connection.sendall(f"PUT {url.path}?{url.query} HTTP/1.1\r\nHost: {url.netloc}\r\n{headers}\r\n".encode() + b" " * sent)
+    return connection
+
+
+def test_uploads_in_progress_count_for_the_room_on_the_disk(program, disk, tmp_path):
+    size = 15 * MEBIBYTE
+    with Server(program, disk.folder / "data", "--min-free-space", "10", log=tmp_path / "log") as server:
+        uploads = [begin(server, size).json() for _ in range(3)]
+        drafts = disk.folder / "data/work"
+
+        def put(upload: dict) -> requests.Response:
+            return requests.put(upload["url"], data=b" " * size, headers=upload["headers"], timeout=60)
+
+        with begun_put(server, uploads[0], 10) as first, begun_put(server, uploads[1], 10) as second:
+            wait_for(lambda: len(list(drafts.glob("*.draft"))) == 2, "both to be in progress", within=5)
+            refused = put(uploads[2])
+            assert problem(refused) == (507, "storage-full") and "uploads in progress" in refused.json()["detail"]
+            assert problem(begin(server, size)) == (507, "storage-full")
+            assert server.send(1).status_code == 202, "uploads that are not there yet keep no job out"
+            first.close(), second.close()
+            wait_for(lambda: put(uploads[2]).status_code == 200, "room again", within=5)
+
+
+def test_an_upload_is_put_once_at_a_time(server):
+    upload = begin(server, 20).json()
+    with begun_put(server, upload, 10) as first:
+        wait_for(lambda: list((server.data / "work").glob("*.draft")), "the first PUT to be in progress", within=5)
+        second = requests.put(upload["url"], data=b"{}" + b" " * 18, headers=upload["headers"], timeout=60)
+        assert problem(second) == (409, "upload-in-progress") and int(second.headers["Retry-After"]) > 0
+        first.sendall(b" " * 10)
+        assert first.recv(65_536).startswith(b"HTTP/1.1 200 ")
+    again = requests.put(upload["url"], data=b"{}" + b" " * 18, headers=upload["headers"], timeout=60)
+    assert again.status_code == 200
 
 
 def test_a_job_outlasts_a_full_disk(program, disk, tmp_path):

@@ -206,7 +206,7 @@ def test_a_secret_that_is_none_is_refused_at_the_start(program, tmp_path):
         ("https://169.254.169.254/latest/meta-data/", "169.254.169.254, which is not a public address"),
     ],
 )
-def test_from_aws_nothing_but_public_addresses_is_told(deployment, url, reason):
+def test_from_aws_only_public_addresses_receive_webhooks(deployment, url, reason):
     job = deployment.queue("probe", {"divisor": 8}, notify={"webhook": url})
 
     def refused() -> dict | None:
@@ -219,11 +219,22 @@ def test_from_aws_nothing_but_public_addresses_is_told(deployment, url, reason):
     assert deployment.job(job)["status"] == "completed", "a webhook does not touch its job"
 
 
-def test_from_aws_nothing_goes_without_tls(deployment):
-    for url in ["http://127.0.0.1:9000/", "http://example.org/"]:
-        body = {"template": "probe", "data": {"divisor": 8}, "notify": {"webhook": url}}
-        answer = deployment.call("POST", "/append_queue", json=body)
-        assert answer.status_code == 422 and answer.json()["errors"][0]["pointer"] == "/notify/webhook", answer.text
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("http://example.org/", "the URL must be https"),
+        ("http://127.0.0.1:9000/", "webhooks do not go to this machine"),
+        ("https://127.0.0.1/", "webhooks do not go to this machine"),
+        ("https://localhost/", "webhooks do not go to this machine"),
+        ("https://[::ffff:127.0.0.1]/", "webhooks do not go to this machine"),
+    ],
+)
+def test_from_aws_neither_plain_http_nor_the_function_itself_is_a_destination(deployment, url, reason):
+    body = {"template": "probe", "data": {"divisor": 8}, "notify": {"webhook": url}}
+    answer = deployment.call("POST", "/append_queue", json=body)
+    assert answer.status_code == 422, answer.text
+    [error] = answer.json()["errors"]
+    assert error["pointer"] == "/notify/webhook" and reason in error["detail"], answer.text
 
 
 def test_the_secret_of_a_deployment_is_one(deployment):

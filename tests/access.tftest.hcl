@@ -119,6 +119,47 @@ run "rights_of_iam_are_of_one_account" {
   expect_failures = [var.rights]
 }
 
+run "rights_of_iam_are_of_no_session" {
+  command = plan
+
+  variables {
+    access_mode = "iam"
+    rights      = { admin = ["arn:aws:sts::123456789012:assumed-role/Ops/jane"] }
+  }
+
+  expect_failures = [var.rights]
+}
+
+run "rights_of_iam_are_of_no_pattern_with_a_path" {
+  command = plan
+
+  variables {
+    access_mode = "iam"
+    rights      = { admin = ["arn:aws:iam::123456789012:role/office/Ops*"] }
+  }
+
+  expect_failures = [var.rights]
+}
+
+run "rights_of_iam_may_be_of_a_role_with_a_path_and_of_all_its_sessions" {
+  command = plan
+
+  variables {
+    access_mode = "iam"
+    rights      = { admin = ["arn:aws:iam::123456789012:role/office/Ops", "arn:aws:sts::123456789012:assumed-role/Ops/*"] }
+  }
+}
+
+run "nobody_is_called_anybody" {
+  command = plan
+
+  variables {
+    tokens = { anybody = ["opsopsopsopsopsopsopsopsopsopsopsops"] }
+  }
+
+  expect_failures = [var.tokens]
+}
+
 run "rights_of_an_issuers_tokens_are_in_them" {
   command = plan
 

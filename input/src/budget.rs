@@ -28,13 +28,21 @@ const ERROR_BASE_BYTES: usize = 512;
 #[derive(Debug, Clone)]
 pub struct Budget {
     time: Duration,
+    wait: Option<Duration>,
     stop: Option<Arc<AtomicBool>>,
 }
 
 impl Budget {
     /// A check that takes so much processor time at most.
     pub fn of(time: Duration) -> Self {
-        Self { time, stop: None }
+        Self { time, wait: None, stop: None }
+    }
+
+    /// The same, for a check that someone waits for. On a busy machine it ends after a quarter more of wall-clock time than it
+    /// has of processor time, unless it has used little of that.
+    #[must_use]
+    pub fn awaited(self) -> Self {
+        Self { wait: Some(self.time * 5 / 4), ..self }
     }
 
     /// The same, for a check that also ends once `stop` is true.
@@ -56,6 +64,9 @@ pub enum CutOff {
     /// It spent its budget.
     #[error("the check against the schema takes too long")]
     TooCostly,
+    /// The machine was too busy to finish it while someone [waited](Budget::awaited).
+    #[error("the machine is too busy to check the data against the schema")]
+    Late,
     /// It was told to stop.
     #[error("the check was stopped")]
     Stopped,
@@ -105,10 +116,16 @@ impl<'a> Meter<'a> {
         self.spend(1);
     }
 
-    /// Counts the reading of a text of so many bytes. A pattern that looks around is matched by backtracking: neither the
-    /// engine nor a clock that is read between two matches bounds what one match of a long text takes.
-    pub(crate) fn read_text(&self, bytes: usize) {
+    /// Counts the reading of a text of so many bytes.
+    pub(crate) fn read(&self, bytes: usize) {
         self.spend(1 + (bytes / BYTES_PER_STEP) as u64);
+    }
+
+    /// Counts the reading of a text of so many bytes that a pattern may be matched with. A pattern that looks around is
+    /// matched by backtracking: neither the engine nor a clock that is read between two matches bounds what one match of a
+    /// long text takes.
+    pub(crate) fn read_for_patterns(&self, bytes: usize) {
+        self.read(bytes);
         if self.lookaround > 0 {
             let nanoseconds = (bytes as u64).saturating_pow(1 + self.lookaround);
             if Duration::from_nanos(nanoseconds) > self.budget.time {
@@ -131,16 +148,18 @@ impl<'a> Meter<'a> {
         let now = thread_time();
         let (began, since) = self.began.get().unwrap_or_else(|| (now, Instant::now()));
         self.began.set(Some((began, since)));
-        let (spent, time) = (now.saturating_sub(began), self.budget.time);
-        // On a busy machine nobody waits until a check has had all its time; what the largest request needs, it gets.
-        let drags = spent > time / 8 && since.elapsed() > time * 5 / 4;
+        let Budget { time, wait, stop } = self.budget;
+        let spent = now.saturating_sub(began);
+        // What the largest request needs, it gets on a busy machine too.
+        let is_late = || spent > *time / 8 && wait.is_some_and(|wait| since.elapsed() > wait);
+        let cut = match () {
+            () if spent > *time => CutOff::TooCostly,
+            () if is_late() => CutOff::Late,
+            () if stop.as_ref().is_some_and(|stop| stop.load(Ordering::Relaxed)) => CutOff::Stopped,
+            () => return,
+        };
         // Not a panic: no hook runs, and `run` catches it.
-        if spent > time || drags {
-            resume_unwind(Box::new(CutOff::TooCostly));
-        }
-        if self.budget.stop.as_ref().is_some_and(|stop| stop.load(Ordering::Relaxed)) {
-            resume_unwind(Box::new(CutOff::Stopped));
-        }
+        resume_unwind(Box::new(cut));
     }
 
     /// Counts errors from here on, each of which takes so many bytes besides its own.
@@ -178,4 +197,33 @@ fn thread_time() -> Duration {
 fn thread_time() -> Duration {
     static START: std::sync::LazyLock<std::time::Instant> = std::sync::LazyLock::new(std::time::Instant::now);
     START.elapsed()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread::sleep;
+
+    use super::*;
+
+    /// A check in which the thread stands still for much longer than it works.
+    fn dragging(budget: &Budget) -> Result<(), CutOff> {
+        let meter = Meter::new(budget, 0);
+        let steps = || (0..STEPS_PER_LOOK).for_each(|_| meter.step());
+        meter.run(|| {
+            steps();
+            sleep(Duration::from_millis(600));
+            let began = thread_time();
+            while thread_time() - began < Duration::from_millis(80) {}
+            steps();
+        })
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_check_that_someone_waits_for_ends_when_the_machine_is_busy() {
+        let budget = Budget::of(Duration::from_millis(400));
+        assert_eq!(dragging(&budget.clone().awaited()), Err(CutOff::Late));
+        assert_eq!(dragging(&budget), Ok(()));
+        assert_eq!(dragging(&Budget::of(Duration::from_millis(40)).awaited()), Err(CutOff::TooCostly));
+    }
 }

@@ -108,7 +108,7 @@ impl InputError {
     pub(crate) fn of_check(cut: CutOff, pointer: impl Into<String>) -> Self {
         match cut {
             CutOff::TooCostly => Self::TooCostly(pointer.into()),
-            CutOff::Stopped => Self::Stopped,
+            CutOff::Late | CutOff::Stopped => Self::Stopped,
         }
     }
 }

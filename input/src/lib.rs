@@ -6,6 +6,7 @@
 //! `json`, `ndjson` (with `lines`), `csv`.
 
 mod budget;
+mod comparison;
 mod costly;
 mod csv;
 mod dates;

@@ -8,6 +8,7 @@ use jsonschema::json::{self, Array, Json, NodeIdentity, Object, cmp, unique};
 use serde_json::{Map, Number, Value, map};
 
 use crate::budget::Meter;
+use crate::comparison::{are_unique, equal};
 
 /// What stands for a value that is not shown any more.
 static HIDDEN: Value = Value::Null;
@@ -45,9 +46,9 @@ impl<'a> Node<'a> {
         (!meter.is_full()).then_some(self.value)
     }
 
-    fn read_text(&self, text: &str) {
+    fn read_for_patterns(&self, text: &str) {
         if let Some(meter) = self.meter {
-            meter.read_text(text.len());
+            meter.read_for_patterns(text.len());
         }
     }
 }
@@ -91,7 +92,7 @@ impl<'a> json::Node<'a, Counted> for Node<'a> {
 
     fn as_string(&self) -> Option<Cow<'a, str>> {
         let text = self.look()?.as_str()?;
-        self.read_text(text);
+        self.read_for_patterns(text);
         Some(Cow::Borrowed(text))
     }
 
@@ -120,11 +121,17 @@ impl<'a> json::Node<'a, Counted> for Node<'a> {
 
     fn string_length(&self) -> Option<u64> {
         let text = self.look()?.as_str()?;
+        if let Some(meter) = self.meter {
+            meter.read(text.len());
+        }
         Some(text.chars().count() as u64)
     }
 
     fn equals_value(&self, expected: &Value) -> bool {
-        self.look().is_some_and(|value| cmp::equal(value, expected))
+        match self.meter {
+            Some(meter) => self.look().is_some_and(|value| equal(value, expected, meter)),
+            None => cmp::equal(self.value, expected),
+        }
     }
 
     fn to_value(&self) -> Cow<'a, Value> {
@@ -185,7 +192,7 @@ impl<'a> Iterator for MembersIter<'a> {
         self.of.look()?;
         let (name, value) = self.each.next()?;
         // Names are held against patterns too.
-        self.of.read_text(name);
+        self.of.read_for_patterns(name);
         Some((name, self.of.part(value)))
     }
 }
@@ -210,7 +217,10 @@ impl<'a> Array<'a, Counted> for Elements<'a> {
     }
 
     fn is_unique(&self) -> bool {
-        unique::is_unique(self.elements)
+        match self.of.meter {
+            Some(meter) => are_unique(self.elements, meter),
+            None => unique::is_unique(self.elements),
+        }
     }
 }
 

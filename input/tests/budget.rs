@@ -85,6 +85,51 @@ fn a_pattern_without_an_end_is_given_up() {
     assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
 }
 
+/// Every way to nest so many pairs of brackets, within one more.
+fn shapes(pairs: usize) -> Vec<Value> {
+    let mut shapes = vec![vec![json!([])]];
+    for pairs in 1..=pairs {
+        let split = |first: usize| {
+            let (first, rest) = (&shapes[first], &shapes[pairs - 1 - first]);
+            first.iter().flat_map(|first| {
+                rest.iter().map(move |rest| {
+                    [std::slice::from_ref(first), rest.as_array().expect("an array").as_slice()].concat().into()
+                })
+            })
+        };
+        let of_pairs = (0..pairs).flat_map(split).collect();
+        shapes.push(of_pairs);
+    }
+    shapes.pop().expect("one at least")
+}
+
+#[test]
+fn values_of_one_hash_are_compared_in_linear_time() {
+    let data = Value::from(shapes(11));
+    assert_eq!(data.as_array().map(Vec::len), Some(58_786));
+    let start = Instant::now();
+    assert_eq!(check(&json!({"uniqueItems": true}), &data, &Budget::default()), Ok(Violations::default()));
+    assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
+}
+
+#[test]
+fn large_values_cost_what_they_take() {
+    let budget = Budget::of(Duration::from_millis(20));
+    let numbers = Value::from((0..100_000).collect::<Vec<_>>());
+    for (keyword, data) in [
+        (json!({"minLength": 1}), json!("é".repeat(1_000_000))),
+        (json!({"maxLength": 2_000_000}), json!("é".repeat(1_000_000))),
+        (json!({"enum": [numbers, 1]}), numbers.clone()),
+        (json!({"const": {"numbers": numbers}}), json!({"numbers": numbers})),
+        (json!({"uniqueItems": true}), numbers.clone()),
+    ] {
+        let schema = json!({"allOf": vec![json!({"$ref": "#/$defs/large"}); 1_000], "$defs": {"large": keyword}});
+        let start = Instant::now();
+        assert_eq!(check(&schema, &data, &budget), Err(CutOff::TooCostly), "{keyword:.60}");
+        assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    }
+}
+
 #[test]
 fn long_names_are_neither_kept_nor_told() {
     let schema = json!({"additionalProperties": {"items": {"type": "string"}}});

@@ -102,7 +102,7 @@ pub(crate) async fn append_queue(
     let key = Key::of(&headers, &caller)?;
     // Held until the data is where it cannot be lost, and no longer in memory.
     let _turn = text.turn;
-    let examined = examine(&listener, &caller, text.bytes).await?;
+    let examined = examine(&listener, &caller, text.bytes, key.as_ref()).await?;
     let job = submit(&listener, &caller, examined, key).await?;
     let base_url = base_url(&listener, &headers);
     Ok(accepted(&job, &base_url))
@@ -145,7 +145,7 @@ pub(crate) async fn submit(
     let caller_name = Some(caller.name().to_owned());
     let job = Job { caller: caller_name, input, options, notify, ..Job::queued(JobId::new(), name, now()) };
     about(&job);
-    let Some(key) = key else {
+    let Some((key, fingerprint)) = key.zip(fingerprint) else {
         listener.take_on(caller, job.id).await?;
         accept(listener, &job, data).await?;
         return Ok(job);

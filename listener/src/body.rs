@@ -13,7 +13,7 @@ use jobs::Data;
 use mime::Mime;
 use serde_json::Value;
 use serde_json::value::RawValue;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::Problem;
 use crate::access::Caller;
@@ -126,7 +126,7 @@ fn is_json(mime: &Mime) -> bool {
     utf8 && (json || mime.essence_str() == mime::APPLICATION_WWW_FORM_URLENCODED.essence_str())
 }
 
-/// Reads so many bytes at most; once there are more than small requests have, they wait for their turn.
+/// Reads at most `most` bytes. A body that is larger than small requests waits for a place in memory.
 async fn read(
     mut body: Body,
     most: usize,
@@ -149,7 +149,14 @@ async fn read(
         if length > SMALL_BYTES
             && let Some(turn) = waits.take()
         {
-            text.turn = turn().await?;
+            text.turn = match turn().await {
+                Ok(turn) => turn,
+                Err(problem) => {
+                    drop(text);
+                    _ = timeout(MAX_TURN, discard(body)).await;
+                    return Err(problem);
+                }
+            };
             end = Instant::now() + MAX_TURN;
         }
         text.bytes.extend_from_slice(&data);
@@ -166,7 +173,7 @@ fn too_large(most: usize) -> Problem {
         .with("limit_bytes", most)
 }
 
-/// Reads a body that is refused, so that a client that is still sending hears why.
+/// Reads a body that is refused, so that a client that is still sending receives the reason.
 pub(crate) async fn discard(mut body: Body) {
     let mut length = 0;
     while let Some(Ok(frame)) = body.frame().await {
@@ -218,4 +225,28 @@ fn malformed_because(detail: &str) -> Problem {
 /// The text was not JSON, or not of the right shape.
 pub(crate) fn malformed(error: &serde_json::Error) -> Problem {
     malformed_because(&error.to_string()).with("line", error.line()).with("column", error.column())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use futures_util::{StreamExt, stream};
+
+    use super::*;
+    use crate::checks::busy;
+
+    #[tokio::test]
+    async fn a_body_that_is_refused_half_way_is_read_to_its_end() {
+        let pieces = Arc::new(AtomicUsize::new(0));
+        let sent = pieces.clone();
+        let body = Body::from_stream(stream::iter(0..90).map(move |_| {
+            sent.fetch_add(1, Ordering::Relaxed);
+            Ok::<_, Infallible>(vec![b' '; SMALL_BYTES])
+        }));
+        let refused = read(body, MAX_BODY_BYTES, async || Err(busy())).await.err().expect("it is refused");
+        assert_eq!((refused.name, pieces.load(Ordering::Relaxed)), ("too-busy", 90));
+    }
 }

@@ -39,7 +39,7 @@ macro_rules! calls {
 }
 
 calls! {
-    /// The calls that not everybody may make.
+    /// The calls that need authentication.
     Guarded:
     append_queue::append_queue,
     list::list,
@@ -55,7 +55,7 @@ calls! {
 }
 
 calls! {
-    /// The calls that anybody may make.
+    /// The calls that need none.
     Open:
     report::by_link,
     uploads::put,

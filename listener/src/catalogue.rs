@@ -14,7 +14,7 @@ use jobs::job::{MAX_TEXT_CHARS, is_template_name, shortened};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-/// How many violations are told; data with more has one mistake many times.
+/// How many violations are listed; data with more repeats one mistake.
 const MAX_VIOLATIONS: usize = 1_000;
 
 /// A folder of templates, each a folder `{name}/` with `main.typ`, `schema.json`, `sample.json` and `template.json`.

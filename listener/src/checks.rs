@@ -1,6 +1,6 @@
 //! Where requests are parsed and checked: off the runtime's threads, a bounded number at a time.
 //!
-//! Small requests have a lane of their own, and a short time in it. What is larger or takes longer goes through a narrow
+//! Small requests have a separate lane, and a short time in it. What is larger or takes longer goes through a narrow
 //! lane, caller by caller, on threads that give way to all others. So no request holds up the small ones of others, and
 //! memory is bounded by what the narrow lane holds.
 
@@ -27,7 +27,7 @@ pub(crate) const SMALL_BYTES: usize = 64 * 1024;
 /// How long a check may take among the small requests, in processor time.
 const SMALL_TIME: Duration = Duration::from_millis(20);
 
-/// One check in so many cores is in the narrow lane at a time, and one at the least.
+/// The narrow lane holds one check for each this many cores, and at least one.
 const CORES_PER_LARGE: usize = 4;
 
 /// How many large bodies are in memory at a time.
@@ -42,8 +42,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// When a refused caller may try again, in seconds.
 const RETRY_AFTER_SECONDS: u64 = 5;
 
-/// How much a thread of the narrow lane gives way to others.
-#[cfg(unix)]
+/// How much lower the priority of a thread of the narrow lane is than that of others.
+#[cfg(target_os = "linux")]
 const NICE: i32 = 3;
 
 /// The lanes.
@@ -107,7 +107,7 @@ impl Checks {
             let turn = self.small.wait(caller).await?;
             let tried = spawn_blocking(move || {
                 let _turn = turn;
-                let result = check(&Budget::of(SMALL_TIME));
+                let result = check(&Budget::of(SMALL_TIME).awaited());
                 (check, result)
             });
             match tried.await {
@@ -128,10 +128,10 @@ impl Checks {
     {
         let turn = self.large.wait(caller).await?;
         let stop = StopOnDrop(Arc::default());
-        let budget = Budget::default().until(stop.0.clone());
+        let budget = Budget::default().awaited().until(stop.0.clone());
         let (answer, answered) = oneshot::channel();
         let work = move || {
-            give_way();
+            lower_priority();
             let result = check(&budget);
             // What the check held is given back before the next one begins.
             drop(check);
@@ -147,15 +147,16 @@ impl Checks {
     }
 }
 
-/// Has the threads of small requests and the typesetters go first. Where that cannot be, all are equal.
-fn give_way() {
-    #[cfg(unix)]
-    if let Err(error) = rustix::process::setpriority_process(None, NICE) {
-        tracing::debug!(%error, "a check does not give way");
+/// Lowers this thread's priority, so that small requests and typesetters go first. Elsewhere than on Linux, the call would
+/// be about the whole process.
+fn lower_priority() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::nice(NICE) {
+        tracing::debug!(%error, "a check runs at the priority of all others");
     }
 }
 
-/// Ends a check for which nobody waits any more.
+/// Ends a check whose result is no longer wanted.
 struct StopOnDrop(Arc<AtomicBool>);
 
 impl Drop for StopOnDrop {
@@ -213,7 +214,8 @@ pub(crate) fn refusals() -> [Problem; 1] {
     [busy()]
 }
 
-fn busy() -> Problem {
+/// The server has no time for a check now.
+pub(crate) fn busy() -> Problem {
     let detail = format!(
         "Too many requests are being checked. Send this one again in {RETRY_AFTER_SECONDS} seconds, or upload its \
          data with POST /uploads."

@@ -34,17 +34,17 @@ const LOOK: Duration = Duration::from_secs(600);
 /// How soon a client comes back to a stream that was broken off, in milliseconds.
 const COME_BACK_MILLIS: u64 = 500;
 
-/// An event as it is told.
+/// An event as callers receive it.
 #[derive(Serialize, ToSchema)]
 #[schema(as = JobEvent)]
 struct Told {
-    /// What to send as `Last-Event-ID` to hear what comes after.
+    /// What to send as `Last-Event-ID` to receive the events after this one.
     id: String,
     /// Where the job stands.
     event: Status,
     /// How soon to come back to a stream that was broken off, in milliseconds.
     retry: u64,
-    /// The job, as `GET /jobs/{id}` tells of it.
+    /// The job, as `GET /jobs/{id}` returns it.
     #[schema(content_media_type = "application/json")]
     data: String,
 }
@@ -87,7 +87,7 @@ pub(crate) struct Follower {
             status = 200, description = "The events, each of this form.", content_type = "text/event-stream",
             body = Told, example = json!(Told::new("0.1.2".into(), example::answer(Status::Completed)))
         ),
-        (status = 204, description = "The last event was told, and there will be no more."),
+        (status = 204, description = "The last event was sent, and there will be no more."),
         EventsRefusals,
     )
 )]
@@ -137,7 +137,7 @@ impl Follower {
         self.job.status.is_final() && self.untold.is_empty()
     }
 
-    /// The next event; nothing once the last was told, or when the caller must come back for more.
+    /// The next event; nothing after the last one, or when the caller must connect again for more.
     pub(crate) async fn next(&mut self) -> Option<Event> {
         if !self.job.status.is_final()
             && let Err(error) = self.wait().await

@@ -10,9 +10,10 @@ use crate::access::Caller;
 use crate::append_queue::within;
 use crate::body::{Asked, text_of};
 use crate::catalogue::{Catalogue, Template};
-use crate::checks::Refused;
+use crate::checks::{Refused, busy};
 use crate::fingerprint::fingerprint;
 use crate::given::Given;
+use crate::idempotency::Key;
 use crate::request::{Invalid, Request};
 use crate::templates::known;
 use crate::uploaded;
@@ -25,8 +26,8 @@ pub(crate) struct Examined {
     pub(crate) template: Arc<Template>,
     /// The data, or what an upload leaves of it.
     pub(crate) data: Option<Data>,
-    /// What tells it from others.
-    pub(crate) fingerprint: String,
+    /// Identifies it among the requests of one idempotency key, where it has a key.
+    pub(crate) fingerprint: Option<String>,
 }
 
 /// What requests are examined by.
@@ -34,13 +35,19 @@ struct Examiner {
     catalogue: Catalogue,
     webhooks: Destinations,
     max_data_bytes: u64,
+    has_key: bool,
 }
 
 /// Parses and checks a request, off the runtime's threads.
-pub(crate) async fn examine(listener: &Listener, caller: &Caller, text: Vec<u8>) -> Result<Examined, Problem> {
+pub(crate) async fn examine(
+    listener: &Listener,
+    caller: &Caller,
+    text: Vec<u8>,
+    key: Option<&Key>,
+) -> Result<Examined, Problem> {
     let Listener { catalogue, webhooks, max_data_bytes, .. } = listener;
-    let examiner =
-        Examiner { catalogue: catalogue.clone(), webhooks: webhooks.clone(), max_data_bytes: *max_data_bytes };
+    let (catalogue, webhooks, max_data_bytes) = (catalogue.clone(), webhooks.clone(), *max_data_bytes);
+    let examiner = Examiner { catalogue, webhooks, max_data_bytes, has_key: key.is_some() };
     listener.checks.run(caller, text.len(), move |budget| examiner.examine(&text, budget)).await
 }
 
@@ -59,7 +66,8 @@ impl Examiner {
         if let Some(data) = &data {
             within(self.max_data_bytes, data.get().len() as u64)?;
         }
-        let fingerprint = fingerprint(text).unwrap_or_default();
+        // Hashing a large request takes about as long as parsing it.
+        let fingerprint = self.has_key.then(|| fingerprint(text).unwrap_or_default());
         Ok(Examined { request, template, data, fingerprint })
     }
 }
@@ -71,9 +79,14 @@ fn fitting(template: &Template, data: Given, budget: &Budget) -> Result<Given, R
 }
 
 /// A check against this template's schema that has no result.
-pub(crate) fn cut_off(template: &Template, _: CutOff) -> Refused {
-    let costly: Vec<_> = template.costly.iter().map(|costly| format!("`{}`", costly.pointer)).collect();
-    Refused::CutOff(too_costly(&template.name, &costly.join(", ")))
+pub(crate) fn cut_off(template: &Template, cut: CutOff) -> Refused {
+    Refused::CutOff(match cut {
+        CutOff::TooCostly => {
+            let costly: Vec<_> = template.costly.iter().map(|costly| format!("`{}`", costly.pointer)).collect();
+            too_costly(&template.name, &costly.join(", "))
+        }
+        CutOff::Late | CutOff::Stopped => busy(),
+    })
 }
 
 /// How a request may be refused for the cost of its check.

@@ -1,11 +1,11 @@
-//! What tells one JSON text from another: neither white space nor the order of members, nor how a character is escaped. A
-//! number is its text, so that 1 and 1.0 differ.
+//! Fingerprints of JSON texts. White space, the order of members and the escapes of characters make no difference. A number is
+//! its text, so that 1 and 1.0 differ.
 
 use std::borrow::Cow;
 
 use sha2::{Digest, Sha256};
 
-/// What tells a value from others.
+/// Identifies a value.
 enum Mark<'a> {
     /// A number or a literal, as it is written.
     Word(&'a [u8]),
@@ -75,7 +75,7 @@ impl<'a> Scan<'a> {
                 _ => {}
             }
         }
-        // Of members of one name the last one counts, as it does for everybody else who reads the text.
+        // Of members of one name the last one counts, as it does for all other readers of the text.
         members.reverse();
         members.sort_by(|(one, _), (other, _)| one.cmp(other));
         members.dedup_by(|(one, _), (other, _)| one == other);

@@ -14,7 +14,7 @@ use crate::{Listener, Problem};
 
 const HEADER: &str = "idempotency-key";
 
-/// For how long a key stands for its job.
+/// How long a key identifies its job.
 const LIFE: TimeDelta = TimeDelta::hours(24);
 
 /// The longest key, in bytes.
@@ -23,11 +23,11 @@ const MAX_KEY_BYTES: usize = 255;
 /// A request's key.
 pub(crate) struct Key(String);
 
-/// What became of a request with a key.
+/// Whether a request with a key was seen before.
 pub(crate) enum Seen {
-    /// Nobody came before it.
+    /// It is the first.
     Fresh(Job),
-    /// It came before, and nobody knows whether it was accepted as this job.
+    /// It came before, and may have been accepted as this job.
     Unconfirmed(Job),
     /// It was accepted before, as this job.
     Accepted(Job),
@@ -43,7 +43,7 @@ impl Key {
         Ok(Some(Self(key)))
     }
 
-    /// Ties the key to `job`, or finds the job that it is tied to. The fingerprint tells the request from others.
+    /// Ties the key to `job`, or finds the job that it is tied to. The fingerprint identifies the request.
     pub(crate) async fn reserve(&self, listener: &Listener, job: Job, fingerprint: String) -> Result<Seen, Problem> {
         let now = now();
         let reservation = Reservation {

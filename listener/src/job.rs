@@ -49,6 +49,11 @@ impl Answer {
         Self::signed(&listener.links, listener.retention, job, base_url)
     }
 
+    /// The job's id.
+    pub(crate) fn id(&self) -> JobId {
+        self.job.id
+    }
+
     /// Where the job stands.
     pub(crate) fn status(&self) -> Status {
         self.job.status
@@ -208,7 +213,7 @@ pub(crate) async fn find_by_id(listener: &Listener, caller: &Caller, id: JobId) 
     Ok(job)
 }
 
-/// The job of a link, whoever follows it: its signature is the right to see the report.
+/// The job of a link. The signature alone gives access to the report.
 pub(crate) async fn find_by_link(listener: &Listener, id: JobId) -> Result<Job, Problem> {
     let job = listener.jobs.get(id).await?.ok_or_else(unknown)?;
     observe::about(&job);

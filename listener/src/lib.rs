@@ -28,6 +28,7 @@ mod openapi;
 mod page;
 mod problem;
 mod protocol;
+mod puts;
 mod readyz;
 mod report;
 mod request;
@@ -50,6 +51,7 @@ use jobs::{Destinations, Job, JobStore, LinkSigner, ObjectStore, Queue, Terms};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use calls::{Guarded, Open};
+use puts::Puts;
 use readyz::Readiness;
 
 pub use access::Access;
@@ -109,13 +111,14 @@ impl Listener {
             .layer(from_fn_with_state(listener.clone(), access::admit));
         let open = Open::routes().method_not_allowed_fallback(wrong_method);
         let open = open.layer(Extension(Arc::new(Readiness::default())));
-        let calls = guarded.merge(open).layer(CatchPanicLayer::custom(problem::from_panic));
-        // Outside of it: what a browser asks before a call, and every refusal of one, must be told to pages too.
+        let calls = guarded.merge(open).layer(Extension(Arc::new(Puts::default())));
+        let calls = calls.layer(CatchPanicLayer::custom(problem::from_panic));
+        let calls = calls.layer(from_fn_with_state(listener.clone(), access::check_host));
+        // Outside of these: it answers what a browser asks before a call, and lets pages read every refusal.
         let calls = match listener.access.origins.layer() {
             Some(cors) => calls.layer(cors),
             None => calls,
         };
-        let calls = calls.layer(from_fn_with_state(listener.clone(), access::check_host));
         calls.layer(from_fn(observe::call)).with_state(listener)
     }
 }

@@ -17,30 +17,33 @@ use crate::access::Caller;
 use crate::base_url::base_url;
 use crate::job::Answer;
 use crate::openapi::{Responses, example, guarded_refusals};
-use crate::problem::unavailable;
+use crate::problem::{defect, unavailable};
 use crate::{Listener, Problem};
 
-/// How many jobs a page has where nothing else is asked for.
+/// How many jobs a page has at most unless the caller asks for another number.
 const DEFAULT_LIMIT: usize = 20;
 
 /// The most jobs a page may have.
 const MAX_LIMIT: usize = 100;
+
+/// The most bytes that the jobs of a page have, but for a single one.
+const MAX_PAGE_BYTES: usize = 1024 * 1024;
 
 /// What a caller may ask for.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Asked {
-    /// Jobs that stand there only.
+    /// Only jobs of this status.
     #[param(value_type = Option<Status>, nullable = false)]
     status: Option<String>,
-    /// Jobs of this template only.
+    /// Only jobs of this template.
     #[param(nullable = false, example = "letter")]
     template: Option<String>,
     /// Where the page begins: the `next` of the page before.
     #[param(value_type = Option<JobId>, nullable = false)]
     cursor: Option<String>,
-    /// How many jobs a page has, 20 where nothing is said.
+    /// How many jobs a page has at most, 20 where nothing is said. It has fewer if they have more than a megabyte.
     #[param(value_type = Option<u64>, nullable = false, minimum = 1, maximum = 100)]
     limit: Option<String>,
 }
@@ -59,7 +62,7 @@ pub(crate) struct Page {
 
 /// The caller's jobs, the newest first.
 ///
-/// Those of all callers for one who has the right `admin`.
+/// A caller with the right `admin` receives those of all callers.
 #[utoipa::path(
     get,
     path = "/jobs",
@@ -85,7 +88,23 @@ pub(crate) async fn list(
     let listed = listener.jobs.list(&listing).await?;
     let base_url = base_url(&listener, &headers);
     let jobs = listed.jobs.into_iter().map(|job| Answer::new(&listener, job, &base_url)).collect();
-    Ok(([(CACHE_CONTROL, "no-store")], Json(Page { jobs, next: listed.next })))
+    Ok(([(CACHE_CONTROL, "no-store")], Json(Page { jobs, next: listed.next }.within(MAX_PAGE_BYTES)?)))
+}
+
+impl Page {
+    /// The page without the jobs that are beyond so many bytes: they are on the next one.
+    fn within(mut self, most: usize) -> Result<Self, Problem> {
+        let mut bytes = 0;
+        for at in 0..self.jobs.len() {
+            bytes += serde_json::to_vec(&self.jobs[at]).map_err(|_| defect())?.len();
+            if bytes > most && at > 0 {
+                self.jobs.truncate(at);
+                self.next = self.jobs.last().map(Answer::id);
+                break;
+            }
+        }
+        Ok(self)
+    }
 }
 
 struct ListRefusals;
@@ -123,4 +142,20 @@ fn invalid_limit() -> Problem {
 /// A query that makes no sense.
 pub(crate) fn invalid_query(what: &str) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, "invalid-query", "The URL's query makes no sense.", format!("{what}."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_ends_with_the_last_job_that_fits_and_has_one_at_least() {
+        let page = |jobs| Page { jobs: (0..jobs).map(|_| example::answer(Status::Failed)).collect(), next: None };
+        let size = serde_json::to_vec(&page(1).jobs[0]).expect("JSON").len();
+        for (most, jobs) in [(3 * size, 3), (3 * size - 1, 2), (1, 1), (5 * size, 5)] {
+            let within = page(5).within(most).expect("JSON");
+            assert_eq!(within.jobs.len(), jobs);
+            assert_eq!(within.next.is_some(), jobs < 5, "{most}");
+        }
+    }
 }

@@ -5,6 +5,7 @@ use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::middleware::map_response;
 use chrono::TimeDelta;
 use jobs::aws::environment::{
     self, ACCEPT_ANYBODY, ACCESS, BUCKET, CONNECTIONS_URL, CORS_ORIGINS, DATA_LIMIT, FOLLOWERS_TABLE, JWT_AUDIENCE,
@@ -17,7 +18,7 @@ use jobs::aws::{
 use jobs::job::{DEFAULT_MAX_DATA_BYTES, MEBIBYTE};
 use jobs::{Destinations, LinkSigner};
 use lambda_http::{Error, LambdaEvent, lambda_runtime, service_fn};
-use listener::access::{BytesQuota, Issuer, Mode, Quotas, RIGHTS_CLAIM, Throttle, Tokens};
+use listener::access::{BytesQuota, Delay, Issuer, Mode, Quotas, RIGHTS_CLAIM, Throttle, Tokens};
 use listener::gateway::{Event, Gateway};
 use listener::{Access, Catalogue, Checks, Listener};
 
@@ -28,7 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(4);
 /// leave what is queued its time besides.
 const STREAM: u64 = 25;
 
-/// How long the answer to a wrong token waits at most: a function is billed for it, and serves nobody else meanwhile.
+/// The longest delay of the answer to a wrong token: a function is billed for it, and serves no other call meanwhile.
 const LONGEST_WAIT: Duration = Duration::from_millis(200);
 
 #[tokio::main(flavor = "current_thread")]
@@ -38,8 +39,8 @@ async fn main() -> Result<(), Error> {
     let config = sdk_config(PATIENCE).await;
     let listener = listener(&config)?;
     match connections {
-        // Whoever may call the function behind the URL is nobody that a WebSocket API has let in: it takes HTTP alone.
-        None => lambda_http::run_with_streaming_response(listener.router()).await,
+        // Callers of the function URL were not admitted by a WebSocket API, so it takes HTTP alone.
+        None => lambda_http::run_with_streaming_response(listener.router().layer(map_response(Delay::wait))).await,
         Some(connections) => serve_sockets(&gateway(&config, listener, connections)?).await,
     }
 }

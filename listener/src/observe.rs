@@ -17,7 +17,7 @@ use tracing::field::{Empty, display};
 
 use crate::Problem;
 
-/// The header with the id of a request, the caller's or one that the answer tells.
+/// The header with the id of a request, the caller's or a new one.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The header with the place in a trace that a call comes from.
@@ -26,11 +26,11 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// What a call to no route is logged as.
 const NO_ROUTE: &str = "unknown";
 
-/// The name of the problem that an answer tells of.
+/// The name of the problem in an answer.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Refusal(pub(crate) &'static str);
 
-/// Answers a call, and tells the operator of it.
+/// Answers a call, and logs it.
 pub(crate) async fn call(request: Request, next: Next) -> Response {
     let (origin, span) = (origin_of(&request), span_of(&request));
     let request_id = origin.request_id.as_deref().and_then(|id| HeaderValue::from_str(id).ok());

@@ -9,6 +9,7 @@ use axum::response::IntoResponse;
 use jobs::{Failure, Unavailable};
 use serde_json::{Value, json};
 
+use crate::access::Delay;
 use crate::observe::Refusal;
 
 /// How long a caller should wait before asking a store again that did not answer, in seconds.
@@ -24,12 +25,13 @@ pub struct Problem {
     detail: String,
     members: Vec<(&'static str, Value)>,
     pub(crate) header: Option<Box<(HeaderName, HeaderValue)>>,
+    delay: Option<Delay>,
 }
 
 impl Problem {
     /// A problem of this name.
     pub fn new(status: StatusCode, name: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, name, title, detail: detail.into(), members: Vec::new(), header: None }
+        Self { status, name, title, detail: detail.into(), members: Vec::new(), header: None, delay: None }
     }
 
     /// The problem's `type`.
@@ -63,6 +65,12 @@ impl Problem {
         self
     }
 
+    /// To be sent after a delay.
+    pub(crate) fn after(mut self, delay: Delay) -> Self {
+        self.delay = Some(delay);
+        self
+    }
+
     /// With a header, for example `WWW-Authenticate`.
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: impl Into<HeaderValue>) -> Self {
@@ -92,6 +100,9 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response<Body> {
         let mut response = (self.status, self.to_json().to_string()).into_response();
         response.extensions_mut().insert(Refusal(self.name));
+        if let Some(delay) = self.delay {
+            response.extensions_mut().insert(delay);
+        }
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some((name, value)) = self.header.map(|header| *header) {

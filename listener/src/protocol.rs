@@ -41,7 +41,7 @@ pub(crate) async fn take(listener: &Listener, caller: &Caller, base_url: &str, t
     let Some(asked) = subscription(text) else {
         listener.access.count_request(caller).await?;
         let _turn = if text.len() > SMALL_BYTES { Some(listener.checks.body(caller).await?) } else { None };
-        let examined = examine(listener, caller, text.into()).await?;
+        let examined = examine(listener, caller, text.into(), None).await?;
         let job = submit(listener, caller, examined, None).await?;
         return Ok(Granted { answer: json!(Acceptance::new(&job, base_url)), job, last: None });
     };

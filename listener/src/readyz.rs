@@ -13,10 +13,10 @@ use utoipa::IntoResponses;
 use crate::openapi::{Responses, refusals};
 use crate::{Listener, Problem};
 
-/// For how long an answer is good: anybody may ask, and each answer is a write.
+/// How long an answer is reused: unauthenticated callers may ask, and each new answer takes a write.
 const GOOD_FOR: Duration = Duration::from_secs(1);
 
-/// After how many seconds it makes sense to ask again.
+/// When it makes sense to ask again, in seconds.
 const RETRY_AFTER_SECONDS: u64 = 5;
 
 /// Turns true when the server stops, where it can.
@@ -60,8 +60,13 @@ pub(crate) async fn readyz(
 
 /// What keeps the server from taking new work.
 async fn obstacle(listener: &Listener) -> Option<String> {
-    if let Err(problem) = listener.check_room(0).await {
-        return Some(problem.detail().to_owned());
+    // Unauthenticated callers may ask: how much is free is for the log.
+    match listener.check_room(0, 0).await {
+        Ok(()) => {}
+        Err(problem) if problem.status == StatusCode::INSUFFICIENT_STORAGE => {
+            return Some("The server's disk has too little room for new work. The server's log says how much.".into());
+        }
+        Err(problem) => return Some(problem.detail().to_owned()),
     }
     match listener.jobs.check_writable().await {
         Ok(()) => None,

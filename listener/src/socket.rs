@@ -31,7 +31,7 @@ const PING: Duration = Duration::from_secs(20);
 /// After how long without a sign of life a client is forgotten.
 const SILENCE: Duration = Duration::from_secs(60);
 
-/// How long a connection may last, as API Gateway has it: who began it is not asked again who they are.
+/// How long a connection may last, the same as at API Gateway: its caller is authenticated only once.
 pub(crate) const LONGEST_CONNECTION: Duration = Duration::from_secs(2 * 60 * 60);
 
 /// How many frames may wait for a client that reads slowly.
@@ -105,8 +105,7 @@ async fn serve(listener: Arc<Listener>, caller: Caller, base_url: String, mut so
                 None
             }
             message = socket.recv() => {
-                heard_at = Instant::now();
-                match message {
+                let sent = match message {
                     Some(Ok(message @ (Message::Text(_) | Message::Binary(_)))) => {
                         let answer = client.answer(message.to_text().unwrap_or_default()).await;
                         send(&mut socket, json_text(&answer)).await
@@ -114,7 +113,10 @@ async fn serve(listener: Arc<Listener>, caller: Caller, base_url: String, mut so
                     // What is to be said to a close or a ping is said with the next look.
                     Some(Ok(_)) => Some(()),
                     Some(Err(_)) | None => None,
-                }
+                };
+                // While a long answer was made, nothing of the client was read.
+                heard_at = Instant::now();
+                sent
             }
             Some(frame) = waiting.recv() => send(&mut socket, json_text(&frame)).await,
             _ = ping.tick(), if heard_at.elapsed() <= SILENCE => send(&mut socket, Message::Ping(Vec::new().into())).await,
@@ -164,7 +166,7 @@ impl Client {
                 }
             }
             if !follower.is_done() {
-                // Nobody is left to tell if the connection is gone.
+                // This fails if the connection is gone.
                 _ = frames.send(broken_off(id)).await;
             }
         });

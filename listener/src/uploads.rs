@@ -10,7 +10,7 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Extension, Path, Query, State};
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value, json};
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt;
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use utoipa::{IntoParams, IntoResponses, ToSchema};
 
@@ -33,6 +34,7 @@ use crate::body::{self, discard, incomplete, interrupted, read_plain, too_slow};
 use crate::catalogue::{self, Violation};
 use crate::openapi::{Responses, example, guarded_refusals, refusals};
 use crate::problem::unavailable;
+use crate::puts::{Put, Puts};
 use crate::request::Invalid;
 use crate::room::{self, storage_full};
 use crate::{Listener, Problem, nothing_here, unknown_path};
@@ -45,6 +47,9 @@ const MAX_DISCARDING: Duration = Duration::from_secs(60);
 
 /// The same for one that shows no right to put anything.
 const MAX_DISCARDING_UNSIGNED: Duration = Duration::from_secs(2);
+
+/// When a caller whose upload is being put may try again, in seconds.
+const RETRY_AFTER_SECONDS: u64 = 10;
 
 /// What a caller wants to put.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -113,7 +118,7 @@ struct PutHeaders {
 }
 
 impl Begun {
-    /// What is said of an upload of so many bytes that is to be put to `url`.
+    /// The answer to a caller who is to put so many bytes to `url`.
     pub(crate) fn new(id: UploadId, bytes: u64, url: String, expires_at: DateTime<Utc>) -> Self {
         let (content_type, content_length) = (id.format().content_type(), bytes.to_string());
         let headers = PutHeaders { content_type, content_length, tagging: None };
@@ -182,11 +187,12 @@ pub(crate) struct Seal {
 pub(crate) async fn begin(
     State(listener): State<Arc<Listener>>,
     Extension(caller): Extension<Caller>,
+    Extension(puts): Extension<Arc<Puts>>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
     let (id, bytes) = wanted(read_plain(&headers, body).await?)?;
-    listener.check_room(bytes).await?;
+    listener.check_room(bytes, puts.unwritten_bytes()).await?;
     listener.access.count_bytes(&caller, bytes).await?;
     let id = id.of(caller.upload_owner());
     let content_type = id.format().content_type();
@@ -299,6 +305,7 @@ fn format_of(content_type: &str) -> Option<UploadFormat> {
 )]
 pub(crate) async fn put(
     State(listener): State<Arc<Listener>>,
+    Extension(puts): Extension<Arc<Puts>>,
     id: Result<Path<String>, PathRejection>,
     seal: Result<Query<Seal>, QueryRejection>,
     headers: HeaderMap,
@@ -325,11 +332,7 @@ pub(crate) async fn put(
         return Err(refusal.unwrap_or_else(refused));
     };
     let (draft, mut body) = (Draft(draft), body);
-    let written = match listener.check_room(seal.bytes).await {
-        Ok(()) => write(&draft.0, &mut body, seal.bytes).await,
-        Err(problem) => Err(problem),
-    };
-    if let Err(problem) = written {
+    if let Err(problem) = receive(&listener, &puts, &draft.0, &mut body, id, seal.bytes).await {
         discard_upload(body).await;
         return Err(problem);
     }
@@ -351,6 +354,7 @@ impl IntoResponses for PutRefusals {
             length_required(48),
             incomplete(),
             too_slow(),
+            in_progress(),
             unavailable("store the upload"),
         ];
         refusals(own.into_iter().chain(room::refusals()))
@@ -362,8 +366,9 @@ struct Draft(PathBuf);
 
 impl Drop for Draft {
     fn drop(&mut self) {
+        let path = std::mem::take(&mut self.0);
         // An object by now, or never written.
-        _ = std::fs::remove_file(&self.0);
+        spawn_blocking(move || _ = std::fs::remove_file(path));
     }
 }
 
@@ -400,14 +405,28 @@ fn length_required(bytes: u64) -> Problem {
     Problem::new(StatusCode::LENGTH_REQUIRED, "length-required", title, detail)
 }
 
-/// Reads what is left of an upload that is not kept, so that a client that is still sending hears why.
+/// Reads the rest of a refused upload, so that a client that is still sending receives the reason.
 async fn discard_upload(mut body: Body) {
     let rest = async { while let Some(Ok(_)) = body.frame().await {} };
     _ = timeout(MAX_DISCARDING, rest).await;
 }
 
+/// Writes an upload to a file, if it is not being put already and there is room for it.
+async fn receive(
+    listener: &Listener,
+    puts: &Arc<Puts>,
+    draft: &FilePath,
+    body: &mut Body,
+    id: UploadId,
+    bytes: u64,
+) -> Result<(), Problem> {
+    let put = puts.begin(id, bytes).ok_or_else(in_progress)?;
+    listener.check_room(bytes, puts.unwritten_bytes().saturating_sub(bytes)).await?;
+    write(draft, body, bytes, &put).await
+}
+
 /// Writes the body to a file, piece by piece.
-async fn write(draft: &FilePath, body: &mut Body, bytes: u64) -> Result<(), Problem> {
+async fn write(draft: &FilePath, body: &mut Body, bytes: u64, put: &Put) -> Result<(), Problem> {
     let failed = |error: io::Error| not_stored(Unavailable::when("store the upload")(error));
     let mut file = File::create(draft).await.map_err(failed)?;
     let mut written = 0;
@@ -418,9 +437,16 @@ async fn write(draft: &FilePath, body: &mut Body, bytes: u64) -> Result<(), Prob
             break;
         }
         file.write_all(&piece).await.map_err(failed)?;
+        put.wrote(piece.len() as u64);
     }
     file.flush().await.map_err(failed)?;
     if written == bytes { Ok(()) } else { Err(incomplete()) }
+}
+
+fn in_progress() -> Problem {
+    let detail = "Another PUT to its URL has not ended. Wait for that one; if it fails, put the upload again.";
+    Problem::new(StatusCode::CONFLICT, "upload-in-progress", "This upload is being put already.", detail)
+        .with_header(RETRY_AFTER, RETRY_AFTER_SECONDS)
 }
 
 fn refused() -> Problem {

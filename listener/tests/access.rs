@@ -17,7 +17,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use bench::{Answer, Bench, good, post};
 use jobs::job::now;
 use jobs::{Claim, JobId, JobStore, Purpose, Terms};
-use listener::access::{Issuer, Mode, Principals, Quotas, Throttle, Tokens};
+use listener::access::{Hosts, Issuer, Mode, Principals, Quotas, Throttle, Tokens};
 use listener::{Access, Listener};
 use serde_json::{Value, json};
 
@@ -216,6 +216,19 @@ async fn without_a_token_pages_of_admitted_sites_alone_may_call() {
         let answer = bench.send(from(origin, post(good().to_string()))).await;
         assert_eq!(answer.status.as_u16(), status, "{origin} where {origins:?} may call");
     }
+}
+
+#[tokio::test]
+async fn a_page_of_an_admitted_site_reads_that_it_called_another_host() {
+    let bench = Bench::with(|listener| {
+        let hosts = Hosts::default().of_server("127.0.0.1:9000".parse().expect("an address"), None);
+        let origins = "https://app.example.org".parse().expect("origins");
+        Listener { access: Access { hosts: Some(hosts), origins, ..Access::anybody() }, ..listener }
+    })
+    .await;
+    let answer = bench.send(from("https://app.example.org", post(good().to_string()))).await;
+    assert_eq!(refusal(&answer), (421, "misdirected".into()));
+    assert_eq!(answer.header("access-control-allow-origin"), "https://app.example.org");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Announcements on one machine: printed for whoever watches, and kept in the outbox.
+//! Announcements on one machine: printed, and kept in the outbox.
 
 use std::io::{self, IsTerminal, Write};
 

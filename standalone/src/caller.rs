@@ -1,4 +1,4 @@
-//! What the commands for callers have in common: what may go wrong, how it is told, and the exit status it gets.
+//! What the commands for callers share: their errors, how these are shown, and their exit statuses.
 
 use std::error::Error;
 use std::fmt::Display;
@@ -12,7 +12,7 @@ use jobs::job::shortened;
 use reqwest::StatusCode;
 use serde::Deserialize;
 
-/// How much of an answer that is not Pressrun's is told, in characters.
+/// How much of an answer that is not Pressrun's is quoted, in characters.
 const MAX_FOREIGN_CHARS: usize = 300;
 
 /// Why a command did not do what was asked. Each kind has an exit status of its own.
@@ -68,7 +68,7 @@ struct Violation {
 }
 
 impl Refusal {
-    /// Reads the body of an answer from `url`; one that is no problem is told as it is.
+    /// Reads the body of an answer from `url`; one that is no problem is quoted as it is.
     pub(crate) fn new(url: &str, status: StatusCode, retry_after: Option<Duration>, body: &[u8]) -> Self {
         let problem = serde_json::from_slice(body).unwrap_or_else(|_| Problem {
             title: format!("{url} answered {status}."),
@@ -119,7 +119,7 @@ impl CallerError {
         }
     }
 
-    /// Tells the error on standard error, with what to do about it.
+    /// Shows the error on standard error, with what to do about it.
     fn print(&self) {
         match self {
             Self::Failed(failure) if !failure.diagnostics.is_empty() => {

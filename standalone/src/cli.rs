@@ -247,7 +247,7 @@ impl From<LogFormat> for logs::Format {
     }
 }
 
-/// How callers' servers are told of ends.
+/// How webhooks are sent.
 #[derive(Args)]
 #[command(next_help_heading = "Webhooks")]
 pub(crate) struct WebhookOptions {
@@ -405,7 +405,7 @@ pub(crate) struct ListJobs {
     /// Those of this template
     #[arg(long, value_parser = template_name)]
     pub(crate) template: Option<String>,
-    /// So many at the most
+    /// How many at most
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     pub(crate) limit: u16,
     /// Print what the server answers, as JSON

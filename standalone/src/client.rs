@@ -85,7 +85,7 @@ struct Template {
     sample: Option<Data>,
 }
 
-/// A job as the server tells of it.
+/// A job as the server returns it.
 #[derive(Debug, Deserialize)]
 #[serde(try_from = "Value")]
 pub(crate) struct Record {
@@ -93,7 +93,7 @@ pub(crate) struct Record {
     pub(crate) report_url: Option<String>,
     /// Where a person finds the report without the token.
     pub(crate) link: Option<String>,
-    /// All that was told.
+    /// The whole answer.
     pub(crate) json: Value,
 }
 
@@ -247,7 +247,7 @@ impl Client {
         url.map(String::from).map_err(no_url)
     }
 
-    /// Writes the report to a file of its own, and answers with its size in bytes.
+    /// Writes the report to a separate file, and returns its size in bytes.
     pub(crate) async fn download(&self, id: JobId, path: &Path) -> Result<u64, CallerError> {
         let url = self.report_url(id);
         self.insist(|| self.fetch(&url, path)).await

@@ -1,4 +1,4 @@
-//! What a person sees while a job is on its way: one line that moves on a terminal, a line for every step elsewhere.
+//! The progress of a job: one line that changes on a terminal, a line for every step elsewhere.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ const WAITING: &str = "{spinner} {msg} [{elapsed}]";
 const SECTIONS: &str = "{spinner} {msg} [{bar:30}] {pos} of {len} sections [{elapsed}]";
 const TRANSFER: &str = "{spinner} {msg} [{bar:30}] {bytes} of {total_bytes}";
 
-/// Tells on standard error how far things are.
+/// Shows progress on standard error.
 #[derive(Clone)]
 pub(crate) struct Progress {
     /// Hidden where standard error is no terminal.
@@ -27,7 +27,7 @@ impl Progress {
         Self { bar: ProgressBar::new_spinner().with_style(style(WAITING)), began: Instant::now() }
     }
 
-    /// Tells of a job that stands otherwise than before.
+    /// Shows a job whose state changed.
     pub(crate) fn step(&self, job: &Job) {
         let mut words = job.status.to_string();
         if job.status == Status::Running && job.attempts > 1 {
@@ -50,7 +50,7 @@ impl Progress {
         self.bar.enable_steady_tick(TICK);
     }
 
-    /// Tells how far a report is that is typeset in sections.
+    /// Shows how many sections of a report are done.
     pub(crate) fn sections(&self, progress: &jobs::Progress) {
         self.bar.set_style(style(SECTIONS));
         self.bar.set_length(progress.sections.into());
@@ -58,7 +58,7 @@ impl Progress {
         self.bar.set_message(format!("{} pages", progress.pages));
     }
 
-    /// Tells how much of an upload is there, in bytes.
+    /// Shows how much of an upload was sent, in bytes.
     pub(crate) fn uploaded(&self, bytes: u64, total: u64) {
         if bytes == 0 {
             self.bar.set_message("uploading");
@@ -72,7 +72,7 @@ impl Progress {
         }
     }
 
-    /// Tells how much of a report is here, in bytes.
+    /// Shows how much of a report was received, in bytes.
     pub(crate) fn downloaded(&self, bytes: u64, of: Option<u64>) {
         if let Some(total) = of.filter(|_| self.bar.length() != of) {
             self.bar.set_style(style(TRANSFER));
@@ -81,7 +81,7 @@ impl Progress {
         self.bar.set_position(bytes);
     }
 
-    /// Tells something that stays.
+    /// Shows a line that stays.
     pub(crate) fn say(&self, line: &str) {
         self.bar.suspend(|| complain(line));
     }

@@ -40,7 +40,7 @@ const SPARE_DELIVERIES: u32 = 5;
 /// written within moments of each other.
 const OVERDUE_AFTER: TimeDelta = TimeDelta::seconds(60);
 
-/// How long open connections may go on once the server is told to stop.
+/// How long open connections may go on once the server stops.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// How long one attempt to deliver a webhook may take.
@@ -82,7 +82,7 @@ impl ServeError {
     }
 }
 
-/// Serves until it is told to stop.
+/// Serves until it receives a signal to stop.
 pub(crate) fn serve(options: Serve) -> ExitCode {
     make_files_private();
     match run(options) {
@@ -104,7 +104,7 @@ fn run(options: Serve) -> Result<(), ServeError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(ServeError::Runtime)?;
     let served = runtime.block_on(serve_until_stopped(options));
-    // A name server that does not answer holds a thread of its own, which nobody waits for.
+    // A name server that does not answer holds a thread, which the stop does not wait for.
     runtime.shutdown_background();
     served
 }
@@ -163,7 +163,7 @@ fn notifier(options: &Serve, local: &Local) -> Result<Arc<dyn Notifier>, ServeEr
     let MailOptions { smtp_url, mail_from, mail_to } = &options.mail;
     Ok(match (smtp_url, mail_from, mail_to) {
         (Some(url), Some(from), Some(to)) => Arc::new(Smtp::new(url, from.clone(), to.clone())?),
-        // What links lead to is for whoever is at this machine.
+        // Links work on this machine only.
         _ => Arc::new(Announcer(local.outbox.clone())),
     })
 }
@@ -285,7 +285,7 @@ fn url_of(addr: SocketAddr) -> String {
     }
 }
 
-/// Turns true so long after the server was told to stop.
+/// Turns true so long after the server began to stop.
 fn interrupt_after(time: Duration, mut stopped: watch::Receiver<bool>) -> watch::Receiver<bool> {
     let (interrupt, interrupted) = watch::channel(false);
     tokio::spawn(async move {
@@ -302,7 +302,7 @@ async fn grace_is_over(mut stopped: watch::Receiver<bool>) {
     tokio::time::sleep(GRACE).await;
 }
 
-/// Returns when the process is asked to stop, and tells the workers.
+/// Returns when the process receives a signal to stop, and notifies the workers.
 async fn told_to_stop(stop: watch::Sender<bool>) {
     #[cfg(unix)]
     let terminated = async {
@@ -310,7 +310,7 @@ async fn told_to_stop(stop: watch::Sender<bool>) {
         match signal(SignalKind::terminate()) {
             Ok(mut signal) => _ = signal.recv().await,
             Err(error) => {
-                tracing::warn!(%error, "cannot hear SIGTERM; Ctrl-C still stops the server");
+                tracing::warn!(%error, "cannot receive SIGTERM; Ctrl-C still stops the server");
                 std::future::pending().await
             }
         }

@@ -119,8 +119,9 @@ impl ObjectStore for Folder {
     }
 
     async fn shortage(&self, bytes: u64) -> Result<Option<Shortage>, Unavailable> {
-        let shortage = room(&self.root).map(|room| room.and_then(|room| room.shortage(self.reserve, bytes)));
-        shortage.map_err(Unavailable::when("find how much of the disk is free"))
+        let (root, reserve) = (self.root.clone(), self.reserve);
+        let find = move || Ok(room(&root)?.and_then(|room| room.shortage(reserve, bytes)));
+        blocking("find how much of the disk is free".into(), find).await
     }
 }
 

@@ -6,39 +6,44 @@ use jobs::UploadOwner;
 
 use super::rights::{Right, Rights};
 
-/// Who holds a token that has no name.
+/// The caller who holds a token that has no name.
 pub(super) const DEFAULT: &str = "default";
 
-/// What callers are called where nobody asks who they are.
-const ANYBODY: &str = "anybody";
+/// The name of all callers of a server without tokens.
+pub(super) const ANYBODY: &str = "anybody";
 
-/// Who calls.
+/// A caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Caller {
     name: Arc<str>,
     rights: Rights,
+    /// Whether it is the caller of a server that knew no names.
+    nameless: bool,
 }
 
 impl Caller {
     /// The caller of this name.
     pub(crate) fn new(name: &str, rights: Rights) -> Self {
-        Self { name: name.into(), rights }
+        Self { name: name.into(), rights, nameless: false }
     }
 
-    /// Who calls where nobody asks.
+    /// The caller of a server without tokens.
     pub(crate) fn anybody() -> Self {
-        Self::new(ANYBODY, Rights::all())
+        Self::nameless(ANYBODY)
     }
 
-    /// Whether callers with names of their own may not have this one.
+    fn nameless(name: &str) -> Self {
+        Self { name: name.into(), rights: Rights::all(), nameless: true }
+    }
+
+    /// Whether an issuer may not give its callers this name.
     pub(super) fn is_reserved(name: &str) -> bool {
         matches!(name, DEFAULT | ANYBODY)
     }
 
-    /// Who holds a token of this name. The operator's own token is `default`.
-    pub(super) fn holder(name: &str, rights: Rights) -> Self {
-        let own = if name == DEFAULT { Rights::all() } else { Rights::default() };
-        Self::new(name, rights.and(own))
+    /// The caller who holds a token of this name. The operator's is `default`.
+    pub(crate) fn holder(name: &str, rights: Rights) -> Self {
+        if name == DEFAULT { Self::nameless(DEFAULT) } else { Self::new(name, rights) }
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -53,18 +58,13 @@ impl Caller {
         self.rights.include(right)
     }
 
-    /// A caller's key as another's cannot be. Where callers have no names of their own, it is as it was before there were any.
+    /// A key that no other caller can have. Of a caller without a name it is the key alone, as before callers had names.
     pub(crate) fn own(&self, key: String) -> String {
-        if self.is_nameless() { key } else { format!("{}\n{key}", self.name) }
+        if self.nameless { key } else { format!("{}\n{key}", self.name) }
     }
 
-    /// Whose the uploads are that this caller begins: nobody's where callers have no names of their own.
+    /// The owner of the uploads that this caller begins; none for a caller without a name.
     pub(crate) fn upload_owner(&self) -> Option<UploadOwner> {
-        (!self.is_nameless()).then(|| UploadOwner::named(&self.name))
-    }
-
-    /// Whether it is the caller that a server has which was told of no names.
-    fn is_nameless(&self) -> bool {
-        self.may(Right::Admin) && Self::is_reserved(self.name())
+        (!self.nameless).then(|| UploadOwner::named(&self.name))
     }
 }

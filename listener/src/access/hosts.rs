@@ -1,7 +1,7 @@
 //! The hosts that a server without a token answers to.
 //!
-//! A browser lets a page read what came from the page's own host, and whoever owns a name may have it lead to this machine
-//! at any moment (DNS rebinding). Such a request still says the name in `Host`.
+//! A browser lets a page read what came from the page's own host, and the owner of a name can make it resolve to this
+//! machine at any moment (DNS rebinding). Such a request still has the name in `Host`.
 
 use std::fmt::{self, Display};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

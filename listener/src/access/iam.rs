@@ -1,4 +1,4 @@
-//! Callers by the ARNs that AWS tells: who is who, and who has rights.
+//! Callers by the ARNs that AWS reports, and their rights.
 
 use std::str::FromStr;
 
@@ -17,6 +17,12 @@ pub enum BadPrincipals {
     /// An entry is not a right and an ARN.
     #[error("{0:?} is not like `admin arn:aws:iam::123456789012:role/Ops*`")]
     Entry(String),
+    /// An entry names a session of a role, or roles by a pattern with a path.
+    #[error(
+        "no caller has the ARN {0:?}: rights are neither of a role's session nor of roles by a pattern with a path; write it like \
+         `admin arn:aws:iam::123456789012:role/Ops*`"
+    )]
+    Unknowable(String),
     /// An entry gives a right that there is not.
     #[error(transparent)]
     Right(#[from] UnknownRight),
@@ -28,7 +34,11 @@ impl FromStr for Principals {
     fn from_str(text: &str) -> Result<Self, BadPrincipals> {
         let entries = text.split([',', '\n']).map(str::trim).filter(|entry| !entry.is_empty());
         let read = |entry: &str| match entry.split_once(char::is_whitespace) {
-            Some((right, arn)) if arn.trim_start().starts_with("arn:") => Ok((right.parse()?, arn.trim_start().into())),
+            Some((right, arn)) if arn.trim_start().starts_with("arn:") => {
+                let pattern =
+                    pattern(arn.trim_start()).ok_or_else(|| BadPrincipals::Unknowable(arn.trim_start().into()))?;
+                Ok((right.parse()?, pattern))
+            }
             _ => Err(BadPrincipals::Entry(entry.into())),
         };
         entries.map(read).collect::<Result<_, _>>().map(Self)
@@ -36,7 +46,7 @@ impl FromStr for Principals {
 }
 
 impl Principals {
-    /// The caller that AWS calls `arn`.
+    /// The caller with the ARN that AWS reports.
     pub(super) fn caller(&self, arn: &str) -> Caller {
         let principal = principal(arn);
         let role = role(principal);
@@ -44,6 +54,21 @@ impl Principals {
             |pattern: &str| matches(pattern, principal) || role.as_ref().is_some_and(|it| matches(pattern, it));
         let rights: Rights = self.0.iter().filter(|(_, pattern)| is_meant(pattern)).map(|(right, _)| *right).collect();
         Caller::new(principal, rights)
+    }
+}
+
+/// The pattern of the ARNs as callers have them here. Nothing if it depends on a session, or on the path of several roles.
+fn pattern(arn: &str) -> Option<String> {
+    if let Some((account, role)) = arn.split_once(":assumed-role/") {
+        let (name, session) = role.split_once('/').unwrap_or((role, "*"));
+        return (session == "*").then(|| format!("{account}:assumed-role/{name}"));
+    }
+    match arn.split_once(":role/").and_then(|(account, role)| Some((account, role.rsplit_once('/')?))) {
+        // An account has no two roles of one name.
+        Some((account, (path, name))) => {
+            (!path.contains('*') && !name.contains('*')).then(|| format!("{account}:role/{name}"))
+        }
+        None => Some(arn.to_owned()),
     }
 }
 
@@ -98,6 +123,24 @@ mod tests {
             ("arn:aws:iam::123456789012:user/jane-admin", false),
         ] {
             assert_eq!(principals.caller(arn).may(Right::Admin), admin, "{arn}");
+        }
+        let sso = "role/aws-reserved/sso.amazonaws.com/AWSReservedSSO_Admin_0123";
+        for (given, caller) in [
+            (format!("iam::123456789012:{sso}"), "AWSReservedSSO_Admin_0123/jane"),
+            ("sts::123456789012:assumed-role/Ops/*".into(), "Ops/jane"),
+            ("sts::123456789012:assumed-role/Ops".into(), "Ops/jane"),
+        ] {
+            let principals: Principals = format!("admin arn:aws:{given}").parse().expect("principals");
+            let arn = format!("arn:aws:sts::123456789012:assumed-role/{caller}");
+            assert!(principals.caller(&arn).may(Right::Admin), "{given}");
+        }
+        for unknowable in [
+            "sts::123456789012:assumed-role/Ops/jane",
+            "iam::123456789012:role/office/Ops*",
+            "iam::123456789012:role/*/Ops",
+        ] {
+            let refused = format!("admin arn:aws:{unknowable}").parse::<Principals>();
+            assert!(matches!(refused, Err(BadPrincipals::Unknowable(_))), "{unknowable}: {refused:?}");
         }
         for bad in ["admin", "admin *", "publish arn:aws:iam::123456789012:role/x", "arn:aws:iam::123456789012:role/x"]
         {

@@ -23,7 +23,7 @@ use crate::Problem;
 /// After how long the keys are fetched again.
 const FRESH: Duration = Duration::from_secs(60 * 60);
 
-/// For how long keys are good while the issuer does not answer.
+/// How long keys are used while the issuer does not answer.
 const GOOD: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How often the keys are fetched for a token whose key is not among them.
@@ -44,7 +44,7 @@ pub const RIGHTS_CLAIM: &str = "scope";
 /// Where its configuration is, behind the issuer's URL.
 const DISCOVERY: &str = "/.well-known/openid-configuration";
 
-/// One who issues tokens, for some audiences.
+/// An issuer of tokens, for some audiences.
 pub struct Issuer {
     pub(super) url: String,
     pub(super) audiences: Vec<String>,

@@ -1,4 +1,4 @@
-//! Callers by the tokens of an OIDC issuer (RFC 7519): who is who, and why not.
+//! Callers by the tokens of an OIDC issuer (RFC 7519).
 
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Validation, decode, decode_header};

@@ -1,8 +1,8 @@
-//! Who may call, as whom, and how much each may ask for.
+//! Authentication, rights and quotas of callers.
 //!
 //! A `caller` is a name with `rights`. `tokens` knows callers by bearer tokens, `jwt` by the tokens of an OIDC issuer whose
-//! keys are in `issuer`, and AWS itself by IAM (`iam`). `quotas` bounds what each may ask for, `origins` says from which
-//! sites' pages, `hosts` by which names, and `throttle` slows down who guesses.
+//! keys are in `issuer`, and AWS itself by IAM (`iam`). `quotas` bounds what each may ask for. `origins` admits the pages
+//! of other sites, `hosts` the names of the server, and `throttle` slows down guesses of tokens.
 
 mod caller;
 mod hosts;
@@ -39,16 +39,16 @@ pub use origins::{BadOrigin, Origins};
 pub(crate) use quotas::refusals as quota_refusals;
 pub use quotas::{BytesQuota, Quotas};
 pub use rights::{Right, Rights, UnknownRight};
-pub use throttle::Throttle;
+pub use throttle::{Delay, Throttle};
 pub use tokens::{BadTokens, TokenBook, Tokens};
 
 /// The detail of a refusal of a call without a token.
 const NO_TOKEN: &str = "Send the token in the header `Authorization: Bearer <token>`.";
 
-/// How long the answer to a wrong token waits at most.
+/// The longest delay of the answer to a wrong token.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
-/// Who is let in, and how much each may ask for.
+/// How callers are authenticated, and what each may ask for.
 pub struct Access {
     /// How callers are known.
     pub mode: Mode,
@@ -60,19 +60,19 @@ pub struct Access {
     pub origins: Origins,
     /// The hosts that calls may be for; any where absent.
     pub hosts: Option<Hosts>,
-    /// What slows down those who show wrong tokens.
+    /// What slows down guesses of tokens.
     pub throttle: Throttle,
 }
 
 /// How callers are known.
 pub enum Mode {
-    /// They are not: everybody is let in.
+    /// They are not: all callers are admitted.
     Anybody,
     /// By the bearer tokens (RFC 6750) that they show.
     Tokens(TokenBook),
     /// By the tokens (RFC 7519) of an issuer that they show.
     Jwt(Issuer),
-    /// By AWS, which has checked their signatures before it called this program; these have rights.
+    /// By AWS, which has checked their signatures before it called this program; these principals have rights.
     Iam(Principals),
 }
 
@@ -83,12 +83,12 @@ impl Access {
         Self { mode, shared_jobs: false, quotas: None, origins: Origins::default(), hosts: None, throttle }
     }
 
-    /// Lets everybody in.
+    /// Admits all callers.
     pub fn anybody() -> Self {
         Self::by(Mode::Anybody)
     }
 
-    /// Lets in who shows this token.
+    /// Admits callers with this token.
     pub fn token(token: &str) -> Self {
         Self::by(Mode::Tokens(Tokens::default().with(DEFAULT, token).into()))
     }
@@ -98,12 +98,12 @@ impl Access {
         self.shared_jobs || caller.may(Right::Admin)
     }
 
-    /// Whether a caller sees a job. One that an earlier build recorded is nobody's.
+    /// Whether a caller sees a job. One that an earlier build recorded has no caller.
     pub(crate) fn shows(&self, caller: &Caller, job: &Job) -> bool {
         self.shows_all(caller) || job.caller.as_deref() == Some(caller.name())
     }
 
-    /// Whose jobs a caller sees; all callers' where absent.
+    /// The only caller whose jobs a caller sees; it sees all jobs where absent.
     pub(crate) fn shown_to(&self, caller: &Caller) -> Option<String> {
         (!self.shows_all(caller)).then(|| caller.name().to_owned())
     }
@@ -114,9 +114,9 @@ impl Access {
     }
 }
 
-/// Where a call comes from, besides what its headers say.
+/// The origin of a call, as far as it is not in its headers.
 pub(crate) struct Origin<'a> {
-    /// Whom AWS says it is of, where AWS was asked.
+    /// The ARN that AWS reports, where AWS authenticated the caller.
     pub(crate) arn: Option<&'a str>,
     /// The address at the other end of the connection.
     pub(crate) peer: Option<IpAddr>,
@@ -153,7 +153,7 @@ async fn admitted(
     Ok(caller)
 }
 
-/// Who sent these headers.
+/// The caller who sent these headers.
 pub(crate) async fn identify(listener: &Listener, headers: &HeaderMap, origin: Origin<'_>) -> Result<Caller, Problem> {
     let access = &listener.access;
     let caller = match &access.mode {
@@ -168,10 +168,10 @@ pub(crate) async fn identify(listener: &Listener, headers: &HeaderMap, origin: O
         Mode::Jwt(issuer) => jwt::caller(issuer, shown_token(headers)?).await,
         Mode::Iam(principals) => return origin.arn.map(|arn| principals.caller(arn)).ok_or_else(unsigned),
     };
-    if caller.as_ref().is_err_and(|problem| problem.status == StatusCode::UNAUTHORIZED) {
-        access.throttle.slow_down(origin.peer).await;
-    }
-    caller
+    caller.map_err(|problem| match problem.status {
+        StatusCode::UNAUTHORIZED => problem.after(access.throttle.delay(origin.peer)),
+        _ => problem,
+    })
 }
 
 /// The address at the other end of a connection: of the caller, or of the proxy in between.

@@ -11,7 +11,7 @@ use axum::http::{HeaderName, HeaderValue, Method};
 use reqwest::Url;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-/// How long a browser may remember what it was told.
+/// How long a browser may cache the answer to a preflight request.
 const MAX_AGE: Duration = Duration::from_secs(60 * 60);
 
 /// Sites whose pages may call.
@@ -63,7 +63,7 @@ impl Origins {
         }
     }
 
-    /// What tells browsers so; nothing where no other site may call.
+    /// The layer that answers browsers; nothing where no other site may call.
     pub(crate) fn layer(&self) -> Option<CorsLayer> {
         let origins = match self {
             Self::Own => return None,

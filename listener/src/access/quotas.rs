@@ -11,10 +11,10 @@ use jobs::{BytesUsed, JobId, Usage};
 use super::{Access, Caller};
 use crate::Problem;
 
-/// After how many seconds one whose jobs are all in flight may ask again.
+/// When a caller whose jobs are all in flight may try again, in seconds.
 const RETRY_JOBS_AFTER: u64 = 5;
 
-/// After how many seconds at the most one who has stored too much may ask again.
+/// When a caller who has stored too much may try again at the latest, in seconds.
 const RETRY_BYTES_AFTER: i64 = 86_400;
 
 /// How much each caller may ask for.

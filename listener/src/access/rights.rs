@@ -53,12 +53,6 @@ impl Rights {
     pub fn include(self, right: Right) -> bool {
         self.0 & right.bit() != 0
     }
-
-    /// These and those.
-    #[must_use]
-    pub fn and(self, others: Self) -> Self {
-        Self(self.0 | others.0)
-    }
 }
 
 impl FromIterator<Right> for Rights {

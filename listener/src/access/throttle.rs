@@ -1,11 +1,11 @@
-//! Slows down peers that show wrong tokens, and names them in the log. Whoever shows a right one never waits.
+//! Slows down peers that show wrong tokens, and names them in the log. Callers with a right token never wait.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use axum::response::Response;
 use tokio::time::{Instant, sleep};
 
 /// How long the answer to a peer's first wrong token waits; with each further one it waits twice as long.
@@ -17,14 +17,10 @@ const FORGIVEN_AFTER: Duration = Duration::from_secs(5 * 60);
 /// How many peers are remembered.
 const MOST_PEERS: usize = 4_096;
 
-/// How many answers wait at the same time. The others do not wait: they would hold connections that callers need.
-const MOST_WAITING: usize = 256;
-
-/// Remembers who showed wrong tokens.
+/// Remembers peers that showed wrong tokens.
 pub struct Throttle {
     longest_wait: Duration,
     peers: Mutex<HashMap<IpAddr, Wrong>>,
-    waiting: Semaphore,
 }
 
 /// A peer's wrong tokens.
@@ -33,20 +29,32 @@ struct Wrong {
     at: Instant,
 }
 
+/// An extension of a response: how long the server must wait before it sends it. The server waits, and not the handler,
+/// since only the server can give up a connection that waits for one that others need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Delay(pub Duration);
+
+impl Delay {
+    /// Passes on a response once its delay is over, for a server that does nothing meanwhile.
+    pub async fn wait(response: Response) -> Response {
+        if let Some(Self(time)) = response.extensions().get() {
+            sleep(*time).await;
+        }
+        response
+    }
+}
+
 impl Throttle {
-    /// Answers to wrong tokens wait for so long at most.
+    /// Delays answers to wrong tokens by so much at most.
     pub fn new(longest_wait: Duration) -> Self {
-        Self { longest_wait, peers: Mutex::default(), waiting: Semaphore::new(MOST_WAITING) }
+        Self { longest_wait, peers: Mutex::default() }
     }
 
-    /// Has the answer to a wrong token wait.
-    pub(super) async fn slow_down(&self, peer: Option<IpAddr>) {
+    /// The delay of the answer to a wrong token.
+    pub(super) fn delay(&self, peer: Option<IpAddr>) -> Delay {
         let peer = peer.unwrap_or(Ipv4Addr::UNSPECIFIED.into()).to_canonical();
         tracing::warn!(%peer, "refused a wrong token");
-        let wait = self.count(network(peer), Instant::now());
-        if let Ok(_waiting) = self.waiting.try_acquire() {
-            sleep(wait).await;
-        }
+        Delay(self.count(network(peer), Instant::now()))
     }
 
     /// Counts a wrong token, and returns how long its answer waits.
@@ -111,24 +119,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn so_many_answers_wait_and_no_more() {
-        let longest = Duration::from_millis(500);
-        let throttle = std::sync::Arc::new(Throttle::new(longest));
-        for _ in 0..10 {
-            throttle.count(Ipv4Addr::LOCALHOST.into(), Instant::now());
-        }
-        let wrong = || {
-            let throttle = throttle.clone();
-            tokio::spawn(async move { throttle.slow_down(Some(Ipv4Addr::LOCALHOST.into())).await })
-        };
+    async fn a_server_waits_before_it_sends_a_delayed_response() {
+        let mut response = Response::default();
+        response.extensions_mut().insert(Delay(Duration::from_millis(200)));
         let start = Instant::now();
-        let waiting: Vec<_> = (0..MOST_WAITING).map(|_| wrong()).collect();
-        tokio::task::yield_now().await;
-        wrong().await.expect("it returns");
-        assert!(start.elapsed() < longest, "it does not wait");
-        for one in waiting {
-            one.await.expect("it returns");
-        }
-        assert!(start.elapsed() >= longest);
+        Delay::wait(Response::default()).await;
+        assert!(start.elapsed() < Duration::from_millis(200));
+        Delay::wait(response).await;
+        assert!(start.elapsed() >= Duration::from_millis(200));
     }
 }

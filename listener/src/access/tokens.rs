@@ -8,9 +8,10 @@ use std::{fs, io};
 
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::task::spawn_blocking;
 
-use super::caller::{Caller, DEFAULT};
+use super::caller::{ANYBODY, Caller, DEFAULT};
 use super::rights::{Rights, UnknownRight};
 
 /// How often the file of tokens is looked at while it has the tokens that are shown.
@@ -29,7 +30,7 @@ const MIN_TOKEN_CHARS: usize = 16;
 const RULE: &str = "a token has at least 16 characters, all of them from A-Z a-z 0-9 - . _ ~ + / and = at its end; \
                     `openssl rand -hex 32` makes one";
 
-/// Tokens, each with its caller. A caller who is to change tokens has two for a while.
+/// Tokens, each with its caller. A caller has two while its token is rotated.
 ///
 /// Written as `name token`, one a line or separated by commas. Rights of the caller may follow, as in `ops token admin`.
 /// `sha256:` and 64 hexadecimal digits stand for the token with that digest. A line that starts with `#` is a comment.
@@ -47,6 +48,11 @@ pub enum BadTokens {
     /// An entry gives a right that there is not.
     #[error("entry {0} gives a right that there is not: behind a name and a token, only `admin` may stand")]
     Right(usize),
+    /// An entry has the name of the callers of a server without tokens.
+    #[error(
+        "entry {0} has the name `anybody`, under which a server without tokens keeps its jobs: give the caller another"
+    )]
+    Reserved(usize),
     /// Two entries have the same token.
     #[error("entry {0} has the token of another entry: give each caller a token of its own")]
     Twice(usize),
@@ -91,7 +97,7 @@ impl Tokens {
         self.holders.is_empty()
     }
 
-    /// Who holds a token. It is compared with every one, by digests, in a time that tells nothing of them.
+    /// The caller who holds a token. It is compared with every one, by digests, in constant time.
     fn holder(&self, token: &str) -> Option<Caller> {
         let shown = digest(token);
         let mut found = None;
@@ -132,6 +138,9 @@ fn read_entry(number: usize, entry: &str) -> Result<(Caller, [u8; 32]), BadToken
         None => return Err(no_entry()),
     };
     let rights = rights.parse().map_err(|_: UnknownRight| BadTokens::Right(number))?;
+    if name == ANYBODY {
+        return Err(BadTokens::Reserved(number));
+    }
     if is_name(name) { Ok((Caller::holder(name, rights), digest)) } else { Err(no_entry()) }
 }
 
@@ -159,10 +168,10 @@ fn read_digest(digits: &str) -> Option<[u8; 32]> {
     is_hex.then_some(digest)
 }
 
-/// The tokens that are good at this moment: some that stay, and those of a file that may change.
+/// The tokens that are valid now: some that stay, and those of a file that may change.
 pub struct TokenBook {
     fixed: Tokens,
-    file: Option<TokenFile>,
+    file: Option<Arc<TokenFile>>,
 }
 
 impl From<Tokens> for TokenBook {
@@ -175,10 +184,10 @@ impl TokenBook {
     /// These tokens, and those of a file, which is read again when it has changed: within a second, and before a token
     /// that is not in it is refused.
     pub fn with_file(fixed: Tokens, path: &Path) -> Result<Self, BadTokens> {
-        Ok(Self { fixed, file: Some(TokenFile::open(path)?) })
+        Ok(Self { fixed, file: Some(Arc::new(TokenFile::open(path)?)) })
     }
 
-    /// Who holds a token.
+    /// The caller who holds a token.
     pub(super) async fn holder(&self, token: &str) -> Option<Caller> {
         let fixed = self.fixed.holder(token);
         let Some(file) = &self.file else { return fixed };
@@ -190,7 +199,7 @@ impl TokenBook {
 struct TokenFile {
     path: PathBuf,
     tokens: RwLock<Arc<Tokens>>,
-    look: Mutex<Look>,
+    look: Arc<Mutex<Look>>,
 }
 
 /// The last look at the file.
@@ -200,7 +209,7 @@ struct Look {
     saw: Option<Stamp>,
 }
 
-/// What tells one version of a file from the next.
+/// Identifies a version of a file.
 #[derive(Clone, PartialEq, Eq)]
 struct Stamp {
     modified: SystemTime,
@@ -214,20 +223,20 @@ impl TokenFile {
         let refused = |source| BadTokens::File { path: path.to_owned(), source };
         let saw = Some(stamp(path).map_err(refused)?);
         let tokens: Tokens = fs::read_to_string(path).map_err(refused)?.parse()?;
-        let look = Mutex::new(Look { at: Instant::now(), saw });
+        let look = Arc::new(Mutex::new(Look { at: Instant::now(), saw }));
         Ok(Self { path: path.to_owned(), tokens: RwLock::new(Arc::new(tokens)), look })
     }
 
-    async fn holder(&self, token: &str) -> Option<Caller> {
-        if let Ok(look) = self.look.try_lock()
+    async fn holder(self: &Arc<Self>, token: &str) -> Option<Caller> {
+        if let Ok(look) = self.look.clone().try_lock_owned()
             && look.at.elapsed() >= LOOK
         {
-            self.look_again(look);
+            self.look_again(look).await;
         }
         let known = self.current().holder(token);
         if known.is_none() {
             // It may have come a moment ago.
-            self.look_again(self.look.lock().await);
+            self.look_again(self.look.clone().lock_owned().await).await;
             return self.current().holder(token);
         }
         known
@@ -237,8 +246,16 @@ impl TokenFile {
         self.tokens.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Reads the file if it has changed. While it cannot be read, the tokens of before are good.
-    fn look_again(&self, mut look: MutexGuard<'_, Look>) {
+    /// Reads the file if it has changed, off the runtime's threads.
+    async fn look_again(self: &Arc<Self>, look: OwnedMutexGuard<Look>) {
+        let file = self.clone();
+        if let Err(error) = spawn_blocking(move || file.read_again(look)).await {
+            tracing::error!(%error, "cannot read the tokens again");
+        }
+    }
+
+    /// While the file cannot be read, the previous tokens stay valid.
+    fn read_again(&self, mut look: OwnedMutexGuard<Look>) {
         look.at = Instant::now();
         let saw = stamp(&self.path).ok();
         if saw == look.saw {
@@ -253,7 +270,7 @@ impl TokenFile {
                 *self.tokens.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(tokens);
             }
             Err(error) => tracing::error!(
-                file = %self.path.display(), %error, "cannot read the tokens again; those of before are still good"
+                file = %self.path.display(), %error, "cannot read the tokens again; the previous ones stay valid"
             ),
         }
         look.saw = saw;
@@ -314,6 +331,7 @@ mod tests {
             (format!("crm {good} admin,billing x-{good} s3cr"), "entry 2 gives"),
             (format!("crm {good},bill:ing s3cret-of-16-chars"), "entry 2 is"),
             (format!("crm {good},billing {good}"), "entry 2 has"),
+            (format!("crm {good},anybody s3cret-of-16-chars admin"), "entry 2 has the name `anybody`"),
             (format!("crm {good},crm {good} admin"), "entry 2 has"),
             ("crm s3crét-of-16-chars".into(), "entry 1 is"),
             ("crm sha256:s3cret".into(), "entry 1 is"),
@@ -352,7 +370,7 @@ mod tests {
         assert!(!holds("other-token-of-16-c").await && holds("new-token-of-16-c").await, "those of before");
 
         fs::write(&path, "crm new-token-of-16-c").expect("written");
-        assert!(!holds("other-token-of-16-c").await, "a stranger has the file looked at");
+        assert!(!holds("other-token-of-16-c").await, "an unknown token has the file read again");
         assert!(holds("new-token-of-16-c").await && !holds("old-token-of-16-c").await);
     }
 

@@ -1,9 +1,9 @@
 //! WebSockets where API Gateway holds the connections: this program is called for each thing that a client does, and
 //! for each change of a followed job, and speaks through [`Connections`].
 //!
-//! Clients are told by one voice at a time, so that they hear everything in its order. What a job has come to when a
-//! client begins to follow it is told at once. The follower is then recorded, which changes the job's record; all
-//! further events are told as the changes of that record come by, one after the other.
+//! A client receives a job's events from one sender at a time, and so in their order. When it begins to follow a job, it
+//! receives the job's state at once. The follower is then recorded, which changes the job's record. All further events are
+//! sent as the changes of that record arrive, one after the other.
 
 mod event;
 mod tell;
@@ -11,6 +11,7 @@ mod tell;
 use std::sync::Arc;
 
 use axum::http::HeaderMap;
+use axum::response::IntoResponse;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use chrono::TimeDelta;
@@ -22,18 +23,18 @@ use serde_json::{Value, json};
 
 pub use event::{Change, Client, Event, Message};
 
-use crate::access::{Caller, Mode, Origin, identify, unauthorized};
+use crate::access::{Caller, Delay, Mode, Origin, identify, unauthorized};
 use crate::base_url::base_url;
 use crate::protocol::{self, Granted, broken_off, frame};
 use crate::socket::{MAX_FOLLOWED, too_many};
 use crate::{Listener, Problem, observe};
 
-/// For how long API Gateway keeps a connection at the most, and a follower is therefore kept.
+/// How long API Gateway keeps a connection at most, and so how long a follower is kept.
 const LONGEST_CONNECTION: TimeDelta = TimeDelta::seconds(crate::socket::LONGEST_CONNECTION.as_secs() as i64);
 
 /// The listener behind a WebSocket API.
 pub struct Gateway {
-    /// What does the clients' bidding. Its `public_url` must be there, since no request tells it.
+    /// Handles the clients' requests. Its `public_url` must be set, since no request has it.
     pub listener: Listener,
     /// Who follows which job.
     pub followers: Arc<dyn Followers>,
@@ -62,7 +63,11 @@ impl Gateway {
                 let origin = Origin { arn: arn.as_deref(), peer };
                 return match observe::handshake(identify(&self.listener, &headers, origin)).await {
                     Ok(caller) => self.remember(&connection, &caller).await.map(|()| accepted()),
-                    Err(problem) => Ok(refused(&problem)),
+                    Err(problem) => {
+                        let refused = refused(&problem);
+                        Delay::wait(problem.into_response()).await;
+                        Ok(refused)
+                    }
                 };
             }
             Message::Text(text) => self.answer(&connection, &text).await?,
@@ -86,7 +91,7 @@ impl Gateway {
         }
         let who = self.followers.caller_of(connection).await?;
         // A right that a later build gave is none to this one.
-        Ok(who.map(|who| Caller::new(&who.caller, who.rights.parse().unwrap_or_default())))
+        Ok(who.map(|who| Caller::holder(&who.caller, who.rights.parse().unwrap_or_default())))
     }
 
     /// Does what a message asks for, answers it, and has its sender follow the job.
@@ -138,7 +143,7 @@ impl Gateway {
 
 /// Connections of before an update, when callers were not remembered, last for two hours.
 fn connected_before() -> Problem {
-    unauthorized("Who is at the other end of this connection is not known any more. Connect again.")
+    unauthorized("The caller of this connection is no longer known. Connect again.")
 }
 
 /// What API Gateway gets; clients see nothing of it.

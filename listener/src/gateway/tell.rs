@@ -1,4 +1,4 @@
-//! Tells the followers of a job what happened to it.
+//! Sends the events of a job to its followers.
 
 use futures_util::{StreamExt, stream};
 use jobs::event::events;
@@ -8,11 +8,11 @@ use jobs::{Job, JobId, Unavailable};
 use super::{Change, Gateway};
 use crate::protocol::frame;
 
-/// How many followers are told at the same time.
+/// How many followers are sent to at the same time.
 const TOLD_AT_ONCE: usize = 32;
 
 impl Gateway {
-    /// Tells all followers of the jobs that changed. Answers the sequence number of the first change that must come by
+    /// Notifies all followers of the jobs that changed. Returns the sequence number of the first change that must come by
     /// again, if one must; those who were told are not told then.
     pub(super) async fn tell_of(&self, changes: &[Change]) -> Option<String> {
         let mut undone = None;
@@ -42,7 +42,7 @@ impl Gateway {
         told.into_iter().collect()
     }
 
-    /// Tells one follower what is new to it, and writes down what it was told also when it could not be told all.
+    /// Sends one follower its new events, and records which it received, even if not all of them could be sent.
     async fn tell(&self, job: &Job, follower: Follower) -> Result<(), Unavailable> {
         let Follower { connection, last } = follower;
         let base_url = self.base_url();

@@ -1,8 +1,8 @@
-//! The open connections: how many there are, of whom, and which of them keep the server waiting.
+//! The open connections: their number, in all and by address, and how long each keeps the server waiting.
 //!
-//! A connection is busy while a request of it is answered, and waits otherwise. One that waits too long is closed; where
-//! there are too many, the one that has waited longest makes room for the newcomer, so that half-sent requests keep
-//! nobody out.
+//! A connection is busy while one of its requests is answered, and waits otherwise. One that waits too long is closed. When
+//! there are too many, the one that has waited longest makes room for the new one, so that half-sent requests keep no
+//! client out.
 
 use std::collections::HashMap;
 use std::io;
@@ -17,8 +17,9 @@ use tokio::task::AbortHandle;
 /// How long a request's head may take, from the connection or its own first byte on.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a connection may be without a request once it has had one.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a connection may be without a request once it has had one. Longer than proxies keep one (60 seconds): they
+/// would else send a request on a connection that is being closed.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 
 /// How long a connection has waited at least when it makes room for another.
 const MIN_WAIT: Duration = Duration::from_secs(1);
@@ -44,6 +45,8 @@ enum Phase {
     Idle,
     /// A request is being answered.
     Busy,
+    /// A request was refused, and the answer is delayed.
+    HeldBack,
     /// It has become a WebSocket.
     Upgraded,
     /// It is being closed, and begins nothing any more.
@@ -103,7 +106,7 @@ impl Connection {
         }
     }
 
-    /// Tells which task serves it.
+    /// Sets the task that serves it.
     pub(super) fn set_task(&self, task: AbortHandle) {
         _ = self.task.set(task);
     }
@@ -120,6 +123,12 @@ impl Connection {
         self.change(Phase::Busy, Phase::Idle);
     }
 
+    /// The answer to a request is delayed, until [`begin_request`](Self::begin_request).
+    pub(super) fn hold_back(&self) {
+        self.mark_time();
+        self.change(Phase::Busy, Phase::HeldBack);
+    }
+
     /// A request made a WebSocket of it, which bounds itself how long it is silent.
     pub(super) fn upgrade(&self) {
         self.change(Phase::Busy, Phase::Upgraded);
@@ -133,7 +142,7 @@ impl Connection {
         }
     }
 
-    /// Says whether the client keeps an answer waiting.
+    /// Sets whether an answer waits for the client to read.
     pub(super) fn set_unsent(&self, unsent: bool) {
         self.unsent.store(unsent, Ordering::Release);
     }
@@ -160,13 +169,26 @@ impl Connection {
         if self.unsent.load(Ordering::Acquire) {
             return None;
         }
-        let waited = self.clock.now().saturating_sub(self.since.load(Ordering::Acquire));
-        Some((Duration::from_millis(waited), limit))
+        Some((self.elapsed(), limit))
     }
 
-    /// Closes it unless a request has begun. Answers whether it does.
+    /// For how long it could have made room for others; nothing if it may not.
+    fn dispensable(&self) -> Option<Duration> {
+        if self.is(Phase::HeldBack) {
+            return Some(self.elapsed() + MIN_WAIT);
+        }
+        Some(self.waits()?.0).filter(|waited| *waited >= MIN_WAIT)
+    }
+
+    /// How long its phase has lasted.
+    fn elapsed(&self) -> Duration {
+        Duration::from_millis(self.clock.now().saturating_sub(self.since.load(Ordering::Acquire)))
+    }
+
+    /// Closes it unless it is busy. Returns whether it does.
     fn close_if_waiting(&self) -> bool {
-        let closes = self.change(Phase::Idle, Phase::Closing) || self.change(Phase::Head, Phase::Closing);
+        let waiting = [Phase::Idle, Phase::Head, Phase::HeldBack];
+        let closes = waiting.into_iter().any(|phase| self.change(phase, Phase::Closing));
         if closes && let Some(task) = self.task.get() {
             task.abort();
         }
@@ -209,7 +231,7 @@ struct Refused {
     refused: u64,
     /// Waiting connections that were closed for new ones.
     made_room: u64,
-    /// Connections whose time for a request's head was over.
+    /// Connections that sent no whole head in time.
     overdue: u64,
     /// Why the system accepted none.
     error: Option<String>,
@@ -290,7 +312,7 @@ impl Connections {
         }
     }
 
-    /// Remembers for the log that the system accepted no connection.
+    /// Records for the log that the system accepted no connection.
     pub(super) fn note_not_accepted(&self, error: &io::Error) {
         self.state().refused.error = Some(error.to_string());
         self.report();
@@ -331,8 +353,8 @@ impl State {
     /// Closes the connection, of this network or of any, that has waited longest, if one has for long enough.
     fn make_room(&mut self, network: Option<IpAddr>) -> bool {
         let candidates = self.open.iter().filter(|(_, connection)| network.is_none_or(|ip| connection.peer == ip));
-        let waits = candidates.filter_map(|(number, connection)| Some((connection.waits()?.0, *number)));
-        let Some((_, number)) = waits.filter(|(waited, _)| *waited >= MIN_WAIT).max() else { return false };
+        let dispensable = candidates.filter_map(|(number, connection)| Some((connection.dispensable()?, *number)));
+        let Some((_, number)) = dispensable.max() else { return false };
         let closed = self.open.get(&number).is_some_and(|connection| connection.close_if_waiting());
         if closed {
             // Its task lets go of it in a moment; the newcomer need not wait for that.
@@ -353,7 +375,7 @@ impl State {
     }
 }
 
-/// What counts as one address: of IPv6 a network, since whoever has one address of it has all.
+/// What counts as one address. Of IPv6 it is a network, since its clients can use any address of it.
 fn network(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
         IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64).into(),
@@ -379,7 +401,7 @@ mod tests {
         let (first, first_slot) = connections.admit(address(1)).expect("there is room");
         connections.clock.advance(Duration::from_millis(100));
         let (second, _second_slot) = connections.admit(address(2)).expect("there is room");
-        assert!(connections.admit(address(3)).is_none(), "nobody has waited for a second");
+        assert!(connections.admit(address(3)).is_none(), "none has waited for a second");
         connections.clock.advance(MIN_WAIT);
         let (_third, _third_slot) = connections.admit(address(3)).expect("the first makes room");
         assert!(!first.begin_request(), "it is being closed");
@@ -389,7 +411,7 @@ mod tests {
     }
 
     #[test]
-    fn a_busy_connection_is_never_closed_and_an_idle_one_after_a_minute() {
+    fn a_busy_connection_is_never_closed_and_an_idle_one_in_the_end() {
         let connections = connections(2, 2);
         let (busy, _busy_slot) = connections.admit(address(1)).expect("there is room");
         let (idle, _idle_slot) = connections.admit(address(1)).expect("there is room");
@@ -399,13 +421,28 @@ mod tests {
         idle.end_request();
         connections.clock.advance(IDLE_TIMEOUT - MIN_WAIT);
         connections.close_overdue();
-        assert!(idle.begin_request(), "it may wait for a minute");
+        assert!(idle.begin_request(), "it may wait that long");
         idle.end_request();
         idle.received();
         connections.clock.advance(HEAD_TIMEOUT + MIN_WAIT);
         connections.close_overdue();
         assert!(!idle.begin_request(), "a half-sent head may take ten seconds");
         assert!(busy.begin_request());
+    }
+
+    #[test]
+    fn a_connection_whose_answer_is_held_back_makes_room_at_once() {
+        let connections = connections(1, 1);
+        let (guessing, _guessing_slot) = connections.admit(address(1)).expect("there is room");
+        assert!(guessing.begin_request());
+        assert!(connections.admit(address(2)).is_none());
+        guessing.hold_back();
+        let (other, _other_slot) = connections.admit(address(2)).expect("the guessing one makes room");
+        assert!(!guessing.begin_request(), "it is being closed");
+        assert!(other.begin_request());
+        other.hold_back();
+        assert!(other.begin_request(), "nothing took its place");
+        assert!(connections.admit(address(2)).is_none(), "it is busy again");
     }
 
     #[test]

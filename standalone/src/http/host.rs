@@ -1,10 +1,10 @@
-//! The `Host` header of HTTP/1.1, without which nobody can say for which server a request is.
+//! The `Host` header that HTTP/1.1 requires.
 
 use axum::http::header::{CONNECTION, HOST};
 use axum::http::{HeaderValue, Request, StatusCode, Version};
 use listener::Problem;
 
-/// Why a request is refused whose `Host` headers are not as RFC 9112 has them.
+/// The refusal of a request whose `Host` headers break RFC 9112.
 pub(super) fn refusal<B>(request: &Request<B>) -> Option<Problem> {
     let hosts = request.headers().get_all(HOST).iter().count();
     let detail = match hosts {

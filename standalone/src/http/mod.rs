@@ -1,12 +1,13 @@
 //! The HTTP server: connections that are bounded in number, and in how long they may keep the server waiting.
 //!
-//! Hyper speaks HTTP/1.1. What it leaves to its user is here: how many connections there are (`connections`), how long each
-//! may take over a request's head or none (`connections`), over its body (`request_body`), and over reading an answer
-//! (`stream`). `descriptors` says how many connections the process has file descriptors for.
+//! Hyper speaks HTTP/1.1. The bounds that it leaves to its user are here: the number of connections, and the time of each for a
+//! request's head or without a request (`connections`); the least speed (`pace`) of a request's body (`request_body`) and of
+//! a client that reads an answer (`stream`). `descriptors` says how many connections the process has file descriptors for.
 
 mod connections;
 mod descriptors;
 mod host;
+mod pace;
 mod request_body;
 mod response_body;
 mod stream;
@@ -27,9 +28,10 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use listener::access::Delay;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 use tower::Service;
 
 pub(crate) use connections::Bounds;
@@ -42,15 +44,15 @@ use stream::ClientStream;
 /// How long no connection is accepted after the system refused one: it may be out of descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// How often connections are looked at that keep the server waiting.
+/// How often waiting connections are checked for their time limits.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Serves `router` until `stopped` turns true and every request in progress is answered.
 pub(crate) async fn serve(socket: TcpListener, router: Router, bounds: Bounds, stopped: watch::Receiver<bool>) {
     let connections = Arc::new(Connections::new(bounds));
-    let mut told = stopped.clone();
+    let mut stopping = stopped.clone();
     tokio::select! {
-        _ = told.wait_for(|stopped| *stopped) => {}
+        _ = stopping.wait_for(|stopped| *stopped) => {}
         () = accept(&socket, &router, &connections, &stopped) => {}
         () = close_overdue(&connections) => {}
     }
@@ -59,7 +61,7 @@ pub(crate) async fn serve(socket: TcpListener, router: Router, bounds: Bounds, s
     connections.all_closed().await;
 }
 
-/// Accepts connections for ever.
+/// Accepts connections until it is cancelled.
 async fn accept(
     socket: &TcpListener,
     router: &Router,
@@ -73,7 +75,7 @@ async fn accept(
             Err(error) => {
                 connections.note_not_accepted(&error);
                 connections.make_room();
-                tokio::time::sleep(PAUSE).await;
+                sleep(PAUSE).await;
             }
         }
     }
@@ -95,7 +97,7 @@ async fn close_overdue(connections: &Connections) {
     }
 }
 
-/// Serves a connection in a task of its own, or closes it if there are too many.
+/// Serves a connection in a separate task, or closes it if there are too many.
 fn admit(
     stream: TcpStream,
     peer: SocketAddr,
@@ -119,7 +121,7 @@ async fn serve_connection(
     let service = service_fn(move |request| answer(request, peer, router.clone(), connection.clone()));
     let serving = http1::Builder::new().serve_connection(TokioIo::new(stream), service).with_upgrades();
     let mut serving = std::pin::pin!(serving);
-    let mut told = std::pin::pin!(async move { _ = stopped.wait_for(|stopped| *stopped).await }.fuse());
+    let mut stopping = std::pin::pin!(async move { _ = stopped.wait_for(|stopped| *stopped).await }.fuse());
     loop {
         tokio::select! {
             ended = serving.as_mut() => {
@@ -128,7 +130,7 @@ async fn serve_connection(
                 }
                 return;
             }
-            () = &mut told => serving.as_mut().graceful_shutdown(),
+            () = &mut stopping => serving.as_mut().graceful_shutdown(),
         }
     }
 }
@@ -156,6 +158,13 @@ async fn answer(
             response
         }
     };
+    if let Some(Delay(time)) = response.extensions().get() {
+        connection.hold_back();
+        sleep(*time).await;
+        if !connection.begin_request() {
+            return Err(Closing);
+        }
+    }
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         connection.upgrade();
     }

@@ -1,74 +1,27 @@
 //! A request's body, which ends in an error if it arrives too slowly.
 
-use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::task::{Context, Poll};
 
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use listener::BodyTimeout;
-use tokio::time::{Instant, Sleep, sleep};
 
-/// The time over which a body's speed is measured: only the time counts in which the server waits for it.
-const WINDOW: Duration = Duration::from_secs(10);
+use super::pace::Pace;
 
-/// How many bytes arrive in that time at least: a thousand a second.
-const MIN_BYTES: u64 = 10_000;
+/// The time over which a body's speed is measured, in seconds.
+const WINDOW_SECONDS: u64 = 10;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A body whose client may be slow, but not idle.
 pub(super) struct PacedBody<B = Incoming> {
     inner: B,
-    window: Duration,
-    /// What has arrived in this window, and how long the server has waited in it.
-    bytes: u64,
-    waited: Duration,
-    waiting: Option<Waiting>,
-}
-
-/// The server waits for the client.
-struct Waiting {
-    since: Instant,
-    timer: Pin<Box<Sleep>>,
+    pace: Pace,
 }
 
 impl<B> PacedBody<B> {
     pub(super) fn new(inner: B) -> Self {
-        Self::within(WINDOW, inner)
-    }
-
-    fn within(window: Duration, inner: B) -> Self {
-        Self { inner, window, bytes: 0, waited: Duration::ZERO, waiting: None }
-    }
-
-    /// Nothing is there: waits for what is left of the window, and of the next ones while enough arrives.
-    fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<BodyTimeout> {
-        loop {
-            let left = self.window.saturating_sub(self.waited);
-            let begin = || Waiting { since: Instant::now(), timer: Box::pin(sleep(left)) };
-            ready!(self.waiting.get_or_insert_with(begin).timer.as_mut().poll(cx));
-            self.waiting = None;
-            if self.bytes < MIN_BYTES {
-                return Poll::Ready(BodyTimeout);
-            }
-            self.begin_window();
-        }
-    }
-
-    fn begin_window(&mut self) {
-        (self.bytes, self.waited) = (0, Duration::ZERO);
-    }
-
-    fn arrived(&mut self, bytes: usize) {
-        if let Some(waiting) = self.waiting.take() {
-            self.waited += waiting.since.elapsed();
-        }
-        self.bytes += bytes as u64;
-        // A timer would not have fired yet, and the window may be over all the same.
-        if self.waited >= self.window && self.bytes >= MIN_BYTES {
-            self.begin_window();
-        }
+        Self { inner, pace: Pace::over(WINDOW_SECONDS) }
     }
 }
 
@@ -80,10 +33,10 @@ impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> Body for PacedBody<B>
         match Pin::new(&mut self.inner).poll_frame(cx) {
             Poll::Ready(frame) => {
                 let bytes = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref()).map_or(0, Bytes::len);
-                self.arrived(bytes);
+                self.pace.transferred(bytes);
                 Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
             }
-            Poll::Pending => self.poll_wait(cx).map(|timeout| Some(Err(timeout.into()))),
+            Poll::Pending => self.pace.poll_wait(cx).map(|_| Some(Err(BodyTimeout.into()))),
         }
     }
 
@@ -99,9 +52,11 @@ impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> Body for PacedBody<B>
 #[cfg(test)]
 mod tests {
     use std::convert::Infallible;
+    use std::time::Duration;
 
     use axum::body;
     use futures_util::{StreamExt, stream};
+    use tokio::time::{Instant, sleep};
 
     use super::*;
 
@@ -113,7 +68,7 @@ mod tests {
             sleep(pause).await;
             Ok::<_, Infallible>(Bytes::from(vec![0; bytes]))
         });
-        let body = PacedBody::within(WINDOW, body::Body::from_stream(pieces));
+        let body = PacedBody { inner: body::Body::from_stream(pieces), pace: Pace::of(10_000, WINDOW) };
         let mut stream = body::Body::new(body).into_data_stream();
         let mut length = 0;
         while let Some(piece) = stream.next().await {

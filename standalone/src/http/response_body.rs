@@ -1,4 +1,4 @@
-//! An answer's body, which tells its connection when it is over.
+//! An answer's body, which notifies its connection of its end.
 
 use std::pin::Pin;
 use std::sync::Arc;

@@ -1,66 +1,68 @@
-//! A client's TCP connection, which ends if the client takes nothing of what is sent to it.
+//! A client's TCP connection, which ends if the client takes too little of what is sent to it.
 
-use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::{Sleep, sleep};
 
 use super::connections::{Connection, Slot};
+use super::pace::Pace;
 
-/// How long a client may take nothing of an answer. Linux measures it, by what the client has acknowledged.
-const STALL_TIMEOUT: Duration = Duration::from_secs(30);
+/// The time over which it is measured how much a client takes, in seconds.
+const WINDOW_SECONDS: u64 = 60;
 
-/// How long the system may take nothing of an answer. It takes the next piece when a third of its buffer of some megabytes
-/// is free again, which a slow client needs minutes for.
-const BLOCKED_TIMEOUT: Duration = Duration::from_secs(300);
+/// How much of an answer waits in the system, besides what is on its way to the client. A larger buffer would be filled at
+/// once, and empty again only after minutes of a slow client.
+#[cfg(target_os = "linux")]
+const UNSENT_BYTES: u32 = 64 * 1024;
+
+/// How long a client may acknowledge nothing of what the system sends. It bounds what is left of an answer once the server
+/// has written all of it.
+#[cfg(target_os = "linux")]
+const SILENCE: std::time::Duration = std::time::Duration::from_secs(WINDOW_SECONDS);
 
 /// A TCP connection, and its place among the open ones.
 pub(super) struct ClientStream {
     inner: TcpStream,
     connection: Arc<Connection>,
-    /// Runs while the system takes nothing.
-    blocked: Option<Pin<Box<Sleep>>>,
+    pace: Pace,
     _slot: Slot,
 }
 
 impl ClientStream {
     pub(super) fn new(inner: TcpStream, connection: Arc<Connection>, slot: Slot) -> Self {
-        limit_stall(&inner);
-        Self { inner, connection, blocked: None, _slot: slot }
+        bound_unsent(&inner);
+        Self { inner, connection, pace: Pace::over(WINDOW_SECONDS), _slot: slot }
     }
 
-    /// Notes whether the system took something, and fails if it has not for too long.
-    fn watch<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if written.is_ready() {
-            if self.blocked.take().is_some() {
-                self.connection.set_unsent(false);
+    /// Notes how much the system took, and fails if that has been too little for too long.
+    fn watch(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        self.connection.set_unsent(written.is_pending());
+        match written {
+            Poll::Ready(written) => {
+                self.pace.transferred(*written.as_ref().unwrap_or(&0));
+                Poll::Ready(written)
             }
-            return written;
+            Poll::Pending => self.pace.poll_wait(cx).map(|_| Err(io::ErrorKind::TimedOut.into())),
         }
-        let connection = &self.connection;
-        let blocked = self.blocked.get_or_insert_with(|| {
-            connection.set_unsent(true);
-            Box::pin(sleep(BLOCKED_TIMEOUT))
-        });
-        blocked.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
-/// Has the system end the connection if the client takes nothing.
+/// Bounds what the system holds of an answer, in bytes and in time. Where it cannot, a slow client is noticed later.
 #[cfg(target_os = "linux")]
-fn limit_stall(stream: &TcpStream) {
-    // Without it the connection has the longer time.
-    _ = socket2::SockRef::from(stream).set_tcp_user_timeout(Some(STALL_TIMEOUT));
+fn bound_unsent(stream: &TcpStream) {
+    let socket = socket2::SockRef::from(stream);
+    let bounded = socket.set_tcp_notsent_lowat(UNSENT_BYTES).and_then(|()| socket.set_tcp_user_timeout(Some(SILENCE)));
+    if let Err(error) = bounded {
+        tracing::debug!(%error, "what is unsent of a connection is not bounded");
+    }
 }
 
 #[cfg(not(target_os = "linux"))]
-fn limit_stall(_: &TcpStream) {}
+fn bound_unsent(_: &TcpStream) {}
 
 impl AsyncRead for ClientStream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
