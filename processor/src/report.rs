@@ -43,6 +43,7 @@ impl Run<'_> {
         let (key, content) = (self.job.id.report_key(), Content::Draft(file));
         let put = || self.processor.objects.put(&key, "application/pdf", content);
         self.processor.closing.patience.insist(put).instrument(info_span!("store", %job_id)).await?;
+        folder.give_back();
         Ok(report)
     }
 

@@ -21,12 +21,11 @@ pub struct Scratch {
     spare: Arc<Mutex<Vec<TempDir>>>,
 }
 
-/// The folder of one run, which is empty but for what is left of an earlier [data file](Self::data), of one byte. It is
-/// given back when this is dropped.
+/// The folder of one run, which is empty but for what is left of an earlier data file, of one byte. It is removed when this is
+/// dropped.
 #[derive(Debug)]
 pub(crate) struct Folder {
-    folder: Option<TempDir>,
-    path: PathBuf,
+    folder: TempDir,
     scratch: Scratch,
 }
 
@@ -42,7 +41,7 @@ impl Scratch {
             Some(spare) => spare,
             None => tempfile::Builder::new().prefix("pressrun-").tempdir_in(&self.root)?,
         };
-        Ok(Folder { path: folder.path().to_owned(), folder: Some(folder), scratch: self.clone() })
+        Ok(Folder { folder, scratch: self.clone() })
     }
 
     fn spare(&self) -> std::sync::MutexGuard<'_, Vec<TempDir>> {
@@ -52,18 +51,17 @@ impl Scratch {
 
 impl Folder {
     pub(crate) fn path(&self) -> &Path {
-        &self.path
+        self.folder.path()
     }
-}
 
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let Some(folder) = self.folder.take() else { return };
+    /// Leaves the folder to another run. For one that came to its end: a thread or child that was left to itself may still
+    /// write to the folder.
+    pub(crate) fn give_back(self) {
         // What cannot be emptied is removed.
-        if empty(&self.path).is_ok() {
+        if empty(self.path()).is_ok() {
             let mut spare = self.scratch.spare();
             if spare.len() < SPARE {
-                spare.push(folder);
+                spare.push(self.folder);
             }
         }
     }
@@ -112,13 +110,15 @@ mod tests {
         fs::write(path.join("report.pdf"), "a report").expect("written");
         let other = scratch.folder().expect("a folder");
         assert_ne!(other.path(), path, "two runs at once");
-        drop(first);
+        first.give_back();
         let again = scratch.folder().expect("a folder");
         assert_eq!(again.path(), path);
         assert_eq!(fs::read(&data).expect("read"), b"{");
         assert_eq!(fs::read_dir(&path).expect("read").count(), 1);
         write_data(&data, b"{}".to_vec()).await.expect("written");
         assert_eq!(fs::read(&data).expect("read"), b"{}");
+        drop(again);
+        assert!(!path.exists(), "of a run that came to no end");
     }
 
     #[test]
@@ -128,7 +128,7 @@ mod tests {
         let folder = scratch.folder().expect("a folder");
         let path = folder.path().to_owned();
         fs::create_dir(path.join("inner")).expect("made");
-        drop(folder);
+        folder.give_back();
         assert!(!path.exists() && scratch.spare().is_empty());
     }
 }
