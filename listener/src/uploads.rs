@@ -333,6 +333,7 @@ pub(crate) async fn put(
     };
     let (draft, mut body) = (Draft(draft), body);
     if let Err(problem) = receive(&listener, &puts, &draft.0, &mut body, id, seal.bytes).await {
+        draft.remove().await;
         discard_upload(body).await;
         return Err(problem);
     }
@@ -364,9 +365,18 @@ impl IntoResponses for PutRefusals {
 /// A file that is removed unless it became an object.
 struct Draft(PathBuf);
 
+impl Draft {
+    async fn remove(mut self) {
+        _ = tokio::fs::remove_file(std::mem::take(&mut self.0)).await;
+    }
+}
+
 impl Drop for Draft {
     fn drop(&mut self) {
         let path = std::mem::take(&mut self.0);
+        if path.as_os_str().is_empty() {
+            return;
+        }
         // An object by now, or never written.
         spawn_blocking(move || _ = std::fs::remove_file(path));
     }
