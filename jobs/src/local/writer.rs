@@ -6,9 +6,9 @@ use std::io;
 use std::ops::{Deref, DerefMut};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use sqlx::SqliteConnection;
+use sqlx::{Row, SqliteConnection};
 use tokio::sync::{Mutex, MutexGuard};
 
 /// The connection, which serves one caller after the other.
@@ -18,15 +18,10 @@ pub(super) struct Writer {
     served: AtomicU64,
     /// The same file for as long as a connection is open.
     log: Arc<File>,
-    synced: Mutex<Synced>,
-}
-
-/// How many of those served are known to have their commits on disk.
-#[derive(Debug, Default)]
-struct Synced {
-    through: u64,
-    /// The last of them whose commits may be lost: what a system once failed to write, it does not report again.
-    failed: u64,
+    /// Whether the system failed to write the log, which it reports once. What follows in the log is of no use then.
+    damaged: Arc<AtomicBool>,
+    /// How many of those served are known to have their commits on disk.
+    synced: Mutex<u64>,
 }
 
 /// The connection, while one caller has it.
@@ -41,7 +36,8 @@ impl Writer {
         let mut log = path.as_os_str().to_owned();
         log.push("-wal");
         let log = Arc::new(File::options().write(true).open(log)?);
-        Ok(Self { connection: Mutex::new(connection), served: AtomicU64::new(0), log, synced: Mutex::default() })
+        let (connection, served, synced) = (Mutex::new(connection), AtomicU64::new(0), Mutex::default());
+        Ok(Self { connection, served, log, damaged: Arc::default(), synced })
     }
 
     pub(super) async fn lock(&self) -> Writing<'_> {
@@ -49,25 +45,35 @@ impl Writer {
     }
 
     /// Returns when everything is on disk that was committed before.
-    pub(super) async fn sync(&self) -> io::Result<()> {
+    pub(super) async fn sync(&self) -> Result<(), sqlx::Error> {
         let place = self.served.load(Ordering::SeqCst);
         let mut synced = self.synced.lock().await;
-        if synced.through < place {
-            // After those who are in line already, most of whom will wait for the same.
-            drop(self.connection.lock().await);
-            let through = self.served.load(Ordering::SeqCst);
-            let log = self.log.clone();
-            let done = tokio::task::spawn_blocking(move || log.sync_data()).await.map_err(io::Error::other)?;
-            synced.through = through;
-            if done.is_err() {
-                synced.failed = through;
-                return done;
-            }
+        if *synced >= place {
+            return Ok(());
         }
-        match synced.failed < place {
-            true => Ok(()),
-            false => Err(io::Error::other("the database's log could not be written to disk")),
+        // After those who are in line already, most of whom will wait for the same.
+        let mut connection = self.connection.lock().await;
+        if self.damaged.load(Ordering::SeqCst) {
+            begin_anew(&mut connection).await?;
+            self.damaged.store(false, Ordering::SeqCst);
         }
+        drop(connection);
+        let through = self.served.load(Ordering::SeqCst);
+        let (log, damaged) = (self.log.clone(), self.damaged.clone());
+        // Noted by the thread, since nobody may be left who hears its answer.
+        let sync = move || log.sync_data().inspect_err(|_| damaged.store(true, Ordering::SeqCst));
+        tokio::task::spawn_blocking(sync).await.map_err(io::Error::other)??;
+        *synced = through;
+        Ok(())
+    }
+}
+
+/// Has all commits written to the database itself, and the log begun anew.
+async fn begin_anew(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    let done = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(connection).await?;
+    match done.try_get::<i64, _>(0)? {
+        0 => Ok(()),
+        _ => Err(io::Error::other("the database's log could not be written to disk, and is in use").into()),
     }
 }
 
@@ -120,7 +126,7 @@ mod tests {
                     let insert = sqlx::query("INSERT INTO t VALUES (?1)").bind(number);
                     insert.execute(&mut *writer.lock().await).await.expect("written");
                     writer.sync().await.expect("synced");
-                    writer.synced.lock().await.through
+                    *writer.synced.lock().await
                 })
             })
             .collect();
@@ -133,13 +139,32 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn those_whose_commits_may_be_lost_hear_it() {
+    async fn after_a_failure_the_log_begins_anew() {
         let folder = TempDir::new().expect("a folder");
         let writer = writer(&folder).await;
-        drop(writer.lock().await);
-        *writer.synced.lock().await = Synced { through: 1, failed: 1 };
-        assert!(writer.sync().await.is_err());
-        drop(writer.lock().await);
-        assert!(writer.sync().await.is_ok(), "what was written later is not lost");
+        let insert = sqlx::query("INSERT INTO t VALUES (1)");
+        insert.execute(&mut *writer.lock().await).await.expect("written");
+        writer.damaged.store(true, Ordering::SeqCst);
+        let log = folder.path().join("pressrun.db-wal");
+        assert_ne!(log.metadata().expect("a file").len(), 0);
+        writer.sync().await.expect("synced");
+        assert_eq!(log.metadata().expect("a file").len(), 0, "all of it is in the database");
+        assert!(!writer.damaged.load(Ordering::SeqCst));
+    }
+
+    #[tokio::test]
+    async fn nothing_is_promised_while_the_log_is_damaged() {
+        let folder = TempDir::new().expect("a folder");
+        let writer = writer(&folder).await;
+        let options = SqliteConnectOptions::new().filename(folder.path().join("pressrun.db"));
+        let mut reader = options.connect().await.expect("a reader");
+        sqlx::raw_sql("BEGIN; SELECT * FROM t").execute(&mut reader).await.expect("it reads");
+        let quick = sqlx::raw_sql("PRAGMA busy_timeout = 1");
+        quick.execute(&mut *writer.lock().await).await.expect("set");
+        sqlx::query("INSERT INTO t VALUES (1)").execute(&mut *writer.lock().await).await.expect("written");
+        writer.damaged.store(true, Ordering::SeqCst);
+        assert!(writer.sync().await.is_err(), "somebody reads from the log");
+        sqlx::raw_sql("COMMIT").execute(&mut reader).await.expect("it ends");
+        assert!(writer.sync().await.is_ok());
     }
 }
