@@ -172,9 +172,14 @@ pub(super) fn write_whole(path: &Path, bytes: &[u8], copied: Option<&Path>) -> i
     written
 }
 
-/// Puts a whole file under its name, on disk first.
+/// Puts a whole file under its name, on disk first. May be called again after an error.
 fn move_whole(draft: &Path, path: &Path) -> io::Result<()> {
-    File::open(draft)?.sync_all()?;
+    let Some(file) = present(File::open(draft))? else {
+        // It was moved before, and the folder was not synced.
+        File::open(path)?;
+        return sync_folder(path);
+    };
+    file.sync_all()?;
     match fs::rename(draft, path) {
         // A volume may be mounted below the data folder.
         Err(error) if error.kind() == io::ErrorKind::CrossesDevices => write_whole(path, &[], Some(draft)),
