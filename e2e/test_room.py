@@ -3,10 +3,12 @@
 import http.client
 import json
 import re
+import shutil
 import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -95,23 +97,32 @@ def begun_put(server: Server, upload: dict, sent: int) -> socket.socket:
     return connection
 
 
-def test_uploads_in_progress_count_for_the_room_on_the_disk(program, disk, tmp_path):
-    size = 15 * MEBIBYTE
-    with Server(program, disk.folder / "data", "--min-free-space", "10", log=tmp_path / "log") as server:
+def test_uploads_at_once_leave_the_reserve(program, disk, tmp_path):
+    size, reserve = 15 * MEBIBYTE, 10
+    with Server(program, disk.folder / "data", "--min-free-space", str(reserve), log=tmp_path / "log") as server:
         uploads = [begin(server, size).json() for _ in range(3)]
-        drafts = disk.folder / "data/work"
 
-        def put(upload: dict) -> requests.Response:
-            return requests.put(upload["url"], data=b" " * size, headers=upload["headers"], timeout=60)
+        def put(upload: dict) -> tuple[int, bytes]:
+            def pieces() -> Iterator[bytes]:
+                for _ in range(15):
+                    yield b" " * MEBIBYTE
+                    time.sleep(0.1)
 
-        with begun_put(server, uploads[0], 10) as first, begun_put(server, uploads[1], 10) as second:
-            wait_for(lambda: len(list(drafts.glob("*.draft"))) == 2, "both to be in progress", within=5)
-            refused = put(uploads[2])
-            assert problem(refused) == (507, "storage-full") and "uploads in progress" in refused.json()["detail"]
-            assert problem(begin(server, size)) == (507, "storage-full")
-            assert server.send(1).status_code == 202, "uploads that are not there yet keep no job out"
-            first.close(), second.close()
-            wait_for(lambda: put(uploads[2]).status_code == 200, "room again", within=5)
+            url = urlsplit(upload["url"])
+            connection = http.client.HTTPConnection(url.netloc, timeout=60)
+            connection.request("PUT", f"{url.path}?{url.query}", pieces(), {**upload["headers"], "Content-Length": str(size)})
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+
+        with ThreadPoolExecutor() as callers:
+            answers = list(callers.map(put, uploads))
+        refused = [body for status, body in answers if status == 507]
+        assert refused and all(b"storage-full" in body for body in refused), answers
+        assert len(refused) + sum(status == 200 for status, _ in answers) == 3, answers
+        # Each looks at every mebibyte it has written.
+        assert shutil.disk_usage(disk.folder).free >= (reserve - 3) * MEBIBYTE
+        wait_for(lambda: not list((disk.folder / "data/work").glob("*.draft")), "the drafts to be removed", within=5)
+        assert server.send(1).status_code == 202
 
 
 def test_an_upload_is_put_once_at_a_time(server):

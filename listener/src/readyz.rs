@@ -61,7 +61,7 @@ pub(crate) async fn readyz(
 /// What keeps the server from taking new work.
 async fn obstacle(listener: &Listener) -> Option<String> {
     // Unauthenticated callers may ask: how much is free is for the log.
-    match listener.check_room(0, 0).await {
+    match listener.check_room(0).await {
         Ok(()) => {}
         Err(problem) if problem.status == StatusCode::INSUFFICIENT_STORAGE => {
             return Some("The server's disk has too little room for new work. The server's log says how much.".into());

@@ -14,25 +14,19 @@ const RETRY_AFTER_SECONDS: u64 = 60;
 impl Listener {
     /// Admits a job of `caller` that is to be queued, or refuses it.
     pub(crate) async fn take_on(&self, caller: &Caller, job: JobId) -> Result<(), Problem> {
-        self.check_room(0, 0).await?;
+        self.check_room(0).await?;
         self.access.count_bytes(caller, 0).await?;
         self.access.take_off(caller, job).await
     }
 
-    /// Refuses to store so many bytes, besides those of the uploads in progress, if they would take from the reserve for work
-    /// that was accepted.
-    pub(crate) async fn check_room(&self, bytes: u64, in_progress: u64) -> Result<(), Problem> {
-        match self.objects.shortage(bytes.saturating_add(in_progress)).await? {
+    /// Refuses to store so many bytes more if they would take from the reserve for work that was accepted.
+    pub(crate) async fn check_room(&self, bytes: u64) -> Result<(), Problem> {
+        match self.objects.shortage(bytes).await? {
             None => Ok(()),
             Some(shortage) => {
-                tracing::warn!(
-                    bytes,
-                    in_progress,
-                    free = shortage.free,
-                    reserve = shortage.reserve,
-                    "the disk has no room for new work"
-                );
-                Err(no_room(shortage, bytes, in_progress))
+                let Shortage { free, reserve } = shortage;
+                tracing::warn!(bytes, free, reserve, "the disk has no room for new work");
+                Err(no_room(shortage, bytes))
             }
         }
     }
@@ -40,16 +34,12 @@ impl Listener {
 
 /// How a call may be refused for want of room.
 pub(crate) fn refusals() -> [Problem; 1] {
-    [no_room(Shortage { free: 900 * MEBIBYTE, reserve: 1024 * MEBIBYTE }, 0, 0)]
+    [no_room(Shortage { free: 900 * MEBIBYTE, reserve: 1024 * MEBIBYTE }, 0)]
 }
 
 /// The refusal of so many bytes for want of room on the disk.
-fn no_room(Shortage { free, reserve }: Shortage, bytes: u64, in_progress: u64) -> Problem {
-    let asked = match (bytes, in_progress) {
-        (0, _) => String::new(),
-        (bytes, 0) => format!(" and this asks for {bytes} bytes"),
-        (bytes, others) => format!(", {others} bytes are for uploads in progress, and this asks for {bytes}"),
-    };
+fn no_room(Shortage { free, reserve }: Shortage, bytes: u64) -> Problem {
+    let asked = if bytes == 0 { String::new() } else { format!(" and this asks for {bytes} bytes") };
     let detail = format!(
         "{} MiB of the server's disk are free, of which {} MiB are for work that was accepted before{asked}. Make room there, \
          then send it again.",

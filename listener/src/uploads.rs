@@ -16,7 +16,7 @@ use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use http_body_util::BodyExt;
 use input::Validator;
-use jobs::job::now;
+use jobs::job::{MEBIBYTE, now};
 use jobs::upload::{MAX_UPLOAD_BYTES, NoSeparator, UPLOADS};
 use jobs::{Accepts, Content, Dialect, Separator, Unavailable, UploadFormat, UploadId};
 use mime::Mime;
@@ -34,7 +34,7 @@ use crate::body::{self, discard, incomplete, interrupted, read_plain, too_slow};
 use crate::catalogue::{self, Violation};
 use crate::openapi::{Responses, example, guarded_refusals, refusals};
 use crate::problem::unavailable;
-use crate::puts::{Put, Puts};
+use crate::puts::Puts;
 use crate::request::Invalid;
 use crate::room::{self, storage_full};
 use crate::{Listener, Problem, nothing_here, unknown_path};
@@ -47,6 +47,9 @@ const MAX_DISCARDING: Duration = Duration::from_secs(60);
 
 /// The same for one that shows no right to put anything.
 const MAX_DISCARDING_UNSIGNED: Duration = Duration::from_secs(2);
+
+/// After how many bytes of an upload the disk's room is looked at again.
+const LOOK_EVERY_BYTES: u64 = MEBIBYTE;
 
 /// When a caller whose upload is being put may try again, in seconds.
 const RETRY_AFTER_SECONDS: u64 = 10;
@@ -187,12 +190,11 @@ pub(crate) struct Seal {
 pub(crate) async fn begin(
     State(listener): State<Arc<Listener>>,
     Extension(caller): Extension<Caller>,
-    Extension(puts): Extension<Arc<Puts>>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
     let (id, bytes) = wanted(read_plain(&headers, body).await?)?;
-    listener.check_room(bytes, puts.unwritten_bytes()).await?;
+    listener.check_room(bytes).await?;
     listener.access.count_bytes(&caller, bytes).await?;
     let id = id.of(caller.upload_owner());
     let content_type = id.format().content_type();
@@ -421,7 +423,7 @@ async fn discard_upload(mut body: Body) {
     _ = timeout(MAX_DISCARDING, rest).await;
 }
 
-/// Writes an upload to a file, if it is not being put already and there is room for it.
+/// Writes an upload to a file, if it is not being put already and for as long as there is room for it.
 async fn receive(
     listener: &Listener,
     puts: &Arc<Puts>,
@@ -430,16 +432,16 @@ async fn receive(
     id: UploadId,
     bytes: u64,
 ) -> Result<(), Problem> {
-    let put = puts.begin(id, bytes).ok_or_else(in_progress)?;
-    listener.check_room(bytes, puts.unwritten_bytes().saturating_sub(bytes)).await?;
-    write(draft, body, bytes, &put).await
+    let _put = puts.begin(id).ok_or_else(in_progress)?;
+    listener.check_room(bytes).await?;
+    write(listener, draft, body, bytes).await
 }
 
-/// Writes the body to a file, piece by piece.
-async fn write(draft: &FilePath, body: &mut Body, bytes: u64, put: &Put) -> Result<(), Problem> {
+/// Writes the body to a file, piece by piece. Others write to the disk meanwhile, so its room is looked at again and again.
+async fn write(listener: &Listener, draft: &FilePath, body: &mut Body, bytes: u64) -> Result<(), Problem> {
     let failed = |error: io::Error| not_stored(Unavailable::when("store the upload")(error));
     let mut file = File::create(draft).await.map_err(failed)?;
-    let mut written = 0;
+    let (mut written, mut seen_at) = (0, 0);
     while let Some(frame) = body.frame().await {
         let Ok(piece) = frame.map_err(|error| interrupted(&error))?.into_data() else { continue };
         written += piece.len() as u64;
@@ -447,7 +449,10 @@ async fn write(draft: &FilePath, body: &mut Body, bytes: u64, put: &Put) -> Resu
             break;
         }
         file.write_all(&piece).await.map_err(failed)?;
-        put.wrote(piece.len() as u64);
+        if written - seen_at >= LOOK_EVERY_BYTES {
+            seen_at = written;
+            listener.check_room(0).await?;
+        }
     }
     file.flush().await.map_err(failed)?;
     if written == bytes { Ok(()) } else { Err(incomplete()) }
