@@ -10,7 +10,7 @@ use backon::{ExponentialBuilder, Retryable};
 use jobs::{Data, Dialect, Job, JobId, Separator, Status, UploadFormat};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::redirect::Policy;
-use reqwest::{RequestBuilder, Response, Url};
+use reqwest::{RequestBuilder, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -311,8 +311,14 @@ impl Client {
         let retry_after = retry_after.map(|seconds| Duration::from_secs(seconds).min(LONGEST_PAUSE));
         let body = response.bytes().await.map_err(|source| self.unreachable(source))?;
         let refusal = Box::new(Refusal::new(url, status, retry_after, &body));
-        // AWS answers 429 when every function that may run is running.
-        if status.is_server_error() || status == reqwest::StatusCode::TOO_MANY_REQUESTS {
+        // AWS answers 429 when every function that may run is running. An upload that broke off is in progress until the server
+        // notices, which answers 409 and says when to try again.
+        let may_pass = match status {
+            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => true,
+            StatusCode::CONFLICT => retry_after.is_some(),
+            status => status.is_server_error(),
+        };
+        if may_pass {
             return Err(CallerError::Unavailable(refusal));
         }
         Err(CallerError::Refused(refusal))
