@@ -17,8 +17,8 @@ use tokio::task::AbortHandle;
 /// How long a request's head may take, from the connection or its own first byte on.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a connection may be without a request once it has had one. Longer than proxies keep one (60 seconds): they
-/// would else send a request on a connection that is being closed.
+/// How long a connection may be without a request once it has had one. Longer than proxies keep one (60 seconds): otherwise
+/// they would send a request on a connection that is being closed.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 
 /// How long a connection has waited at least when it makes room for another.
@@ -175,7 +175,8 @@ impl Connection {
     /// For how long it could have made room for others; nothing if it may not.
     fn dispensable(&self) -> Option<Duration> {
         if self.is(Phase::HeldBack) {
-            return Some(self.elapsed() + MIN_WAIT);
+            // Before any that waits for a request.
+            return Some(self.elapsed() + IDLE_TIMEOUT);
         }
         Some(self.waits()?.0).filter(|waited| *waited >= MIN_WAIT)
     }
@@ -428,6 +429,20 @@ mod tests {
         connections.close_overdue();
         assert!(!idle.begin_request(), "a half-sent head may take ten seconds");
         assert!(busy.begin_request());
+    }
+
+    #[test]
+    fn a_connection_whose_answer_is_held_back_makes_room_before_one_that_waits() {
+        let connections = connections(2, 2);
+        let (waiting, _waiting_slot) = connections.admit(address(1)).expect("there is room");
+        let (guessing, _guessing_slot) = connections.admit(address(1)).expect("there is room");
+        assert!(waiting.begin_request() && guessing.begin_request());
+        waiting.end_request();
+        connections.clock.advance(IDLE_TIMEOUT - MIN_WAIT);
+        guessing.hold_back();
+        let (_other, _other_slot) = connections.admit(address(2)).expect("the guessing one makes room");
+        assert!(!guessing.begin_request(), "it is being closed");
+        assert!(waiting.begin_request());
     }
 
     #[test]

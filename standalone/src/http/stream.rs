@@ -14,6 +14,9 @@ use super::pace::Pace;
 /// The time over which it is measured how much a client takes, in seconds.
 const WINDOW_SECONDS: u64 = 60;
 
+/// The same where what waits in the system has no bound.
+const LONG_WINDOW_SECONDS: u64 = 300;
+
 /// How much of an answer waits in the system, besides what is on its way to the client. A larger buffer would be filled at
 /// once, and empty again only after minutes of a slow client.
 #[cfg(target_os = "linux")]
@@ -34,8 +37,8 @@ pub(super) struct ClientStream {
 
 impl ClientStream {
     pub(super) fn new(inner: TcpStream, connection: Arc<Connection>, slot: Slot) -> Self {
-        bound_unsent(&inner);
-        Self { inner, connection, pace: Pace::over(WINDOW_SECONDS), _slot: slot }
+        let seconds = if bound_unsent(&inner) { WINDOW_SECONDS } else { LONG_WINDOW_SECONDS };
+        Self { inner, connection, pace: Pace::over(seconds), _slot: slot }
     }
 
     /// Notes how much the system took, and fails if that has been too little for too long.
@@ -51,18 +54,22 @@ impl ClientStream {
     }
 }
 
-/// Bounds what the system holds of an answer, in bytes and in time. Where it cannot, a slow client is noticed later.
+/// Bounds what the system holds of an answer, in bytes and in time. Answers whether it does: otherwise megabytes may wait in
+/// it, and it takes nothing until a good part of them is sent.
 #[cfg(target_os = "linux")]
-fn bound_unsent(stream: &TcpStream) {
+fn bound_unsent(stream: &TcpStream) -> bool {
     let socket = socket2::SockRef::from(stream);
-    let bounded = socket.set_tcp_notsent_lowat(UNSENT_BYTES).and_then(|()| socket.set_tcp_user_timeout(Some(SILENCE)));
-    if let Err(error) = bounded {
+    let bounded = [socket.set_tcp_notsent_lowat(UNSENT_BYTES), socket.set_tcp_user_timeout(Some(SILENCE))];
+    for error in bounded.iter().filter_map(|bounded| bounded.as_ref().err()) {
         tracing::debug!(%error, "what is unsent of a connection is not bounded");
     }
+    bounded[0].is_ok()
 }
 
 #[cfg(not(target_os = "linux"))]
-fn bound_unsent(_: &TcpStream) {}
+fn bound_unsent(_: &TcpStream) -> bool {
+    false
+}
 
 impl AsyncRead for ClientStream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
