@@ -58,15 +58,16 @@ async fn sweep(sweeper: Arc<Sweeper>) -> Result<(), Unavailable> {
     Ok(())
 }
 
-/// Jobs and uploads: trouble with the ones does not keep the others.
+/// Removes jobs and uploads. An error in one does not stop the other.
 async fn expire(expiry: Expiry, retention: TimeDelta) -> Result<(), Unavailable> {
     let jobs = expiry.remove_expired(now()).await;
     let uploads = expiry.remove_uploads(now() - retention - UPLOAD_GRACE, now() - UNNAMED_KEPT).await;
-    for (kind, removed) in [("jobs", jobs), ("uploads", uploads)] {
-        let removed = removed?;
-        if removed > 0 {
-            tracing::info!(removed, "removed expired {kind}");
+    for (kind, removed) in [("jobs", &jobs), ("uploads", &uploads)] {
+        match removed {
+            Ok(0) => {}
+            Ok(removed) => tracing::info!(removed, "removed expired {kind}"),
+            Err(error) => tracing::error!(%error, "expired {kind} were left"),
         }
     }
-    Ok(())
+    jobs.and(uploads).map(|_| ())
 }

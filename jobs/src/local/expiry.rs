@@ -16,6 +16,9 @@ use crate::job::{JobId, Status};
 use crate::ports::Unavailable;
 use crate::upload::{UPLOADS, UploadId};
 
+/// How the name of a file ends by which earlier builds marked an upload.
+const MARK: &[u8] = b".kept";
+
 /// How many rows one statement removes: no caller waits for the writer longer than that takes.
 const BATCH: usize = 200;
 
@@ -72,7 +75,11 @@ impl Expiry {
         let folder = self.objects.join(UPLOADS);
         let mut entries = tokio::fs::read_dir(&folder).await.map_err(Unavailable::when(attempted))?;
         while let Some(entry) = entries.next_entry().await.map_err(Unavailable::when(attempted))? {
-            let Some(id) = entry.file_name().to_str().and_then(|name| name.parse::<UploadId>().ok()) else { continue };
+            let name = entry.file_name();
+            if name.as_encoded_bytes().ends_with(MARK) {
+                remove_upload(entry.path()).await;
+            }
+            let Some(id) = name.to_str().and_then(|name| name.parse::<UploadId>().ok()) else { continue };
             match id.made_at() {
                 Some(begun_at) if begun_at < begun_before => removed += usize::from(remove_upload(entry.path()).await),
                 Some(begun_at) if begun_at < unnamed_before => doubtful.push(id),
