@@ -146,16 +146,19 @@ pub(crate) fn invalid_query(what: &str) -> Problem {
 
 #[cfg(test)]
 mod tests {
+    use jobs::Job;
+
     use super::*;
 
     #[test]
     fn a_page_ends_with_the_last_job_that_fits_and_has_one_at_least() {
-        let page = |jobs| Page { jobs: (0..jobs).map(|_| example::answer(Status::Failed)).collect(), next: None };
+        let job = || example::told(Job { id: JobId::new(), ..example::job(Status::Failed) });
+        let page = |jobs| Page { jobs: (0..jobs).map(|_| job()).collect(), next: None };
         let size = serde_json::to_vec(&page(1).jobs[0]).expect("JSON").len();
         for (most, jobs) in [(3 * size, 3), (3 * size - 1, 2), (1, 1), (5 * size, 5)] {
             let within = page(5).within(most).expect("JSON");
             assert_eq!(within.jobs.len(), jobs);
-            assert_eq!(within.next.is_some(), jobs < 5, "{most}");
+            assert_eq!(within.next, within.jobs.last().map(Answer::id).filter(|_| jobs < 5), "{most}");
         }
     }
 }

@@ -21,8 +21,8 @@ pub struct Scratch {
     spare: Arc<Mutex<Vec<TempDir>>>,
 }
 
-/// The folder of one run, which is empty but for what is left of an earlier data file, of one byte. It is removed when this is
-/// dropped.
+/// The folder of one run. It is empty, except that the data file of an earlier run may be there, cut to one byte. It is removed
+/// when this is dropped, unless it was given back.
 #[derive(Debug)]
 pub(crate) struct Folder {
     folder: TempDir,

@@ -5,7 +5,8 @@
 //! one line on standard output. It answers in order and does one at a time.
 //!
 //! The end of standard input ends the worker at once, even in the middle of a compilation, so that no worker outlives
-//! its parent; one that was stopped by a signal and cannot see it, the system kills. Wall time is the parent's to watch: kill the worker and start another.
+//! its parent. The system kills a worker that is stopped and cannot see that end. Wall time is the parent's to watch: kill
+//! the worker and start another.
 
 use std::env;
 use std::ffi::OsString;

@@ -166,11 +166,11 @@ const STEPS: [&str; 14] = [
     "
     CREATE INDEX jobs_by_upload ON jobs (upload) WHERE upload IS NOT NULL;
     ",
-    // All attempts of an earlier build counted. One is left in any case, since some of them may have kept something.
+    // All attempts of a build before the eleventh step counted. One is left in any case, since some may have kept something.
     "
     ALTER TABLE jobs ADD COLUMN settling INTEGER NOT NULL DEFAULT 0;
     UPDATE jobs SET counted_attempts = min(attempts, 4)
-    WHERE status IN ('queued', 'running') AND counted_attempts = 0 AND progress IS NULL;
+    WHERE status IN ('queued', 'running') AND counted_attempts = 0 AND lost_servers = 0 AND progress IS NULL;
     ",
 ];
 
@@ -230,8 +230,8 @@ impl Database {
         self.readers.any().await
     }
 
-    /// Writes. What is written survives the process at once; when the machine's power fails the last of it may be missing,
-    /// never something before something that is there.
+    /// Writes. A commit survives the process at once. When the machine's power fails the last commits may be missing, never one
+    /// without all after it.
     pub(super) async fn writer(&self) -> Writing<'_> {
         self.writer.lock().await
     }

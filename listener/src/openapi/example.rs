@@ -83,7 +83,7 @@ pub(crate) fn misfit() -> Answer {
     told(Job { template: "statement".into(), input: Some(upload_id()), error: Some(failure), ..job(Status::Failed) })
 }
 
-fn told(job: Job) -> Answer {
+pub(crate) fn told(job: Job) -> Answer {
     Answer::signed(&links(), TimeDelta::days(30), job, BASE_URL)
 }
 
