@@ -1,4 +1,4 @@
-//! What is wrong with data, as far as it is told.
+//! What is wrong with data, as far as it is reported.
 
 use crate::violation::Violation;
 

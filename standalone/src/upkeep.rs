@@ -23,7 +23,10 @@ pub(crate) async fn sweeps(sweeper: Arc<Sweeper>, stop: watch::Receiver<bool>) {
 
 /// Removes what is kept no longer, until `stop` turns true.
 pub(crate) async fn expiries(expiry: Expiry, retention: TimeDelta, stop: watch::Receiver<bool>) {
-    repeat("the expiry", stop, || expire(expiry.clone(), retention)).await;
+    tokio::join!(
+        repeat("the expiry of jobs", stop.clone(), || expire_jobs(expiry.clone())),
+        repeat("the expiry of uploads", stop, || expire_uploads(expiry.clone(), retention)),
+    );
 }
 
 /// Does `work` again and again until `stop` turns true. Any step may be the last, so none is waited for.
@@ -58,16 +61,19 @@ async fn sweep(sweeper: Arc<Sweeper>) -> Result<(), Unavailable> {
     Ok(())
 }
 
-/// Removes jobs and uploads. An error in one does not stop the other.
-async fn expire(expiry: Expiry, retention: TimeDelta) -> Result<(), Unavailable> {
-    let jobs = expiry.remove_expired(now()).await;
-    let uploads = expiry.remove_uploads(now() - retention - UPLOAD_GRACE, now() - UNNAMED_KEPT).await;
-    for (kind, removed) in [("jobs", &jobs), ("uploads", &uploads)] {
-        match removed {
-            Ok(0) => {}
-            Ok(removed) => tracing::info!(removed, "removed expired {kind}"),
-            Err(error) => tracing::error!(%error, "expired {kind} were left"),
-        }
+async fn expire_jobs(expiry: Expiry) -> Result<(), Unavailable> {
+    note_removed("jobs", expiry.remove_expired(now()).await?);
+    Ok(())
+}
+
+async fn expire_uploads(expiry: Expiry, retention: TimeDelta) -> Result<(), Unavailable> {
+    let removed = expiry.remove_uploads(now() - retention - UPLOAD_GRACE, now() - UNNAMED_KEPT).await?;
+    note_removed("uploads", removed);
+    Ok(())
+}
+
+fn note_removed(kind: &str, removed: usize) {
+    if removed > 0 {
+        tracing::info!(removed, "removed expired {kind}");
     }
-    jobs.and(uploads).map(|_| ())
 }
