@@ -81,6 +81,8 @@ struct Ask {
     worked: Duration,
     /// How many bytes its child held when it stood still last, or when it was ended.
     held: u64,
+    /// How many children were ended for it in favour of others.
+    evictions: u32,
     changed: Arc<Notify>,
 }
 
@@ -258,10 +260,16 @@ impl Turn {
         // What has passed does not concern the newcomer.
         state.count();
         let id = state.number();
-        let (phase, hand, worked, held) = (Phase::Waiting, None, Duration::ZERO, 0);
-        state.asks.insert(id, Ask { report: self.report, phase, hand, worked, held, changed: changed.clone() });
+        state.asks.insert(id, Ask::of(self.report, changed.clone()));
         state.deal();
         Asking { turn: self, id, changed }
+    }
+}
+
+impl Ask {
+    fn of(report: u64, changed: Arc<Notify>) -> Self {
+        let (phase, hand, worked) = (Phase::Waiting, None, Duration::ZERO);
+        Self { report, phase, hand, worked, held: 0, evictions: 0, changed }
     }
 }
 

@@ -69,7 +69,7 @@ impl<'a> Line<'a> {
             };
             if share.is_young() {
                 line.young.push((ranks.get(&ask.report).copied().unwrap_or_default(), ask.report, *id));
-            } else if ask.phase == Phase::Waiting && !children.may_be_more(&share.caller, ask) {
+            } else if ask.phase == Phase::Waiting && !children.may_be_more(&share.caller, *id, ask) {
                 line.kept_back.push_back(*id);
             } else {
                 line.old.entry(&share.caller).or_default().asks.push_back((ask.report, *id));

@@ -214,6 +214,38 @@ fn children_that_stand_still_hold_no_more_together_than_one_may() {
 }
 
 #[test]
+fn the_oldest_child_is_never_ended_and_no_other_twice_before_the_rest_once() {
+    let turns = Turns::new(1, Most { children: 4, bytes: 1 << 30 });
+    let reports: Vec<_> = ["a", "b", "c", "d"].map(|caller| turns.begin(caller)).into();
+    let asks: Vec<_> = reports.iter().map(Turn::ask).collect();
+    let working = grow_old(&turns, &asks);
+    assert_eq!(all_in(Phase::Evicted, &asks), Vec::<usize>::new());
+    let hold = |bytes: [u64; 4]| {
+        for (ask, bytes) in asks.iter().zip(bytes) {
+            ask.with(|ask| (ask.phase, ask.held) = (Phase::Paused, bytes << 20));
+        }
+        turns.state().evict();
+        all_in(Phase::Evicted, &asks)
+    };
+    assert_eq!(hold([900, 300, 800, 100]), [1, 2], "the first of all stays");
+    assert_eq!(hold([200, 100, 700, 100]), [3], "one that was not ended before goes first");
+    drop(working);
+}
+
+#[test]
+fn the_oldest_report_is_begun_anew_whatever_stands_still() {
+    let turns = turns_of(1);
+    let reports: Vec<_> = ["a", "b", "c"].map(|caller| turns.begin(caller)).into();
+    let asks: Vec<_> = reports.iter().map(Turn::ask).collect();
+    let mut working = grow_old(&turns, &asks);
+    asks[0].with(|ask| (ask.phase, ask.held) = (Phase::Evicted, 3 << 30));
+    drop(working.remove(0));
+    asks[0].again();
+    assert!(works_soon(&turns, &asks[0]));
+    drop(working);
+}
+
+#[test]
 fn an_old_report_has_a_part_of_the_time_however_many_young_ones_come() {
     for slots in [1, 2, 8] {
         let turns = turns_of(slots);
