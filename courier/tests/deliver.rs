@@ -16,7 +16,7 @@ use jobs::job::now;
 use jobs::local::SqliteDeliveries;
 use jobs::{
     Busy, Deliveries, DeliveryMessage, DeliveryStatus, Destinations, DueDeliveries, DueDelivery, JobStore, Payload,
-    Sent, Status, Unavailable,
+    Sent, Status, Terms, Unavailable,
 };
 use serde_json::{Value, json};
 use sqlx::ConnectOptions;
@@ -288,7 +288,8 @@ async fn an_event_is_delivered_though_its_job_has_gone_on() {
     let receiver = Receiver::start([answer(StatusCode::INTERNAL_SERVER_ERROR), answer(StatusCode::OK)]).await;
     let bench = Bench::new(here(), SystemLookup).await;
     let message = bench.failed(&receiver.url("/")).await;
-    bench.local.jobs.reopen(message.id, now()).await.expect("the store answers").expect("it failed");
+    let terms = Terms { overdue_at: now(), expires_at: now() };
+    bench.local.jobs.reopen(message.id, terms).await.expect("the store answers").expect("it failed");
     assert!(matches!(bench.courier.deliver(&message.encode(), 1, now()).await, Verdict::Release(_)));
     assert_eq!(bench.courier.deliver(&message.encode(), 2, now()).await, Verdict::Acknowledge);
     let sent: serde_json::Value = serde_json::from_str(&receiver.requests()[1].body).expect("JSON");

@@ -137,7 +137,7 @@ impl JobStore for Memory {
         Ok(None)
     }
 
-    async fn reopen(&self, _: JobId, _: DateTime<Utc>) -> Result<Option<Job>, Unavailable> {
+    async fn reopen(&self, _: JobId, _: Terms) -> Result<Option<Job>, Unavailable> {
         Ok(None)
     }
 

@@ -15,7 +15,7 @@ use crate::delivery::{AnnouncementRecord, Channel, DeliveryMessage, DeliveryReco
 use crate::job::{Job, Status, now};
 use crate::link::LinkSigner;
 use crate::patience::Patience;
-use crate::ports::{Completed, Deliveries, Failed, Held, JobStore, Notifier, Unavailable};
+use crate::ports::{Completed, Deliveries, Failed, Held, JobStore, Notifier, Unavailable, kept_until};
 use crate::webhook;
 
 /// How long a run may take to announce an end itself.
@@ -146,7 +146,7 @@ impl Closing {
     }
 
     fn expires_at(&self, job: &Job) -> DateTime<Utc> {
-        job.enqueued_at + self.retention
+        kept_until(job, now(), self.retention)
     }
 }
 

@@ -184,7 +184,7 @@ pub trait JobStore: Send + Sync {
 
     /// Makes a failed job `queued` once more and counts the retry. Until a run claims it, saying it again is the same
     /// as once. Nothing comes back, and nothing changes, if the job has not failed, or is [about to go](LAST_REOPENED).
-    async fn reopen(&self, id: JobId, overdue_at: DateTime<Utc>) -> Result<Option<Job>, Unavailable>;
+    async fn reopen(&self, id: JobId, terms: Terms) -> Result<Option<Job>, Unavailable>;
 
     /// Jobs that should have ended by `now`, with their deliveries handed over, and that no message will bring further; `most` of them
     /// at the most. A job that a run holds may be among them.
@@ -240,10 +240,17 @@ pub struct Terms {
 
 impl Terms {
     /// The terms of a job whose message is at most as old as `now`, in a queue that keeps messages for `queue_life`;
-    /// jobs are kept for `retention` from their acceptance.
+    /// it is [kept](kept_until) for `retention`.
     pub fn of(job: &Job, now: DateTime<Utc>, queue_life: TimeDelta, retention: TimeDelta) -> Self {
-        Self { overdue_at: now + queue_life, expires_at: job.enqueued_at + retention }
+        Self { overdue_at: now + queue_life, expires_at: kept_until(job, now, retention) }
     }
+}
+
+/// Until when a job is kept that runs, ends or is queued at `now`: for `retention` from its acceptance, and for a day from
+/// now at the least, so that a late report does not go as it comes.
+pub fn kept_until(job: &Job, now: DateTime<Utc>, retention: TimeDelta) -> DateTime<Utc> {
+    let least = retention.min(TimeDelta::days(1));
+    (job.enqueued_at + retention).max(now + least)
 }
 
 /// What a run claims a job with.
@@ -257,7 +264,7 @@ pub struct Claim {
     pub lease_until: DateTime<Utc>,
     /// What the job is claimed for.
     pub purpose: Purpose,
-    /// From now on, when the job is overdue; and for a job that is not on record, how long it is kept.
+    /// From now on, when the job is overdue and how long it is kept.
     pub terms: Terms,
 }
 

@@ -63,6 +63,7 @@ contract! {
     settling_a_job_is_no_attempt,
     a_failed_job_is_queued_again_with_the_data_that_was_kept,
     a_job_that_has_not_failed_is_not_queued_again,
+    a_run_and_a_retry_say_anew_how_long_a_job_is_kept,
     a_job_that_is_about_to_go_is_not_queued_again,
     a_job_that_was_set_aside_runs_again_when_its_message_comes_back,
     a_job_is_overdue_from_its_time_until_it_is_announced,
@@ -490,13 +491,13 @@ async fn a_failed_job_is_queued_again_with_the_data_that_was_kept(bench: &Bench)
 
         for _ in ["once", "again, as after a lost answer"] {
             assert_eq!(bench.jobs.kept_input(job.id).await.expect("answers").as_ref(), Some(&data));
-            let reopened = bench.jobs.reopen(job.id, in_a_month()).await.expect("answers").expect("it had failed");
+            let reopened = bench.jobs.reopen(job.id, terms()).await.expect("answers").expect("it had failed");
             assert_eq!(reopened, Job { retries: 1, started_at: reopened.started_at, ..job.clone() });
             assert_eq!(get(bench, job.id).await, reopened);
         }
         let again = claim(0);
         assert_eq!(run(bench, &job, &again).await, 1, "attempts are counted anew");
-        assert_eq!(bench.jobs.reopen(job.id, in_a_month()).await.expect("answers"), None, "it runs");
+        assert_eq!(bench.jobs.reopen(job.id, terms()).await.expect("answers"), None, "it runs");
         let failure = Failure::new("x", "x", "x");
         assert_eq!(bench.jobs.fail(job.id, again.owner, &failed(&failure)).await.expect("answers"), Held::Yes);
         let kept = bench.jobs.kept_input(job.id).await.expect("answers");
@@ -506,25 +507,36 @@ async fn a_failed_job_is_queued_again_with_the_data_that_was_kept(bench: &Bench)
 
 async fn a_job_that_has_not_failed_is_not_queued_again(bench: &Bench) {
     let (job, claim) = (job(), claim(0));
-    assert_eq!(bench.jobs.reopen(job.id, in_a_month()).await.expect("answers"), None, "it is not there");
+    assert_eq!(bench.jobs.reopen(job.id, terms()).await.expect("answers"), None, "it is not there");
     assert_eq!(bench.jobs.kept_input(job.id).await.expect("answers"), None);
     bench.jobs.record(&job, terms()).await.expect("record");
-    assert_eq!(bench.jobs.reopen(job.id, in_a_month()).await.expect("answers"), None, "it is queued");
+    assert_eq!(bench.jobs.reopen(job.id, terms()).await.expect("answers"), None, "it is queued");
     run(bench, &job, &claim).await;
     assert_eq!(bench.jobs.complete(job.id, claim.owner, &completed(now())).await.expect("answers"), Held::Yes);
-    assert_eq!(bench.jobs.reopen(job.id, in_a_month()).await.expect("answers"), None, "it completed");
+    assert_eq!(bench.jobs.reopen(job.id, terms()).await.expect("answers"), None, "it completed");
     assert_eq!(get(bench, job.id).await.status, Status::Completed);
+}
+
+async fn a_run_and_a_retry_say_anew_how_long_a_job_is_kept(bench: &Bench) {
+    let (job, claim) = (job(), claim(0));
+    let about_to_go = Terms { expires_at: now() + chrono::Duration::minutes(59), ..terms() };
+    bench.jobs.record(&job, about_to_go).await.expect("record");
+    run(bench, &job, &Claim { terms: terms(), ..claim }).await;
+    let failure = Failure::new("x", "x", "x");
+    assert_eq!(bench.jobs.fail(job.id, claim.owner, &failed(&failure)).await.expect("answers"), Held::Yes);
+    assert!(bench.jobs.reopen(job.id, about_to_go).await.expect("answers").is_some(), "the run was late");
+    assert_eq!(bench.jobs.reopen(job.id, terms()).await.expect("answers"), None, "the retry said so");
 }
 
 async fn a_job_that_is_about_to_go_is_not_queued_again(bench: &Bench) {
     for (minutes, reopened) in [(59, false), (61, true)] {
         let (job, claim) = (job(), claim(0));
-        let terms = Terms { expires_at: now() + chrono::Duration::minutes(minutes), ..terms() };
-        bench.jobs.record(&job, terms).await.expect("record");
-        run(bench, &job, &Claim { terms, ..claim }).await;
+        let about_to_go = Terms { expires_at: now() + chrono::Duration::minutes(minutes), ..terms() };
+        bench.jobs.record(&job, about_to_go).await.expect("record");
+        run(bench, &job, &Claim { terms: about_to_go, ..claim }).await;
         let failure = Failure::new("x", "x", "x");
         assert_eq!(bench.jobs.fail(job.id, claim.owner, &failed(&failure)).await.expect("answers"), Held::Yes);
-        let answer = bench.jobs.reopen(job.id, in_a_month()).await.expect("answers");
+        let answer = bench.jobs.reopen(job.id, terms()).await.expect("answers");
         assert_eq!(answer.is_some(), reopened, "{minutes}");
         let status = if reopened { Status::Queued } else { Status::Failed };
         assert_eq!(get(bench, job.id).await.status, status);
@@ -564,7 +576,8 @@ async fn a_job_is_overdue_from_its_time_until_it_is_announced(bench: &Bench) {
     assert_eq!(overdue(90).await, [job.id], "nobody was told");
     assert_eq!(mark_notified(bench, &job, &claim).await, Held::Yes);
     assert_eq!(overdue(90).await, []);
-    bench.jobs.reopen(job.id, now() + chrono::Duration::seconds(200)).await.expect("answers").expect("it had failed");
+    let again = Terms { overdue_at: now() + chrono::Duration::seconds(200), ..terms };
+    bench.jobs.reopen(job.id, again).await.expect("answers").expect("it had failed");
     assert_eq!(overdue(90).await, []);
     assert_eq!(overdue(230).await, [job.id]);
 }
@@ -736,7 +749,7 @@ async fn a_delivery_of_an_earlier_end_is_not_on_record(bench: &Bench) {
             let message = ended(bench, job, &claim(0)).await;
             assert_eq!(bench.jobs.record_delivery(&message, &state).await.expect("answers"), Held::Yes);
             let again = if job.id == retried.id {
-                bench.jobs.reopen(job.id, in_a_month()).await.expect("answers").expect("it failed")
+                bench.jobs.reopen(job.id, terms()).await.expect("answers").expect("it failed")
             } else {
                 run(bench, job, &claim(11)).await;
                 get(bench, job.id).await
@@ -993,7 +1006,7 @@ async fn a_job_that_is_queued_again_is_in_flight_again(bench: &Bench) {
     tokio::time::sleep(Duration::from_millis(2)).await;
     assert!(take_off(bench, "crm", job.id, 1).await, "it has failed");
     assert!(!take_off(bench, "crm", JobId::new(), 1).await, "it is about to be reopened");
-    bench.jobs.reopen(job.id, in_a_month()).await.expect("the store answers").expect("it is reopened");
+    bench.jobs.reopen(job.id, terms()).await.expect("the store answers").expect("it is reopened");
     assert!(!take_off(bench, "crm", JobId::new(), 1).await, "it is queued once more");
 }
 

@@ -27,6 +27,7 @@ use crate::observe::about;
 use crate::openapi::{Responses, example, guarded_refusals};
 use crate::problem::unavailable;
 use crate::request::{Invalid, Request};
+use crate::retry::input_not_kept;
 use crate::room;
 use crate::templates::{self, unknown};
 use crate::uploaded;
@@ -122,6 +123,7 @@ impl IntoResponses for AppendQueueRefusals {
             Invalid::Request.problem(&invalid_request),
             Invalid::Data.problem(&[violation("/data/paragraphs", "[] has less than 1 item")]),
             too_large(80 * MEBIBYTE, 64 * MEBIBYTE),
+            input_not_kept(),
             unavailable("send a message to the queue"),
         ];
         let own = own.into_iter().chain(quota_refusals()).chain(body::refusals()).chain(idempotency::refusals());
@@ -188,12 +190,20 @@ async fn accept(listener: &Listener, job: &Job, data: Option<Data>) -> Result<()
 
 /// The same for a job that a request before this one may have left half accepted: on record without a message, perhaps
 /// even failed for that.
-async fn accept_again(listener: &Listener, job: &Job, data: Option<Data>) -> Result<(), Unavailable> {
+async fn accept_again(listener: &Listener, job: &Job, data: Option<Data>) -> Result<(), Problem> {
     let terms = listener.terms(job);
     listener.jobs.record(job, terms).await?;
+    let never_ran = |job: &Job| job.status == Status::Failed && job.attempts == 0;
     let recorded = listener.jobs.get(job.id).await?;
-    let never_ran = recorded.is_some_and(|job| job.status == Status::Failed && job.attempts == 0);
-    let reopened = if never_ran { listener.jobs.reopen(job.id, terms.overdue_at).await? } else { None };
+    let reopened = match recorded.is_some_and(|job| never_ran(&job)) {
+        true => listener.jobs.reopen(job.id, terms).await?,
+        false => None,
+    };
+    // Another repeat of the request may have queued it, and a run begun.
+    let stays_failed = reopened.is_none() && listener.jobs.get(job.id).await?.is_none_or(|job| never_ran(&job));
+    if stays_failed {
+        return Err(input_not_kept());
+    }
     push(listener, Message::new(reopened.as_ref().unwrap_or(job), data)).await?;
     tracing::info!("accepted again");
     metrics::accepted();

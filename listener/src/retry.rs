@@ -71,7 +71,7 @@ pub(crate) async fn retry(
     };
     listener.take_on(&caller, job.id).await?;
     // Pushed first, the message could find the job still failed, and be dropped as a repeated one.
-    let reopened = listener.jobs.reopen(job.id, listener.terms(&job).overdue_at).await?;
+    let reopened = listener.jobs.reopen(job.id, listener.terms(&job)).await?;
     let reopened =
         reopened.ok_or_else(|| if job.status == Status::Failed { input_not_kept() } else { not_failed(&job) })?;
     push(&listener, Message::new(&reopened, data)).await?;
@@ -116,8 +116,9 @@ fn not_failed(job: &Job) -> Problem {
         .with("job_status", job.status.as_str())
 }
 
-fn input_not_kept() -> Problem {
+pub(crate) fn input_not_kept() -> Problem {
     let detail = "Its message was lost before it could be kept, its upload is kept no longer, or it is removed with the \
-                  job within the hour. Queue the report anew with POST /append_queue.";
+                  job within the hour. Queue the report anew with POST /append_queue, under another \
+                  Idempotency-Key if it had one.";
     Problem::new(StatusCode::CONFLICT, "input-not-kept", "The job's data was not kept.", detail)
 }

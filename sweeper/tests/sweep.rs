@@ -127,7 +127,8 @@ async fn a_job_that_was_queued_again_is_not_failed_for_its_old_message() {
     let job = bench.record(3600).await;
     bench.set_aside(&job).await;
     bench.sweep().await;
-    let reopened = bench.local.jobs.reopen(job.id, now() + TimeDelta::hours(1)).await.expect("answers");
+    let terms = Terms::of(&job, now(), TimeDelta::hours(1), TimeDelta::days(1));
+    let reopened = bench.local.jobs.reopen(job.id, terms).await.expect("answers");
     assert_eq!(reopened.map(|job| job.status), Some(Status::Queued));
     assert_eq!(bench.sweep().await, 0);
     assert_eq!(bench.job(job.id).await.status, Status::Queued);
@@ -224,7 +225,7 @@ async fn what_is_kept_no_longer_is_removed_with_its_files() {
     jobs::ObjectStore::put(&bench.local.objects, &key, "application/json", content).await.expect("put");
 
     assert_eq!(bench.local.expiry.remove_expired(now()).await.expect("answers"), 0);
-    assert_eq!(bench.local.expiry.remove_expired(now() + TimeDelta::days(2)).await.expect("answers"), 2);
+    assert_eq!(bench.local.expiry.remove_expired(now() + TimeDelta::days(31)).await.expect("answers"), 2);
     assert_eq!(bench.local.jobs.get(job.id).await.expect("answers"), None);
     assert_eq!(bench.local.jobs.get(kept.id).await.expect("answers"), None);
     assert!(!bench.folder.path().join("objects").join(&key).exists());

@@ -92,11 +92,11 @@ const CLAIM: &str = "#status = :running, #owner = :owner, lease_until = :lease, 
     #options = if_not_exists(#options, :options), \
     notify = if_not_exists(notify, :notify), \
     #open = :open, #month = :month, \
-    expires_at = if_not_exists(expires_at, :expires) \
+    expires_at = :expires \
     REMOVE #error, finished_at, notified_at, set_aside, reopened, progress, warnings, webhook, webhook_status, announcement, announcement_status";
 
 const REOPEN: &str = "SET #status = :queued, attempts = :zero, counted_attempts = :zero, retries = if_not_exists(retries, :zero) + :counted, reopened = :true, \
-    overdue_at = :overdue, #open = :open \
+    overdue_at = :overdue, expires_at = :expires, #open = :open \
     REMOVE #owner, lease_until, #error, finished_at, notified_at, set_aside, webhook, webhook_status, announcement, announcement_status";
 
 /// Idempotency keys share the table; their items are `idempotency#{key}`.
@@ -574,7 +574,7 @@ impl JobStore for DynamoStore {
         read_json(&item, "input")
     }
 
-    async fn reopen(&self, id: JobId, overdue_at: DateTime<Utc>) -> Result<Option<Job>, Unavailable> {
+    async fn reopen(&self, id: JobId, terms: Terms) -> Result<Option<Job>, Unavailable> {
         let update = |condition: &str, counted: i64| {
             self.update(id)
                 .condition_expression(format!("{condition} AND expires_at > :last"))
@@ -588,7 +588,8 @@ impl JobStore for DynamoStore {
                 .expression_attribute_values(":counted", number(counted))
                 .expression_attribute_values(":true", AttributeValue::Bool(true))
                 .expression_attribute_values(":open", text(OPEN))
-                .expression_attribute_values(":overdue", number(overdue_at.timestamp_millis()))
+                .expression_attribute_values(":overdue", number(terms.overdue_at.timestamp_millis()))
+                .expression_attribute_values(":expires", number(terms.expires_at.timestamp()))
                 .expression_attribute_values(":last", number((now() + LAST_REOPENED).timestamp()))
         };
         let failed = update("#status = :failed", 1).expression_attribute_values(":failed", text(Status::Failed));

@@ -64,6 +64,7 @@ const CLAIM: &str = concat!(
         upload      = coalesce(upload, excluded.upload),
         caller      = coalesce(caller, excluded.caller),
         overdue_at  = excluded.overdue_at,
+        expires_at  = excluded.expires_at,
         finished_at = NULL,
         progress    = NULL,
         warnings    = NULL,
@@ -334,20 +335,21 @@ impl JobStore for SqliteStore {
         from_json(&row, "input").map_err(Unavailable::when(attempted))
     }
 
-    async fn reopen(&self, id: JobId, overdue_at: DateTime<Utc>) -> Result<Option<Job>, Unavailable> {
+    async fn reopen(&self, id: JobId, terms: Terms) -> Result<Option<Job>, Unavailable> {
         let attempted = "queue the job again";
         let query = sqlx::query(concat!(
             "UPDATE jobs SET
-                 status = 'queued', attempts = 0, counted_attempts = 0, lost_servers = 0, retries = retries + (NOT reopened), reopened = 1, overdue_at = ?2,
-                 owner = NULL, lease_until = 0, error = NULL, finished_at = NULL, notified_at = NULL, set_aside = 0,
+                 status = 'queued', attempts = 0, counted_attempts = 0, lost_servers = 0, retries = retries + (NOT reopened), reopened = 1,
+                 overdue_at = ?2, expires_at = ?4, owner = NULL, lease_until = 0, error = NULL, finished_at = NULL, notified_at = NULL, set_aside = 0,
                  webhook = NULL, announcement = NULL
              WHERE id = ?1 AND (status = 'failed' OR (status = 'queued' AND reopened)) AND expires_at > ?3
              RETURNING ",
             columns!()
         ))
         .bind(id.to_string())
-        .bind(overdue_at.timestamp_millis())
-        .bind((now() + LAST_REOPENED).timestamp_millis());
+        .bind(terms.overdue_at.timestamp_millis())
+        .bind((now() + LAST_REOPENED).timestamp_millis())
+        .bind(terms.expires_at.timestamp_millis());
         let row = database::write_one(query, &mut *self.database.writer().await).await;
         let row = self.database.on_disk(row).await.map_err(Unavailable::when(attempted))?;
         self.changes.written(id);

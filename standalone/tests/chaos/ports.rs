@@ -95,9 +95,10 @@ impl JobStore for Ports {
         self.faults.call("kept input", self.world.local.jobs.kept_input(id)).await
     }
 
-    async fn reopen(&self, id: JobId, overdue_at: DateTime<Utc>) -> Result<Option<Job>, Unavailable> {
-        let overdue_at = overdue_at + self.world.ahead();
-        self.faults.call("reopen", self.world.local.jobs.reopen(id, overdue_at)).await
+    async fn reopen(&self, id: JobId, terms: Terms) -> Result<Option<Job>, Unavailable> {
+        let ahead = self.world.ahead();
+        let terms = Terms { overdue_at: terms.overdue_at + ahead, expires_at: terms.expires_at + ahead };
+        self.faults.call("reopen", self.world.local.jobs.reopen(id, terms)).await
     }
 
     async fn overdue(&self, now: DateTime<Utc>, most: usize) -> Result<Vec<Job>, Unavailable> {
