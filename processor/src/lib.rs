@@ -29,4 +29,4 @@ pub use press::{Press, PressError};
 pub use scratch::Scratch;
 pub use sections::{DEFAULT_SECTION_ROWS, LongError, LongReport, Rows, Settled, Watch};
 pub use turns::Turn;
-pub use worker::work;
+pub use worker::{MOST_IN_HAND, work};

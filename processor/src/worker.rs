@@ -9,6 +9,7 @@ use jobs::{Delivery, Patience, Queue, Unavailable};
 use tokio::sync::watch;
 use tokio::time::{interval_at, sleep};
 
+pub use self::hands::MOST_IN_HAND;
 use self::hands::{Hands, Room};
 use crate::pipeline::{Processor, RECORDING_MARGIN, Verdict, concerning};
 use crate::turns::Turn;

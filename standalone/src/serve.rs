@@ -17,10 +17,11 @@ use jobs::{Announcing, Channel, Closing, Destinations, LinkSigner, Notifier, Pat
 use listener::access::Mode;
 use listener::catalogue::Unusable;
 use listener::{Access, Catalogue, Checks, Listener, Stopping};
-use processor::{Limits, Press, Processor, Scratch, work};
+use processor::{Limits, MOST_IN_HAND, Press, Processor, Scratch, work};
 use sweeper::Sweeper;
 use telemetry::server::BadExporter;
 use tokio::net::TcpListener;
+use tokio::runtime::Builder;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -39,6 +40,9 @@ const SPARE_DELIVERIES: u32 = 5;
 /// How long a job may be without an end and without a message before it counts as lost: the record and the message are
 /// written within moments of each other.
 const OVERDUE_AFTER: TimeDelta = TimeDelta::seconds(60);
+
+/// How many threads may block, without those of reports that stand still.
+const BLOCKING_THREADS: usize = 512;
 
 /// How long open connections may go on once the server stops.
 const GRACE: Duration = Duration::from_secs(5);
@@ -101,7 +105,9 @@ fn make_files_private() {
 }
 
 fn run(options: Serve) -> Result<(), ServeError> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    // Each report that stands still while it reads its data holds one.
+    let threads = BLOCKING_THREADS + MOST_IN_HAND * workers(&options);
+    let runtime = Builder::new_multi_thread().enable_all().max_blocking_threads(threads).build();
     let runtime = runtime.map_err(ServeError::Runtime)?;
     let served = runtime.block_on(serve_until_stopped(options));
     // A name server that does not answer holds a thread, which the stop does not wait for.

@@ -30,6 +30,9 @@ const TEND_AT_LEAST_EVERY: Duration = Duration::from_secs(1);
 /// What its rows say in the column `queue`: there were others once.
 const QUEUE: &str = "jobs";
 
+/// How many stretches of callers one statement looks through: a function of SQLite has 1,000 arguments at the most.
+const STRETCHES_AT_ONCE: usize = 500;
+
 /// How long a dead letter is hidden from others while one looks at it.
 const GLANCE: Duration = Duration::from_secs(60);
 
@@ -131,13 +134,15 @@ impl SqliteQueue {
     async fn take_ready(&self, visibility: Duration, passed_over: &[String]) -> Result<Option<Delivery>, sqlx::Error> {
         let ticket = Uuid::new_v4().to_string();
         let stretches = turn::stretches(&self.state().served, passed_over);
-        let mut query = self.taking(&stretches, &ticket, visibility);
-        let Some(row) = database::write_one(query.build(), &mut *self.database.writer().await).await? else {
-            return Ok(None);
-        };
-        self.state().served = row.try_get("caller")?;
-        let (body, receives) = (row.try_get("body")?, row.try_get("receives")?);
-        Ok(Some(Delivery { body, receives, ticket: Ticket(ticket) }))
+        for stretches in stretches.chunks(STRETCHES_AT_ONCE) {
+            let mut query = self.taking(stretches, &ticket, visibility);
+            if let Some(row) = database::write_one(query.build(), &mut *self.database.writer().await).await? {
+                self.state().served = row.try_get("caller")?;
+                let (body, receives) = (row.try_get("body")?, row.try_get("receives")?);
+                return Ok(Some(Delivery { body, receives, ticket: Ticket(ticket) }));
+            }
+        }
+        Ok(None)
     }
 
     /// Takes the oldest message of the first caller in the first stretch that has one.

@@ -13,7 +13,7 @@ use crate::turns::Crowd;
 const OF_ONE_CALLER: usize = 3;
 
 /// The most jobs in hand, for each worker. The last quarter is for callers who have none in hand.
-const MOST: usize = 16;
+pub const MOST_IN_HAND: usize = 16;
 
 /// How often it is looked whether a report is old by now.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
@@ -37,7 +37,7 @@ pub(super) struct Hands {
 impl Hands {
     /// Of so many workers, with no more than `beside` jobs in hand beside those that they work on.
     pub(super) fn new(workers: usize, beside: usize) -> Self {
-        Self { workers, most: workers.saturating_add(beside).min(MOST * workers), runs: JoinSet::new() }
+        Self { workers, most: workers.saturating_add(beside).min(MOST_IN_HAND * workers), runs: JoinSet::new() }
     }
 
     pub(super) fn run(&mut self, run: impl Future<Output = ()> + Send + 'static) {
