@@ -259,6 +259,25 @@ def test_a_request_has_one_host(server, hosts):
     assert answer.startswith(b"HTTP/1.1 400 ") and b"urn:pressrun:problem:bad-host" in answer, answer
 
 
+@pytest.mark.parametrize("call, status", [
+    ("GET /jobs", 401), ("POST /append_queue", 401), ("POST /nothing", 401), ("PUT /healthz", 405),
+    ("PUT /uploads/x", 403), ("GET /healthz", 200),
+])
+def test_a_large_body_that_nobody_reads_hides_no_answer(program, tmp_path, call, status):
+    method, path = call.split()
+    with Server(program, tmp_path / "data", "--token", "a-token-of-its-own-for-this-test") as server:
+        for _ in range(5):
+            assert requests.request(method, server.url + path, data=b" " * 5_900_000, timeout=30).status_code == status
+
+
+def test_a_client_that_asks_before_it_sends_is_answered_at_once(server):
+    head = b"POST /nothing HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 5900000\r\n\r\n"
+    start = time.monotonic()
+    with connections(server, 1, head) as [connection]:
+        assert answer_of(connection).startswith(b"HTTP/1.1 404 ")
+    assert time.monotonic() - start < 5
+
+
 def test_http_1_0_needs_no_host(server):
     with connections(server, 1, b"GET /healthz HTTP/1.0\r\n\r\n") as [connection]:
         assert answer_of(connection).startswith(b"HTTP/1.0 200 ")

@@ -13,7 +13,7 @@ use jobs::Data;
 use mime::Mime;
 use serde_json::Value;
 use serde_json::value::RawValue;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use crate::Problem;
 use crate::access::Caller;
@@ -23,10 +23,6 @@ use crate::request::Invalid;
 
 /// The largest body taken, in bytes: what a Lambda function URL takes, and the same on one machine.
 pub const MAX_BODY_BYTES: usize = 6 * 1024 * 1024;
-
-/// How much of a body that is too large is read before the answer. A client that is still sending would otherwise
-/// see a broken connection in its place.
-const MAX_DISCARDED_BYTES: usize = 64 * 1024 * 1024;
 
 /// How long the rest of a large body may take, while others wait for its place in memory.
 const MAX_TURN: Duration = Duration::from_secs(60);
@@ -138,30 +134,18 @@ async fn read(
         let frame = frame.map_err(|error| interrupted(&error))?;
         let Ok(data) = frame.into_data() else { continue };
         length += data.len();
-        if length > MAX_DISCARDED_BYTES {
-            break;
-        }
         if length > most {
-            // It is refused, and so is kept no longer.
-            text = Text { bytes: Vec::new(), turn: None };
-            continue;
+            return Err(too_large(most));
         }
         if length > SMALL_BYTES
             && let Some(turn) = waits.take()
         {
-            text.turn = match turn().await {
-                Ok(turn) => turn,
-                Err(problem) => {
-                    drop(text);
-                    _ = timeout(MAX_TURN, discard(body)).await;
-                    return Err(problem);
-                }
-            };
+            text.turn = turn().await?;
             end = Instant::now() + MAX_TURN;
         }
         text.bytes.extend_from_slice(&data);
     }
-    if length > most { Err(too_large(most)) } else { Ok(text) }
+    Ok(text)
 }
 
 fn too_large(most: usize) -> Problem {
@@ -171,17 +155,6 @@ fn too_large(most: usize) -> Problem {
     );
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "The body is too large.", detail)
         .with("limit_bytes", most)
-}
-
-/// Reads a body that is refused, so that a client that is still sending receives the reason.
-pub(crate) async fn discard(mut body: Body) {
-    let mut length = 0;
-    while let Some(Ok(frame)) = body.frame().await {
-        length += frame.into_data().map(|data| data.len()).unwrap_or_default();
-        if length > MAX_DISCARDED_BYTES {
-            return;
-        }
-    }
 }
 
 /// A body arrives more slowly than the server waits for.
@@ -225,28 +198,4 @@ fn malformed_because(detail: &str) -> Problem {
 /// The text was not JSON, or not of the right shape.
 pub(crate) fn malformed(error: &serde_json::Error) -> Problem {
     malformed_because(&error.to_string()).with("line", error.line()).with("column", error.column())
-}
-
-#[cfg(test)]
-mod tests {
-    use std::convert::Infallible;
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    use futures_util::{StreamExt, stream};
-
-    use super::*;
-    use crate::checks::busy;
-
-    #[tokio::test]
-    async fn a_body_that_is_refused_half_way_is_read_to_its_end() {
-        let pieces = Arc::new(AtomicUsize::new(0));
-        let sent = pieces.clone();
-        let body = Body::from_stream(stream::iter(0..90).map(move |_| {
-            sent.fetch_add(1, Ordering::Relaxed);
-            Ok::<_, Infallible>(vec![b' '; SMALL_BYTES])
-        }));
-        let refused = read(body, MAX_BODY_BYTES, async || Err(busy())).await.err().expect("it is refused");
-        assert_eq!((refused.name, pieces.load(Ordering::Relaxed)), ("too-busy", 90));
-    }
 }

@@ -25,12 +25,11 @@ use serde_json::{Number, Value, json};
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt;
 use tokio::task::spawn_blocking;
-use tokio::time::timeout;
 use utoipa::{IntoParams, IntoResponses, ToSchema};
 
 use crate::access::{Caller, quota_refusals};
 use crate::base_url::base_url;
-use crate::body::{self, discard, incomplete, interrupted, read_plain, too_slow};
+use crate::body::{self, incomplete, interrupted, read_plain, too_slow};
 use crate::catalogue::{self, Violation};
 use crate::openapi::{Responses, example, guarded_refusals, refusals};
 use crate::problem::unavailable;
@@ -41,12 +40,6 @@ use crate::{Listener, Problem, nothing_here, unknown_path};
 
 /// How long a caller has to put an upload.
 const LIFE: Duration = Duration::from_secs(3600);
-
-/// For how long the body of an upload that is refused is read.
-const MAX_DISCARDING: Duration = Duration::from_secs(60);
-
-/// The same for one that shows no right to put anything.
-const MAX_DISCARDING_UNSIGNED: Duration = Duration::from_secs(2);
 
 /// After how many bytes of an upload the disk's room is looked at again.
 const LOOK_EVERY_BYTES: u64 = MEBIBYTE;
@@ -324,19 +317,13 @@ pub(crate) async fn put(
     };
     let signed =
         asked.filter(|(id, seal)| listener.links.verify_upload(*id, seal.bytes, seal.expires, &seal.sig, now()));
-    let refusal = match &signed {
-        None => Some(refused()),
-        Some((id, seal)) => mismatch(&headers, *id, seal.bytes),
-    };
-    let patience = if signed.is_some() { MAX_DISCARDING } else { MAX_DISCARDING_UNSIGNED };
-    let (Some((id, seal)), None) = (signed, &refusal) else {
-        _ = timeout(patience, discard(body)).await;
-        return Err(refusal.unwrap_or_else(refused));
-    };
+    let (id, seal) = signed.ok_or_else(refused)?;
+    if let Some(problem) = mismatch(&headers, id, seal.bytes) {
+        return Err(problem);
+    }
     let (draft, mut body) = (Draft(draft), body);
     if let Err(problem) = receive(&listener, &puts, &draft.0, &mut body, id, seal.bytes).await {
         draft.remove().await;
-        discard_upload(body).await;
         return Err(problem);
     }
     listener.objects.put(&key, id.format().content_type(), Content::Draft(&draft.0)).await.map_err(not_stored)?;
@@ -415,12 +402,6 @@ fn length_required(bytes: u64) -> Problem {
     let detail = format!("Send the header `Content-Length: {bytes}`, and the body in one piece, not in chunks.");
     let title = "An upload needs its length beforehand.";
     Problem::new(StatusCode::LENGTH_REQUIRED, "length-required", title, detail)
-}
-
-/// Reads the rest of a refused upload, so that a client that is still sending receives the reason.
-async fn discard_upload(mut body: Body) {
-    let rest = async { while let Some(Ok(_)) = body.frame().await {} };
-    _ = timeout(MAX_DISCARDING, rest).await;
 }
 
 /// Writes an upload to a file, if it is not being put already and for as long as there is room for it.

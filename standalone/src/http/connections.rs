@@ -45,7 +45,7 @@ enum Phase {
     Idle,
     /// A request is being answered.
     Busy,
-    /// A request was refused, and the answer is delayed.
+    /// The answer is delayed, of a request that was refused or is still being sent.
     HeldBack,
     /// It has become a WebSocket.
     Upgraded,

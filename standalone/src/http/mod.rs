@@ -2,7 +2,7 @@
 //!
 //! Hyper speaks HTTP/1.1. The bounds that it leaves to its user are here: the number of connections, and the time of each for a
 //! request's head or without a request (`connections`); the least speed (`pace`) of a request's body (`request_body`) and of
-//! a client that reads an answer (`stream`). `descriptors` says how many connections the process has file descriptors for.
+//! a client that reads an answer (`stream`). `unread` reads what is left of a body. `descriptors` says how many connections the process has file descriptors for.
 
 mod connections;
 mod descriptors;
@@ -11,6 +11,7 @@ mod pace;
 mod request_body;
 mod response_body;
 mod stream;
+mod unread;
 
 use std::convert::Infallible;
 use std::io;
@@ -23,7 +24,9 @@ use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::response::IntoResponse;
 use futures_util::FutureExt;
+use futures_util::future::OptionFuture;
 use hyper::body::{Body as _, Incoming};
+use hyper::header::EXPECT;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
@@ -40,6 +43,7 @@ pub(crate) use descriptors::{TooFewDescriptors, reserve};
 use request_body::PacedBody;
 use response_body::TrackedBody;
 use stream::ClientStream;
+use unread::{ReturnedBody, Unread, discard};
 
 /// How long no connection is accepted after the system refused one: it may be out of descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -149,18 +153,20 @@ async fn answer(
     if !connection.begin_request() {
         return Err(Closing);
     }
-    let response = match host::refusal(&request) {
+    let refusal = host::refusal(&request);
+    let (mut request, unread) = with_unread(request);
+    let response = match refusal {
         Some(problem) => problem.into_response(),
         None => {
-            let mut request = request.map(body);
             request.extensions_mut().insert(ConnectInfo(peer));
             let Ok(response): Result<_, Infallible> = router.call(request).await;
             response
         }
     };
-    if let Some(Delay(time)) = response.extensions().get() {
+    let (rest, delay) = (unread.and_then(Unread::rest), response.extensions().get().map(|Delay(time)| *time));
+    if rest.is_some() || delay.is_some() {
         connection.hold_back();
-        sleep(*time).await;
+        tokio::join!(OptionFuture::from(rest.map(discard)), OptionFuture::from(delay.map(sleep)));
         if !connection.begin_request() {
             return Err(Closing);
         }
@@ -171,6 +177,12 @@ async fn answer(
     Ok(response.map(|body| TrackedBody::new(body, connection)))
 }
 
-fn body(incoming: Incoming) -> Body {
-    if incoming.is_end_stream() { Body::empty() } else { Body::new(PacedBody::new(incoming)) }
+/// The request as it is handled, and what will be left of its body.
+fn with_unread(request: Request<Incoming>) -> (Request<Body>, Option<Unread<PacedBody>>) {
+    let (head, incoming) = request.into_parts();
+    if incoming.is_end_stream() {
+        return (Request::from_parts(head, Body::empty()), None);
+    }
+    let (body, unread) = ReturnedBody::new(PacedBody::new(incoming), !head.headers.contains_key(EXPECT));
+    (Request::from_parts(head, Body::new(body)), Some(unread))
 }
