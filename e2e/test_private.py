@@ -61,8 +61,14 @@ def test_a_folder_that_is_there_is_tightened(program, tmp_path):
         path.chmod(0o755 if path.is_dir() else 0o644)
     with server:
         assert stat.S_IMODE(server.data.stat().st_mode) == 0o700
-        for name in ["link.key", "webhook.secret", "pressrun.db", "pressrun.db-wal"]:
-            assert stat.S_IMODE((server.data / name).stat().st_mode) == 0o600, name
+        check_tightened(server.data)
+
+
+def check_tightened(data: Path) -> None:
+    for name in ["link.key", "webhook.secret", "pressrun.db", "pressrun.db-wal"]:
+        assert stat.S_IMODE((data / name).stat().st_mode) == 0o600, name
+    for name in ["objects", "objects/reports", "objects/inputs", "objects/uploads", "outbox", "work"]:
+        assert stat.S_IMODE((data / name).stat().st_mode) == 0o700, name
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a folder to another user: NOTHING of that was tested")
@@ -73,6 +79,24 @@ def test_a_folder_of_another_user_is_named_in_the_log(program, tmp_path):
     with Server(program, data) as server:
         assert stat.S_IMODE(data.stat().st_mode) == 0o755
     assert "other users of this machine may read" in server.log.read_text()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a folder to another user: NOTHING of that was tested")
+@pytest.mark.parametrize("foreign", [["."], [".", "objects"]])
+def test_what_a_server_left_in_a_folder_of_another_user_is_tightened(program, tmp_path, foreign):
+    server = Server(program, tmp_path / "data")
+    with server:
+        pass
+    for path in [server.data, *server.data.rglob("*")]:
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    for name in foreign:
+        os.chown(server.data / name, 12345, 12345)
+    with server:
+        for name in foreign:
+            assert stat.S_IMODE((server.data / name).stat().st_mode) == 0o755
+            os.chown(server.data / name, 0, 0)
+            (server.data / name).chmod(0o700)
+        check_tightened(server.data)
 
 
 def test_a_second_server_is_refused_whatever_is_deleted_and_under_every_path(program, tmp_path):
