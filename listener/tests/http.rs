@@ -442,6 +442,15 @@ async fn parts_of_a_report_can_be_asked_for() {
     assert_eq!((part.status.as_u16(), part.bytes.as_slice()), (206, &b"%PDF"[..]));
     let beyond = ask("bytes=99-").await;
     assert_eq!((beyond.status.as_u16(), beyond.problem().as_str()), (416, "range-not-satisfiable"));
+    assert_eq!(beyond.header("content-range"), "bytes */14");
+    for range in ["bytes=-65536", "bytes=0-99999999999999999999999", "bytes=00-0013"] {
+        let all = ask(range).await;
+        assert_eq!((all.status.as_u16(), all.header("content-range")), (206, "bytes 0-13/14"), "{range}");
+        assert_eq!(all.bytes, b"%PDF-1.7 hello");
+    }
+    let request = Request::head(format!("/jobs/{}/report", job.id)).header("range", "bytes=0-3").body(Body::empty());
+    let head = bench.send(request.expect("a request")).await;
+    assert_eq!((head.status.as_u16(), head.header("content-length")), (200, "14"));
 
     let request = Request::get(format!("/jobs/{}/report", job.id));
     let request = request.header("if-unmodified-since", "Sun, 06 Nov 1994 08:49:37 GMT").body(Body::empty());
@@ -461,7 +470,7 @@ async fn a_range_that_is_not_understood_or_of_another_report_is_the_whole() {
     let whole = ask(&[]).await;
     let (tag, date) = (whole.header("etag").to_owned(), whole.header("last-modified").to_owned());
     assert_eq!(whole.header("x-content-type-options"), "nosniff");
-    for range in ["bytes=0-3,5-6", "rows=0-3", "bytes=3-1", "bytes=x", "bytes", "bytes=-", "0-3"] {
+    for range in ["bytes=0-3,5-6", "rows=0-3", "bytes=3-1", "bytes=x", "bytes", "bytes=-", "bytes= 0-1", "0-3"] {
         assert_eq!(ask(&[("range", range)]).await.status, StatusCode::OK, "{range}");
     }
     assert_eq!(ask(&[("range", "bytes=0-3"), ("range", "bytes=5-6")]).await.status, StatusCode::OK);
@@ -480,6 +489,9 @@ async fn a_range_that_is_not_understood_or_of_another_report_is_the_whole() {
         assert_eq!(answer.status.as_u16(), status, "{condition}");
     }
     assert_eq!(ask(&[("if-range", "\"another\"")]).await.status, StatusCode::OK);
+    for (list, status) in [("if-match", 200), ("if-none-match", 304)] {
+        assert_eq!(ask(&[(list, "\"another\""), (list, &tag)]).await.status.as_u16(), status, "{list}");
+    }
 }
 
 #[tokio::test]
