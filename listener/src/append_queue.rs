@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::body::Body;
 use axum::extract::{Extension, State};
 use axum::http::header::{LOCATION, RETRY_AFTER};
@@ -23,6 +22,7 @@ use crate::catalogue::Violation;
 use crate::checks;
 use crate::examine::{self, Examined, examine};
 use crate::idempotency::{self, Key, Seen};
+use crate::json::Json;
 use crate::observe::about;
 use crate::openapi::{Responses, example, guarded_refusals};
 use crate::problem::unavailable;

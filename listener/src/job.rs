@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Extension, Path, Query, State};
 use axum::http::header::{CACHE_CONTROL, RETRY_AFTER};
@@ -18,6 +17,7 @@ use utoipa::{IntoParams, IntoResponses, ToSchema};
 
 use crate::access::Caller;
 use crate::base_url::base_url;
+use crate::json::Json;
 use crate::list::invalid_query;
 use crate::openapi::{Responses, example, guarded_refusals};
 use crate::problem::unavailable;

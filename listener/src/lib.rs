@@ -21,6 +21,7 @@ mod given;
 mod healthz;
 mod idempotency;
 mod job;
+mod json;
 mod list;
 mod metrics;
 mod observe;

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Extension, Query, State};
 use axum::http::header::CACHE_CONTROL;
@@ -16,6 +15,7 @@ use utoipa::{IntoParams, IntoResponses, ToSchema};
 use crate::access::Caller;
 use crate::base_url::base_url;
 use crate::job::Answer;
+use crate::json::Json;
 use crate::openapi::{Responses, example, guarded_refusals};
 use crate::problem::{defect, unavailable};
 use crate::{Listener, Problem};

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -13,6 +12,7 @@ use serde_json::Value;
 use utoipa::{IntoResponses, ToSchema};
 
 use crate::catalogue::{Catalogue, Template, Unusable};
+use crate::json::Json;
 use crate::openapi::{Responses, guarded_refusals};
 use crate::{Listener, Problem};
 

@@ -6,7 +6,6 @@ use std::path::{Path as FilePath, PathBuf};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Extension, Path, Query, State};
@@ -31,6 +30,7 @@ use crate::access::{Caller, quota_refusals};
 use crate::base_url::base_url;
 use crate::body::{self, incomplete, interrupted, read_plain, too_slow};
 use crate::catalogue::{self, Violation};
+use crate::json::Json;
 use crate::openapi::{Responses, example, guarded_refusals, refusals};
 use crate::problem::unavailable;
 use crate::puts::Puts;

@@ -431,6 +431,22 @@ async fn a_job_is_shown_from_queue_to_report() {
 }
 
 #[tokio::test]
+async fn no_answer_has_what_a_terminal_acts_on() {
+    let bench = Bench::new().await;
+    let (job, owner) = bench.running().await;
+    let failure = Failure::new("invalid-data", "It does not fit.", "\u{9b}31m\u{7f}\u{202e}");
+    let failed = Failed { failure: &failure, input: None, set_aside: false, at: now() };
+    _ = bench.local.jobs.fail(job.id, owner, &failed).await.expect("the store answers");
+    let path = format!("/jobs/{}", job.id);
+    for path in [&path, &format!("{path}/report"), &format!("{path}/events"), "/jobs"] {
+        let answer = bench.get(path).await;
+        let text = String::from_utf8(answer.bytes).expect("UTF-8");
+        assert!(text.contains(r"\u009b31m\u007f\u202e"), "{text}");
+        assert!(!text.contains(['\u{9b}', '\u{7f}', '\u{202e}']), "{text}");
+    }
+}
+
+#[tokio::test]
 async fn parts_of_a_report_can_be_asked_for() {
     let bench = Bench::new().await;
     let job = bench.completed(b"%PDF-1.7 hello").await;

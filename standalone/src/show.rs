@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::process::ExitCode;
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use findings::visible_lines;
+use findings::{visible_json, visible_lines};
 use indicatif::HumanBytes;
 use jobs::{AnnouncementRecord, DeliveryRecord, Failure, Job};
 use serde_json::{Value, json};
@@ -51,7 +51,7 @@ async fn list(options: &ListJobs) -> Result<(), CallerError> {
 }
 
 fn pretty(json: &Value) -> String {
-    format!("{json:#}\n")
+    visible_json(format!("{json:#}\n"))
 }
 
 fn described(record: &Record) -> String {
