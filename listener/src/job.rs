@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Extension, Path, Query, State};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Extension, Path, State};
 use axum::http::header::{CACHE_CONTROL, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -18,9 +18,9 @@ use utoipa::{IntoParams, IntoResponses, ToSchema};
 use crate::access::Caller;
 use crate::base_url::base_url;
 use crate::json::Json;
-use crate::list::invalid_query;
 use crate::openapi::{Responses, example, guarded_refusals};
 use crate::problem::unavailable;
+use crate::query::{Parameters, invalid_query};
 use crate::{Listener, Problem, observe};
 
 /// A job, and the ways to its report.
@@ -135,9 +135,9 @@ pub(crate) async fn job(
     Extension(caller): Extension<Caller>,
     headers: HeaderMap,
     id: Result<Path<String>, PathRejection>,
-    asked: Result<Query<Wait>, QueryRejection>,
+    asked: Result<Parameters<Wait>, Problem>,
 ) -> Result<Response, Problem> {
-    let asked = asked_wait(asked)?;
+    let asked = asked_wait(asked?.0)?;
     let mut job = find(&listener, &caller, id).await?;
     let wait = asked.or_else(|| preferred_wait(&headers)).filter(|_| !job.status.is_final());
     if let Some(wait) = wait {
@@ -177,9 +177,8 @@ impl IntoResponses for JobRefusals {
 }
 
 /// The wait that a caller asks for by `?wait=`.
-fn asked_wait(asked: Result<Query<Wait>, QueryRejection>) -> Result<Option<Duration>, Problem> {
-    let Query(Wait { wait }) = asked.map_err(|error| invalid_query(&error.body_text()))?;
-    let Some(wait) = wait else { return Ok(None) };
+fn asked_wait(asked: Wait) -> Result<Option<Duration>, Problem> {
+    let Some(wait) = asked.wait else { return Ok(None) };
     let seconds = wait.parse().ok().filter(|seconds| *seconds <= MAX_WAIT_SECONDS).ok_or_else(invalid_wait)?;
     Ok(Some(Duration::from_secs(seconds)))
 }

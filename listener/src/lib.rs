@@ -30,6 +30,7 @@ mod page;
 mod problem;
 mod protocol;
 mod puts;
+mod query;
 mod readyz;
 mod report;
 mod request;
