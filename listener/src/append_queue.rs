@@ -10,7 +10,7 @@ use axum::response::IntoResponse;
 use chrono::{DateTime, Utc};
 use jobs::job::{MEBIBYTE, now};
 use jobs::message::MAX_BODY_BYTES;
-use jobs::{Content, Data, Job, JobId, Message, Status, Unavailable};
+use jobs::{Content, Data, Job, JobId, Message, Status, Unavailable, rfc3339};
 use serde::Serialize;
 use telemetry::metrics;
 use utoipa::{IntoResponses, ToSchema};
@@ -40,6 +40,7 @@ pub(crate) struct Acceptance {
     status: Status,
     template: String,
     /// When the job was accepted.
+    #[serde(serialize_with = "rfc3339::serialize")]
     enqueued_at: DateTime<Utc>,
     /// Where to ask how the job stands.
     #[schema(format = "uri")]

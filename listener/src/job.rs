@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, TimeDelta, Utc};
 use jobs::destination::without_secrets;
-use jobs::{Job, JobId, LinkSigner, Status, Webhook};
+use jobs::{Job, JobId, LinkSigner, Status, Webhook, rfc3339};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use utoipa::{IntoParams, IntoResponses, ToSchema};
@@ -38,7 +38,7 @@ pub(crate) struct Answer {
     #[schema(nullable = false, format = "uri")]
     link: Option<String>,
     /// Until when the link works.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(serialize_with = "rfc3339::serialize_some", skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     link_expires_at: Option<DateTime<Utc>>,
 }

@@ -17,7 +17,7 @@ use http_body_util::BodyExt;
 use input::Validator;
 use jobs::job::{MEBIBYTE, now};
 use jobs::upload::{MAX_UPLOAD_BYTES, NoSeparator, UPLOADS};
-use jobs::{Accepts, Content, Dialect, Separator, Unavailable, UploadFormat, UploadId};
+use jobs::{Accepts, Content, Dialect, Separator, Unavailable, UploadFormat, UploadId, rfc3339};
 use mime::Mime;
 use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value, json};
@@ -95,6 +95,7 @@ pub(crate) struct Begun {
     method: &'static str,
     headers: PutHeaders,
     /// When the URL stops working.
+    #[serde(serialize_with = "rfc3339::serialize")]
     expires_at: DateTime<Utc>,
 }
 

@@ -9,6 +9,7 @@ use chrono::TimeDelta;
 use jobs::job::{PDF_STANDARDS, now};
 use jobs::{
     Completed, Data, Destinations, Failed, Failure, JobId, JobStore, LinkSigner, Message, ObjectStore, Queue, Warning,
+    rfc3339,
 };
 use listener::{Listener, MAX_BODY_BYTES};
 use serde_json::{Value, json};
@@ -32,7 +33,7 @@ async fn an_accepted_request_is_queued_and_on_record() {
     let record = bench.local.jobs.get(id).await.expect("the store answers").expect("on record");
     assert_eq!((message.id, &message.job()), (id, &record));
     assert_eq!(message.data, Some(Data::from(&good()["data"])));
-    assert_eq!(body["enqueued_at"], json!(record.enqueued_at));
+    assert_eq!(body["enqueued_at"], json!(rfc3339::text(&record.enqueued_at)));
 }
 
 #[tokio::test]
@@ -137,6 +138,8 @@ async fn a_request_of_the_wrong_shape_is_refused_whole() {
         (json!({"template": "list", "data": {}, "notify": {"subject": " x"}}), vec!["/notify/subject"]),
         (json!({"template": "list", "data": {}, "notify": {"subject": ""}}), vec!["/notify/subject"]),
         (json!({"template": "list", "data": {}, "notify": {"subject": "x\u{2028}y"}}), vec!["/notify/subject"]),
+        (json!({"template": "list", "data": {}, "notify": {"subject": "x\u{202e}y"}}), vec!["/notify/subject"]),
+        (json!({"template": "list", "data": {}, "notify": {"subject": "\u{2066}xy"}}), vec!["/notify/subject"]),
         (json!({"template": "list", "data": {}, "notify": {"subject": "é".repeat(100)}}), vec!["/notify/subject"]),
         (json!({"template": "list", "data": {}, "notify": {"tags": ["a b"]}}), vec!["/notify/tags/0"]),
     ] {
@@ -422,7 +425,7 @@ async fn a_job_is_shown_from_queue_to_report() {
     let links = LinkSigner::new(b"key");
     let expires_at = job.enqueued_at + TimeDelta::days(30);
     assert_eq!(completed["link"], links.sign("http://press.test", job.id, expires_at), "it needs no token");
-    assert_eq!((&completed["link_expires_at"], failed.get("link")), (&json!(expires_at), None));
+    assert_eq!((&completed["link_expires_at"], failed.get("link")), (&json!(rfc3339::text(&expires_at)), None));
     let report_url = completed["report_url"].as_str().expect("a URL").to_owned();
     let report = bench.get(report_url.strip_prefix("http://press.test").expect("our own")).await;
     assert_eq!((report.status, report.bytes.as_slice()), (StatusCode::OK, &b"%PDF-1.7 hello"[..]));
