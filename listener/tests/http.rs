@@ -396,6 +396,14 @@ async fn templates_are_listed_and_shown_as_they_are_now() {
     assert_eq!(bench.get("/templates").await.json(), json!({"templates": ["list", "other"]}));
     let answer = bench.get("/templates/other").await;
     assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (500, "unusable-template"));
+    let detail = answer.json()["detail"].as_str().expect("a detail").to_owned();
+    assert!(detail.starts_with("other/schema.json is not a JSON Schema: "), "{detail}");
+    add_template(&templates, "other", "{", "{}");
+    let body = json!({"template": "other", "data": {}}).to_string();
+    for answer in [bench.get("/templates/other").await, bench.post(body).await] {
+        let detail = answer.json()["detail"].as_str().expect("a detail").to_owned();
+        assert!(detail.starts_with("other/schema.json is not JSON: "), "{detail}");
+    }
     add_template(&templates, "other", r#"{"type": "object", "title": "now it is a schema"}"#, "{}");
     assert_eq!(bench.get("/templates/other").await.status, StatusCode::OK);
 }

@@ -269,7 +269,9 @@ async fn a_templates_error_is_told_with_its_place() {
 #[tokio::test]
 async fn a_template_that_is_gone_fails_the_job() {
     let bench = Bench::new(&[]).await;
-    assert_eq!(failure_of(&bench, "gone").await.kind, "urn:pressrun:problem:template-missing");
+    let failure = failure_of(&bench, "gone").await;
+    assert_eq!(failure.kind, "urn:pressrun:problem:template-missing");
+    assert_eq!(failure.detail, "No template at gone: a template is a folder that holds main.typ.");
 }
 
 #[tokio::test]
