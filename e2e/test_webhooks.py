@@ -227,7 +227,8 @@ def test_no_other_server_redirects_to_a_name_of_this_machine(program, tmp_path, 
         webhook = settled(server, queued(server, redirector.url))
         assert (webhook["status"], len(goal.requests)) == ("refused", 1)
         error = webhook["latest"][0]["error"]
-        assert "which is not a public address" in error or "has no public address" in error, error
+        assert "is not the name of a public address" in error and "127." not in error, error
+        assert "127.0.0.1" in server.log.read_text(), "the operator is told"
 
 
 def test_only_hosts_of_the_list_are_told(program, tmp_path):

@@ -153,7 +153,10 @@ impl Poster {
             .header("webhook-signature", &signed.signature)
             .body(signed.body.clone());
         request.send().await.map_err(|error| match find::<Forbidden>(&error) {
-            Some(out_of_reach) => forbidden(out_of_reach),
+            Some(out_of_reach) => {
+                tracing::warn!(address = %out_of_reach.address, "the name in a webhook's URL is that of an address out of reach");
+                forbidden(out_of_reach)
+            }
             None => Sent::later(format!("{} could not be reached: {}.", place(url), root_cause(&error))),
         })
     }
