@@ -124,3 +124,19 @@ def test_an_emptied_key_is_an_error_and_stays_as_it_is(program, tmp_path, name, 
     key.unlink()
     with server:
         assert len(key.read_text()) > 60
+
+
+@pytest.mark.parametrize("content", ["\ufeff", "k", "0" * 31, "\ufeff" + "0" * 64, "0" * 32 + "\n" + "0" * 32, b"\xff" * 64])
+def test_a_damaged_key_of_links_is_an_error_and_stays_as_it_is(program, tmp_path, content):
+    server = Server(program, tmp_path / "data")
+    with server:
+        pass
+    key, content = server.data / "link.key", content if isinstance(content, bytes) else content.encode()
+    made = key.read_text()
+    key.write_bytes(content)
+    refusal = server.refuses()
+    assert "link.key" in refusal and "is damaged" in refusal and "delete it" in refusal and "links" in refusal, refusal
+    assert key.read_bytes() == content
+    key.write_text(made + "\n")
+    with server:
+        pass
