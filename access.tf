@@ -47,8 +47,8 @@ variable "tokens" {
   }
 
   validation {
-    condition     = alltrue([for token in flatten(values(var.tokens)) : can(regex("^[A-Za-z0-9._~+/-]{32,}=*$", token))])
-    error_message = "Each of tokens must be at least 32 characters from A-Z a-z 0-9 . _ ~ + / -, for example from `openssl rand -hex 32`."
+    condition     = alltrue([for token in flatten(values(var.tokens)) : can(regex(local.token_pattern, token))])
+    error_message = "Each of tokens must be at least 32 characters from A-Z a-z 0-9 . _ ~ + / -, with = at its end at most, for example from `openssl rand -hex 32`."
   }
 
   validation {
@@ -208,6 +208,9 @@ variable "cors_origins" {
 
 locals {
   by_iam = var.access_mode == "iam"
+
+  # What the functions take for a bearer token (RFC 6750), and twice as long.
+  token_pattern = "^[A-Za-z0-9._~+/-]{32,}=*$"
 
   # A name, a token's digest, and rights.
   tokens = join(",", flatten([for name, tokens in var.tokens : [for token in tokens : join(" ", concat(
