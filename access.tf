@@ -96,9 +96,9 @@ variable "rights" {
 
   validation {
     condition = alltrue([for arn in flatten(values(var.rights)) :
-      (!can(regex(":assumed-role/[^/]*/", arn)) || can(regex(":assumed-role/[^/]*/[*]$", arn))) && !can(regex(":role/.*[*].*/|:role/.*/.*[*]", arn))
+      (!can(regex(":assumed-role/[^/]*/", arn)) || can(regex(":assumed-role/[^/]*/[*]$", arn))) && !can(regex(":role/.*[*].*/|:role/.*/.*[*]|:federated-user/", arn))
     ])
-    error_message = "rights must name neither a role's session nor roles by a pattern with a path, which AWS does not report for callers: write arn:aws:iam::123456789012:role/Ops*."
+    error_message = "rights must name neither a role's session nor roles by a pattern with a path, which AWS does not report for callers, nor a federated user, who is no caller: write arn:aws:iam::123456789012:role/Ops*."
   }
 }
 

@@ -166,7 +166,9 @@ pub(crate) async fn identify(listener: &Listener, headers: &HeaderMap, origin: O
             })
         }
         Mode::Jwt(issuer) => jwt::caller(issuer, shown_token(headers)?).await,
-        Mode::Iam(principals) => return origin.arn.map(|arn| principals.caller(arn)).ok_or_else(unsigned),
+        Mode::Iam(principals) => {
+            return principals.caller(origin.arn.ok_or_else(unsigned)?).ok_or_else(federated);
+        }
     };
     caller.map_err(|problem| match problem.status {
         StatusCode::UNAUTHORIZED => problem.after(access.throttle.delay(origin.peer)),
@@ -216,6 +218,10 @@ fn unsigned() -> Problem {
     unauthorized(
         "Sign the request with AWS Signature Version 4; the function URL's authorization type must be AWS_IAM.",
     )
+}
+
+fn federated() -> Problem {
+    unauthorized("A federated user has no name of its own. Sign the request as an IAM user, or as a role.")
 }
 
 /// Whether a browser sent the request for a page of another site that may not call. Without a token nothing else keeps
