@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 
 pub use event::{Change, Client, Event, Message};
 
-use crate::access::{Caller, Delay, Mode, Origin, identify, unauthorized};
+use crate::access::{Caller, Delay, Mode, Origin, Peer, identify, unauthorized};
 use crate::base_url::base_url;
 use crate::protocol::{self, Granted, broken_off, frame};
 use crate::socket::{MAX_FOLLOWED, too_many};
@@ -61,7 +61,7 @@ impl Gateway {
         match message {
             Message::Connect(headers) => {
                 // A handshake that is not answered with 200 is refused with this status.
-                let origin = Origin { arn: arn.as_deref(), peer };
+                let origin = Origin { arn: arn.as_deref(), peer: peer.map_or(Peer::Unknown, Peer::At) };
                 return match observe::handshake(identify(&self.listener, &headers, origin)).await {
                     Ok(caller) => self.remember(&connection, &caller).await.map(|()| accepted()),
                     Err(problem) => {
