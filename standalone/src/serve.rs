@@ -223,7 +223,7 @@ fn listener(options: &Serve, catalogue: Catalogue, access: Access, webhooks: Des
         jobs: Arc::new(local.jobs.clone()),
         objects: Arc::new(local.objects.clone()),
         catalogue,
-        checks: Checks::default(),
+        checks: Checks::default().receiving_in(&local.work),
         access,
         links: LinkSigner::new(&local.link_key),
         retention: retention(options),
