@@ -47,8 +47,8 @@ variable "tokens" {
   }
 
   validation {
-    condition     = alltrue([for token in flatten(values(var.tokens)) : can(regex("^[A-Za-z0-9._~+/-]{32,}=*$", token))])
-    error_message = "Each of tokens must be at least 32 characters from A-Z a-z 0-9 . _ ~ + / -, for example from `openssl rand -hex 32`."
+    condition     = alltrue([for token in flatten(values(var.tokens)) : can(regex(local.token_pattern, token))])
+    error_message = "Each of tokens must be at least 32 characters from A-Z a-z 0-9 . _ ~ + / -, with = at its end at most, for example from `openssl rand -hex 32`."
   }
 
   validation {
@@ -96,9 +96,9 @@ variable "rights" {
 
   validation {
     condition = alltrue([for arn in flatten(values(var.rights)) :
-      (!can(regex(":assumed-role/[^/]*/", arn)) || can(regex(":assumed-role/[^/]*/[*]$", arn))) && !can(regex(":role/.*[*].*/|:role/.*/.*[*]", arn))
+      (!can(regex(":assumed-role/[^/]*/", arn)) || can(regex(":assumed-role/[^/]*/[*]$", arn))) && !can(regex(":role/.*[*].*/|:role/.*/.*[*]|:federated-user/", arn))
     ])
-    error_message = "rights must name neither a role's session nor roles by a pattern with a path, which AWS does not report for callers: write arn:aws:iam::123456789012:role/Ops*."
+    error_message = "rights must name neither a role's session nor roles by a pattern with a path, which AWS does not report for callers, nor a federated user, who is no caller: write arn:aws:iam::123456789012:role/Ops*."
   }
 }
 
@@ -208,6 +208,9 @@ variable "cors_origins" {
 
 locals {
   by_iam = var.access_mode == "iam"
+
+  # What the functions take for a bearer token (RFC 6750), and twice as long.
+  token_pattern = "^[A-Za-z0-9._~+/-]{32,}=*$"
 
   # A name, a token's digest, and rights.
   tokens = join(",", flatten([for name, tokens in var.tokens : [for token in tokens : join(" ", concat(

@@ -76,7 +76,8 @@ resource "aws_lambda_permission" "invoke_url" {
 
 # The condition lambda:InvokedViaFunctionUrl belongs here, but provider 5.100 has no argument for it (6.28 and later
 # do: `invoked_via_function_url = true`), and no other condition holds for an anonymous caller. Without it another AWS
-# account can call the Invoke API with an event of its own making: it meets the same bearer token check as on the URL.
+# account can call the Invoke API with an event of its own making: it meets the same bearer token check as on the URL. The
+# address in such an event is its maker's to choose, so the function counts the wrong tokens of all addresses together.
 resource "aws_lambda_permission" "invoke" {
   #checkov:skip=CKV_AWS_301:Function URLs need this since October 2025; the listener checks the token.
   count = local.by_iam ? 0 : 1

@@ -43,8 +43,8 @@ variable "api_token" {
   sensitive   = true
 
   validation {
-    condition     = var.api_token == null || can(regex("^[A-Za-z0-9._~+/=-]{32,}$", var.api_token))
-    error_message = "api_token must be at least 32 characters from A-Z a-z 0-9 . _ ~ + / = -, for example from `openssl rand -hex 32`."
+    condition     = var.api_token == null || can(regex(local.token_pattern, var.api_token))
+    error_message = "api_token must be at least 32 characters from A-Z a-z 0-9 . _ ~ + / -, with = at its end at most, for example from `openssl rand -hex 32`."
   }
 }
 

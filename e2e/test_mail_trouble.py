@@ -105,7 +105,7 @@ def check(all_of_them: list[dict], behaviour: str) -> None:
         if behaviour == FULL:
             assert latest["status"] == 451 and "The mailbox is busy" in latest["error"]
         if behaviour == CLOSES:
-            assert latest["error"].startswith("The mail server could not be reached: ")
+            assert latest["error"].startswith("The mail server's answer could not be read: ")
 
 
 def test_what_was_not_delivered_is_delivered_by_the_next_server(program, tmp_path):

@@ -61,8 +61,14 @@ def test_a_folder_that_is_there_is_tightened(program, tmp_path):
         path.chmod(0o755 if path.is_dir() else 0o644)
     with server:
         assert stat.S_IMODE(server.data.stat().st_mode) == 0o700
-        for name in ["link.key", "webhook.secret", "pressrun.db", "pressrun.db-wal"]:
-            assert stat.S_IMODE((server.data / name).stat().st_mode) == 0o600, name
+        check_tightened(server.data)
+
+
+def check_tightened(data: Path) -> None:
+    for name in ["link.key", "webhook.secret", "pressrun.db", "pressrun.db-wal"]:
+        assert stat.S_IMODE((data / name).stat().st_mode) == 0o600, name
+    for name in ["objects", "objects/reports", "objects/inputs", "objects/uploads", "outbox", "work"]:
+        assert stat.S_IMODE((data / name).stat().st_mode) == 0o700, name
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a folder to another user: NOTHING of that was tested")
@@ -73,6 +79,24 @@ def test_a_folder_of_another_user_is_named_in_the_log(program, tmp_path):
     with Server(program, data) as server:
         assert stat.S_IMODE(data.stat().st_mode) == 0o755
     assert "other users of this machine may read" in server.log.read_text()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a folder to another user: NOTHING of that was tested")
+@pytest.mark.parametrize("foreign", [["."], [".", "objects"]])
+def test_what_a_server_left_in_a_folder_of_another_user_is_tightened(program, tmp_path, foreign):
+    server = Server(program, tmp_path / "data")
+    with server:
+        pass
+    for path in [server.data, *server.data.rglob("*")]:
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    for name in foreign:
+        os.chown(server.data / name, 12345, 12345)
+    with server:
+        for name in foreign:
+            assert stat.S_IMODE((server.data / name).stat().st_mode) == 0o755
+            os.chown(server.data / name, 0, 0)
+            (server.data / name).chmod(0o700)
+        check_tightened(server.data)
 
 
 def test_a_second_server_is_refused_whatever_is_deleted_and_under_every_path(program, tmp_path):
@@ -100,3 +124,19 @@ def test_an_emptied_key_is_an_error_and_stays_as_it_is(program, tmp_path, name, 
     key.unlink()
     with server:
         assert len(key.read_text()) > 60
+
+
+@pytest.mark.parametrize("content", ["\ufeff", "k", "0" * 31, "\ufeff" + "0" * 64, "0" * 32 + "\n" + "0" * 32, b"\xff" * 64])
+def test_a_damaged_key_of_links_is_an_error_and_stays_as_it_is(program, tmp_path, content):
+    server = Server(program, tmp_path / "data")
+    with server:
+        pass
+    key, content = server.data / "link.key", content if isinstance(content, bytes) else content.encode()
+    made = key.read_text()
+    key.write_bytes(content)
+    refusal = server.refuses()
+    assert "link.key" in refusal and "is damaged" in refusal and "delete it" in refusal and "links" in refusal, refusal
+    assert key.read_bytes() == content
+    key.write_text(made + "\n")
+    with server:
+        pass

@@ -7,12 +7,15 @@ has one. That an event gets through is shown by `pressrun serve`, which sends it
 
 import base64
 import json
+import socket
+import ssl
 import subprocess
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 import requests
@@ -27,9 +30,9 @@ SECRETS = ("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_" + "A" * 43 + "=")
 
 
 class Receiver:
-    """A caller's server. It gives its answers in turn, and the last one from then on."""
+    """A caller's server. It gives its answers in turn, and the last one from then on; by TLS with a certificate."""
 
-    def __init__(self, *answers: int | str, address: str | None = None) -> None:
+    def __init__(self, *answers: int | str, address: str | None = None, certificate: Path | None = None) -> None:
         self.requests: list[tuple[dict[str, str], str]] = []
         left, requests = list(answers), self.requests
 
@@ -50,6 +53,11 @@ class Receiver:
         host, port = (address or free_address()).split(":")
         self.server = ThreadingHTTPServer((host, int(port)), Handler)
         self.url = f"http://{host}:{port}/hook"
+        if certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+            self.url = f"https://{socket.gethostname()}:{port}/hook"
 
     def __enter__(self) -> "Receiver":
         self.thread = threading.Thread(target=self.server.serve_forever)
@@ -184,6 +192,43 @@ def test_what_is_out_of_reach_is_refused_with_the_reason(program, tmp_path):
             answer = queue(server, url)
             assert answer.status_code == 422, answer.text
             assert answer.json()["errors"][0]["pointer"] == "/notify/webhook"
+
+
+@pytest.fixture
+def certificate(tmp_path, monkeypatch) -> Path:
+    """A certificate of this machine's name, with its key, which servers trust."""
+    name, file = socket.gethostname(), tmp_path / "certificate.pem"
+    if not is_loopback(name):
+        pytest.skip(f"{name} is no name for 127.0.0.1, so redirects by names were NOT tested")
+    options = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", f"/CN={name}"]
+    extensions = ["-addext", f"subjectAltName=DNS:{name}", "-addext", "basicConstraints=critical,CA:FALSE"]
+    command = ["openssl", "req", "-x509", *options, *extensions, "-keyout", file, "-out", tmp_path / "public.pem"]
+    subprocess.run(command, check=True, capture_output=True)
+    with file.open("a") as both:
+        both.write((tmp_path / "public.pem").read_text())
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "public.pem"))
+    return file
+
+
+def is_loopback(name: str) -> bool:
+    try:
+        return socket.gethostbyname(name).startswith("127.")
+    except OSError:
+        return False
+
+
+def test_no_other_server_redirects_to_a_name_of_this_machine(program, tmp_path, certificate):
+    with (
+        Receiver(200, certificate=certificate) as goal,
+        Receiver(goal.url, certificate=certificate) as redirector,
+        Server(program, tmp_path / "data") as server,
+    ):
+        assert settled(server, queued(server, goal.url))["status"] == "delivered"
+        webhook = settled(server, queued(server, redirector.url))
+        assert (webhook["status"], len(goal.requests)) == ("refused", 1)
+        error = webhook["latest"][0]["error"]
+        assert "is not the name of a public address" in error and "127." not in error, error
+        assert "127.0.0.1" in server.log.read_text(), "the operator is told"
 
 
 def test_only_hosts_of_the_list_are_told(program, tmp_path):

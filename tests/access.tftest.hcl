@@ -141,6 +141,17 @@ run "rights_of_iam_are_of_no_pattern_with_a_path" {
   expect_failures = [var.rights]
 }
 
+run "rights_of_iam_are_of_no_federated_user" {
+  command = plan
+
+  variables {
+    access_mode = "iam"
+    rights      = { admin = ["arn:aws:sts::123456789012:federated-user/jane"] }
+  }
+
+  expect_failures = [var.rights]
+}
+
 run "rights_of_iam_may_be_of_a_role_with_a_path_and_of_all_its_sessions" {
   command = plan
 

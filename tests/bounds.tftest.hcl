@@ -78,6 +78,34 @@ run "api_token_too_short" {
   expect_failures = [var.api_token]
 }
 
+run "api_token_with_an_equals_sign_before_its_end" {
+  command = plan
+
+  variables {
+    api_token = "ab=cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd"
+  }
+
+  expect_failures = [var.api_token]
+}
+
+run "api_token_in_base64" {
+  command = plan
+
+  variables {
+    api_token = "abcdefghijklmnopqrstuvwxyzabcdefghijk+/=="
+  }
+}
+
+run "token_with_an_equals_sign_before_its_end" {
+  command = plan
+
+  variables {
+    tokens = { crm = ["ab=cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd"] }
+  }
+
+  expect_failures = [var.tokens]
+}
+
 run "api_token_with_a_space" {
   command = plan
 

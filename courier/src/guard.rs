@@ -60,11 +60,12 @@ impl Reach {
     }
 }
 
-/// An address is out of reach.
+/// An address is out of reach. Whoever chose a name is not shown the address behind it: the machine's name server may know
+/// names that are nobody else's to ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Forbidden {
     name: Option<String>,
-    address: IpAddr,
+    pub(crate) address: IpAddr,
     reach: Reach,
 }
 
@@ -72,19 +73,19 @@ impl std::error::Error for Forbidden {}
 
 impl std::fmt::Display for Forbidden {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { name, address, reach } = self;
-        if let Some(name) = name {
-            write!(f, "{name} resolves to ")?;
+        let what = match self.reach {
+            Reach::Public | Reach::PublicAndLoopback => "a public address",
+            Reach::Loopback => "this machine",
+        };
+        match &self.name {
+            Some(name) => write!(f, "{name} is not the name of {what}")?,
+            None => write!(f, "{}, which is not {what}", self.address)?,
         }
-        match reach {
-            Reach::Public => {
-                write!(f, "{address}, which is not a public address; webhooks go to public addresses only")
-            }
-            Reach::PublicAndLoopback => {
-                write!(f, "{address}, which is not a public address; webhooks go to those and to this machine only")
-            }
-            Reach::Loopback => write!(f, "{address}, which is not this machine; without TLS webhooks stay on it"),
-        }
+        f.write_str(match self.reach {
+            Reach::Public => "; webhooks go to public addresses only",
+            Reach::PublicAndLoopback => "; webhooks go to those and to this machine only",
+            Reach::Loopback => "; without TLS webhooks stay on it",
+        })
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use jobs::delivery::root_cause;
+use jobs::destination::is_local;
 use jobs::job::now;
 use jobs::{DeliveryOutcome, Destinations, Sent};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, LOCATION, RETRY_AFTER};
@@ -28,12 +29,20 @@ const READING: Duration = Duration::from_secs(1);
 
 /// What makes attempts.
 pub struct Poster {
-    secure: Client,
-    /// For this machine alone; absent where that is no destination.
-    plain: Option<Client>,
+    /// For public addresses alone.
+    public: Client,
+    /// Absent where this machine is no destination.
+    local: Option<Local>,
     destinations: Destinations,
     secrets: Secrets,
     time_limit: Duration,
+}
+
+/// What also reaches this machine.
+struct Local {
+    secure: Client,
+    /// For this machine alone.
+    plain: Client,
 }
 
 /// The event may not go there, now or later.
@@ -69,17 +78,24 @@ impl Poster {
         };
         // A machine without any certificates can still tell its own servers.
         let secure = |reach| client(reach).build().or_else(|_| client(reach).tls_certs_only([]).build());
-        Ok(Self {
-            secure: secure(Self::secure_reach(&destinations))?,
-            plain: if destinations.loopback { Some(client(Reach::Loopback).tls_certs_only([]).build()?) } else { None },
-            destinations,
-            secrets,
-            time_limit,
-        })
+        let local = || {
+            let plain = client(Reach::Loopback).tls_certs_only([]).build()?;
+            Ok(Local { secure: secure(Reach::PublicAndLoopback)?, plain })
+        };
+        let local = destinations.loopback.then(local).transpose()?;
+        Ok(Self { public: secure(Reach::Public)?, local, destinations, secrets, time_limit })
     }
 
-    fn secure_reach(destinations: &Destinations) -> Reach {
-        if destinations.loopback { Reach::PublicAndLoopback } else { Reach::Public }
+    /// What sends the event to `url`, where a redirect of the server at `from` leads to it, and which addresses it reaches.
+    /// Whoever owns another server may have a name for this machine.
+    fn client(&self, url: &Url, from: Option<&Url>) -> (&Client, Reach) {
+        match &self.local {
+            Some(local) if from.is_none_or(is_local) => match url.scheme() {
+                "http" => (&local.plain, Reach::Loopback),
+                _ => (&local.secure, Reach::PublicAndLoopback),
+            },
+            _ => (&self.public, Reach::Public),
+        }
     }
 
     /// Makes one attempt.
@@ -100,8 +116,9 @@ impl Poster {
 
     /// Sends the event, and sends it again where the receiver says it should go.
     async fn follow(&self, mut url: Url, signed: &Signed) -> Sent {
+        let mut from = None;
         for _ in 0..=MAX_REDIRECTS {
-            let response = match self.send(&url, signed).await {
+            let response = match self.send(&url, from.as_ref(), signed).await {
                 Ok(response) => response,
                 Err(answer) => return answer,
             };
@@ -119,17 +136,14 @@ impl Poster {
                 let answer = forbidden(format!("the receiver redirects to {}: {refused}", place(&next)));
                 return Sent { status: Some(status.as_u16()), ..answer };
             }
-            url = next;
+            from = Some(std::mem::replace(&mut url, next));
         }
         Sent::later(format!("The receiver redirects more than {MAX_REDIRECTS} times."))
     }
 
     /// Sends the event to one place, if its address is within reach.
-    async fn send(&self, url: &Url, signed: &Signed) -> Result<Response, Sent> {
-        let (client, reach) = match (&self.plain, url.scheme()) {
-            (Some(plain), "http") => (plain, Reach::Loopback),
-            _ => (&self.secure, Self::secure_reach(&self.destinations)),
-        };
+    async fn send(&self, url: &Url, from: Option<&Url>, signed: &Signed) -> Result<Response, Sent> {
+        let (client, reach) = self.client(url, from);
         reach.check(url).map_err(forbidden)?;
         let request = client
             .post(url.clone())
@@ -139,7 +153,10 @@ impl Poster {
             .header("webhook-signature", &signed.signature)
             .body(signed.body.clone());
         request.send().await.map_err(|error| match find::<Forbidden>(&error) {
-            Some(out_of_reach) => forbidden(out_of_reach),
+            Some(out_of_reach) => {
+                tracing::warn!(address = %out_of_reach.address, "the name in a webhook's URL is that of an address out of reach");
+                forbidden(out_of_reach)
+            }
             None => Sent::later(format!("{} could not be reached: {}.", place(url), root_cause(&error))),
         })
     }
@@ -205,7 +222,42 @@ fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+    use std::net::IpAddr;
+
+    use async_trait::async_trait;
+
     use super::*;
+
+    /// Every name is one of this machine.
+    struct Here;
+
+    #[async_trait]
+    impl Lookup for Here {
+        async fn addresses(&self, _: &str) -> io::Result<Vec<IpAddr>> {
+            Ok(vec![IpAddr::from([127, 0, 0, 1])])
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_of_this_machine_is_reached_by_nobody_elses_redirect() {
+        let destinations = Destinations { loopback: true, ..Destinations::default() };
+        let secrets = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".parse().expect("a secret");
+        let poster = Poster::new(destinations, Arc::new(Here), secrets, Duration::from_secs(9)).expect("a client");
+        let signed = Signed { id: String::new(), timestamp: 0, signature: String::new(), body: String::new() };
+        let (elsewhere, own) = (Url::parse("https://example.org/"), Url::parse("http://localhost/"));
+        let (elsewhere, own) = (elsewhere.expect("a URL"), own.expect("a URL"));
+        // Nothing listens there.
+        let url = Url::parse("https://here.test:1/").expect("a URL");
+        for (from, outcome) in [
+            (None, DeliveryOutcome::Later { retry_after: None }),
+            (Some(&own), DeliveryOutcome::Later { retry_after: None }),
+            (Some(&elsewhere), DeliveryOutcome::Refused),
+        ] {
+            let sent = poster.send(&url, from, &signed).await.expect_err("nothing answers");
+            assert_eq!(sent.outcome, outcome, "{from:?}: {:?}", sent.error);
+        }
+    }
 
     #[test]
     fn a_receiver_says_in_two_ways_when_to_come_back() {

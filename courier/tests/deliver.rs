@@ -99,10 +99,10 @@ async fn what_is_out_of_reach_is_refused_for_good() {
         ("https://2130706433/", "webhooks do not go to this machine"),
         ("https://[::1]/", "webhooks do not go to this machine"),
         ("https://[::ffff:10.0.0.1]/", "which is not a public address"),
-        ("https://metadata.test/", "metadata.test resolves to 169.254.169.254, which is not a public address"),
-        ("https://here.test/", "here.test resolves to 127.0.0.1, which is not a public address"),
-        ("https://lan.test/", "lan.test resolves to fd00::1, which is not a public address"),
-        ("https://mapped.test/", "mapped.test resolves to ::ffff:10.0.0.1, which is not a public address"),
+        ("https://metadata.test/", "metadata.test is not the name of a public address"),
+        ("https://here.test/", "here.test is not the name of a public address"),
+        ("https://lan.test/", "lan.test is not the name of a public address"),
+        ("https://mapped.test/", "mapped.test is not the name of a public address"),
         ("http://example.org/", "must be https"),
     ] {
         let message = bench.completed(url).await;
@@ -111,6 +111,7 @@ async fn what_is_out_of_reach_is_refused_for_good() {
         assert_eq!((webhook.status, webhook.attempts), (DeliveryStatus::Refused, 1), "{url}");
         let error = webhook.latest[0].error.clone().expect("a reason");
         assert!(error.contains(reason), "{url}: {error}");
+        assert!(!url.contains(".test") || !error.contains(|c: char| c.is_ascii_digit()), "no address is told: {error}");
     }
 }
 
@@ -179,7 +180,7 @@ async fn a_redirect_out_of_reach_is_refused() {
             "http://169.254.169.254/latest",
             "redirects to 169.254.169.254: the URL must be https, or http to this machine",
         ),
-        ("https://metadata.test/", "metadata.test resolves to 169.254.169.254"),
+        ("https://metadata.test/", "metadata.test is not the name of a public address"),
         ("https://example.org/", "the host example.org is not among those"),
         ("https://user:secret@x.test/", "user name"),
         ("file:///etc/passwd", "must name a host"),

@@ -12,5 +12,5 @@ pub use pointer::escaped;
 pub use shortened::{MAX_TEXT_CHARS, shortened};
 pub use violation::Violation;
 pub use violations::Violations;
-pub use visible::visible_lines;
+pub use visible::{visible_json, visible_lines};
 pub use warning::{MAX_WARNINGS, Warning, merge, merge_section};

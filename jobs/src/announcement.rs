@@ -84,6 +84,7 @@ impl Announcement {
             (None, _) => subject,
         };
         let subject: String = subject.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let subject = visible_lines(&subject);
         let (template, tags) = (job.template.clone(), job.notify.tags.clone());
         // It may quote the data.
         let text = visible_lines(&shortened(&text, MAX_TEXT_CHARS));
@@ -230,6 +231,16 @@ mod tests {
         ] {
             assert!(!announcement.text.contains(|c: char| c.is_control() && c != '\n'), "{:?}", announcement.text);
             assert!(!announcement.subject.contains(char::is_control), "{:?}", announcement.subject);
+        }
+    }
+
+    #[test]
+    fn a_subject_does_not_reverse_the_direction_of_writing() {
+        for c in ('\u{202a}'..='\u{202e}').chain('\u{2066}'..='\u{2069}') {
+            let notify = Notify { subject: Some(format!("Invoice {c}fdp.exe")), ..Notify::default() };
+            let job = Job { notify, ..job() };
+            let completed = Announcement::completed(&job, "https://example.org/r/1", job.enqueued_at);
+            assert_eq!(completed.subject, "Invoice \u{fffd}fdp.exe");
         }
     }
 

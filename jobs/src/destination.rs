@@ -39,9 +39,8 @@ impl Destinations {
     }
 
     /// Whether webhooks may go on to `next` from a server that redirects. To this machine only from this machine: whoever
-    /// owns another shall not choose what is called here.
+    /// owns another shall not choose what is called here. What a name in `next` resolves to is the courier's to check.
     pub fn check_redirect(&self, from: &Url, next: &Url) -> Result<(), Refused> {
-        let is_local = |url: &Url| url.host().is_some_and(|host| is_loopback(&host));
         if is_local(next) && !is_local(from) {
             return Err(Refused("this machine is not for other servers to redirect to".into()));
         }
@@ -82,6 +81,11 @@ pub fn without_secrets(url: &str) -> String {
         Some(at) => format!("{scheme}://{}", &rest[at + 1..]),
         None => shown.to_owned(),
     }
+}
+
+/// Whether a URL leads to this machine, as far as its host's name tells.
+pub fn is_local(url: &Url) -> bool {
+    url.host().is_some_and(|host| is_loopback(&host))
 }
 
 /// Whether a host is this machine, as far as its name tells.

@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::delivery::AnnouncementRecord;
+use crate::rfc3339;
 use crate::upload::UploadId;
 use crate::webhook::Webhook;
 
@@ -128,13 +129,14 @@ pub struct Job {
     /// How many runs have claimed it since it was queued, without those that a stopping server gave back.
     pub attempts: u32,
     /// When it was accepted.
+    #[serde(serialize_with = "rfc3339::serialize")]
     pub enqueued_at: DateTime<Utc>,
     /// When its latest run began.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(serialize_with = "rfc3339::serialize_some", skip_serializing_if = "Option::is_none", default)]
     #[schema(nullable = false)]
     pub started_at: Option<DateTime<Utc>>,
     /// When it ended.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(serialize_with = "rfc3339::serialize_some", skip_serializing_if = "Option::is_none", default)]
     #[schema(nullable = false)]
     pub finished_at: Option<DateTime<Utc>>,
     /// Pages of the report.
@@ -157,7 +159,7 @@ pub struct Job {
     #[schema(nullable = false)]
     pub error: Option<Failure>,
     /// When the deliveries of its end were handed over, so that no run has anything left to do.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(serialize_with = "rfc3339::serialize_some", skip_serializing_if = "Option::is_none", default)]
     #[schema(ignore)]
     pub notified_at: Option<DateTime<Utc>>,
     /// How often it was queued again after it had failed.

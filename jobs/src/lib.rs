@@ -19,6 +19,7 @@ pub mod link;
 pub mod message;
 mod patience;
 pub mod ports;
+pub mod rfc3339;
 pub mod upload;
 pub mod usage;
 pub mod webhook;

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use crate::delivery::{DeliveryMessage, DeliveryRecord, Payload};
 use crate::job::{Failure, Job, now};
 use crate::message::MAX_BODY_BYTES;
+use crate::rfc3339;
 
 /// The delivery to `url` of the event that `job` ended: `{"type", "timestamp", "data"}`, where the data is the job as
 /// `GET /jobs/{id}` shows it, with the mail's `link`, and until when it works, if it has a report. Links start with
@@ -27,10 +28,10 @@ fn whole(job: &Job, url: &str, public_url: &str, link: Option<(&str, DateTime<Ut
     if let Some((link, expires_at)) = link {
         data["report_url"] = json!(format!("{public_url}/jobs/{}/report", job.id));
         data["link"] = json!(link);
-        data["link_expires_at"] = json!(expires_at);
+        data["link_expires_at"] = json!(rfc3339::text(&expires_at));
     }
     let ended_at = job.finished_at.unwrap_or_else(now);
-    let event = json!({"type": format!("job.{}", job.status), "timestamp": ended_at, "data": data});
+    let event = json!({"type": format!("job.{}", job.status), "timestamp": rfc3339::text(&ended_at), "data": data});
     DeliveryMessage::new(job, Payload::Webhook { url: url.to_owned(), event })
 }
 
@@ -75,20 +76,21 @@ mod tests {
     fn an_event_is_the_job_as_callers_see_it() {
         let (job, at) = (completed(), now());
         let event = event(&delivery(&job, "https://example.org", "https://press.test", Some(("the link", at))));
+        let finished_at = job.finished_at.as_ref().map(rfc3339::text);
         let expected = json!({
             "type": "job.completed",
-            "timestamp": job.finished_at,
+            "timestamp": finished_at,
             "data": {
                 "id": job.id,
                 "template": "letter",
                 "status": "completed",
                 "attempts": 0,
-                "enqueued_at": job.enqueued_at,
-                "finished_at": job.finished_at,
+                "enqueued_at": rfc3339::text(&job.enqueued_at),
+                "finished_at": finished_at,
                 "pages": 2,
                 "report_url": format!("https://press.test/jobs/{}/report", job.id),
                 "link": "the link",
-                "link_expires_at": at,
+                "link_expires_at": rfc3339::text(&at),
             },
         });
         assert_eq!(event, expected);

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::body::Body;
 use axum::extract::{Extension, State};
 use axum::http::header::{LOCATION, RETRY_AFTER};
@@ -11,7 +10,7 @@ use axum::response::IntoResponse;
 use chrono::{DateTime, Utc};
 use jobs::job::{MEBIBYTE, now};
 use jobs::message::MAX_BODY_BYTES;
-use jobs::{Content, Data, Job, JobId, Message, Status, Unavailable};
+use jobs::{Content, Data, Job, JobId, Message, Status, Unavailable, rfc3339};
 use serde::Serialize;
 use telemetry::metrics;
 use utoipa::{IntoResponses, ToSchema};
@@ -23,6 +22,7 @@ use crate::catalogue::Violation;
 use crate::checks;
 use crate::examine::{self, Examined, examine};
 use crate::idempotency::{self, Key, Seen};
+use crate::json::Json;
 use crate::observe::about;
 use crate::openapi::{Responses, example, guarded_refusals};
 use crate::problem::unavailable;
@@ -40,6 +40,7 @@ pub(crate) struct Acceptance {
     status: Status,
     template: String,
     /// When the job was accepted.
+    #[serde(serialize_with = "rfc3339::serialize")]
     enqueued_at: DateTime<Utc>,
     /// Where to ask how the job stands.
     #[schema(format = "uri")]

@@ -106,6 +106,18 @@ pub enum Unusable {
     },
 }
 
+impl Unusable {
+    /// The same with the file as callers know it: below the folder of templates.
+    fn below(mut self, folder: &Path) -> Self {
+        let (Self::Io { path, .. } | Self::Json { path, .. } | Self::Manifest { path, .. } | Self::Schema { path, .. }) =
+            &mut self;
+        if let Ok(below) = path.strip_prefix(folder) {
+            *path = if below.as_os_str().is_empty() { "the folder of templates".into() } else { below.to_owned() };
+        }
+        self
+    }
+}
+
 impl Catalogue {
     /// The templates in `folder`. Nothing is read yet.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
@@ -124,6 +136,11 @@ impl Catalogue {
         }
         names.sort();
         Ok(names)
+    }
+
+    /// An error as callers are shown it, without the place of the templates on this machine.
+    pub(crate) fn shown(&self, error: Unusable) -> Unusable {
+        error.below(&self.0.folder)
     }
 
     /// Reads every template, so that the log says what is wrong with one before somebody asks for it. Blocks.

@@ -11,6 +11,7 @@ use axum::http::header::CACHE_CONTROL;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::sse::{Event as SseEvent, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
+use findings::visible_json;
 use futures_util::{StreamExt, stream};
 use jobs::event::{Event, EventId, events};
 use jobs::{Job, JobId, Status, Unavailable};
@@ -52,7 +53,7 @@ struct Told {
 impl Told {
     fn new(id: String, job: Answer) -> Self {
         let data = serde_json::to_string(&job).unwrap_or_else(|error| unreachable!("a job is always JSON: {error}"));
-        Self { id, event: job.status(), retry: COME_BACK_MILLIS, data }
+        Self { id, event: job.status(), retry: COME_BACK_MILLIS, data: visible_json(data) }
     }
 }
 

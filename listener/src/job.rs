@@ -3,24 +3,24 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
-use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Extension, Path, Query, State};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Extension, Path, State};
 use axum::http::header::{CACHE_CONTROL, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, TimeDelta, Utc};
 use jobs::destination::without_secrets;
-use jobs::{Job, JobId, LinkSigner, Status, Webhook};
+use jobs::{Job, JobId, LinkSigner, Status, Webhook, rfc3339};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use utoipa::{IntoParams, IntoResponses, ToSchema};
 
 use crate::access::Caller;
 use crate::base_url::base_url;
-use crate::list::invalid_query;
+use crate::json::Json;
 use crate::openapi::{Responses, example, guarded_refusals};
 use crate::problem::unavailable;
+use crate::query::{Parameters, invalid_query};
 use crate::{Listener, Problem, observe};
 
 /// A job, and the ways to its report.
@@ -38,7 +38,7 @@ pub(crate) struct Answer {
     #[schema(nullable = false, format = "uri")]
     link: Option<String>,
     /// Until when the link works.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(serialize_with = "rfc3339::serialize_some", skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     link_expires_at: Option<DateTime<Utc>>,
 }
@@ -135,9 +135,9 @@ pub(crate) async fn job(
     Extension(caller): Extension<Caller>,
     headers: HeaderMap,
     id: Result<Path<String>, PathRejection>,
-    asked: Result<Query<Wait>, QueryRejection>,
+    asked: Result<Parameters<Wait>, Problem>,
 ) -> Result<Response, Problem> {
-    let asked = asked_wait(asked)?;
+    let asked = asked_wait(asked?.0)?;
     let mut job = find(&listener, &caller, id).await?;
     let wait = asked.or_else(|| preferred_wait(&headers)).filter(|_| !job.status.is_final());
     if let Some(wait) = wait {
@@ -177,9 +177,8 @@ impl IntoResponses for JobRefusals {
 }
 
 /// The wait that a caller asks for by `?wait=`.
-fn asked_wait(asked: Result<Query<Wait>, QueryRejection>) -> Result<Option<Duration>, Problem> {
-    let Query(Wait { wait }) = asked.map_err(|error| invalid_query(&error.body_text()))?;
-    let Some(wait) = wait else { return Ok(None) };
+fn asked_wait(asked: Wait) -> Result<Option<Duration>, Problem> {
+    let Some(wait) = asked.wait else { return Ok(None) };
     let seconds = wait.parse().ok().filter(|seconds| *seconds <= MAX_WAIT_SECONDS).ok_or_else(invalid_wait)?;
     Ok(Some(Duration::from_secs(seconds)))
 }

@@ -2,11 +2,9 @@
 
 use std::sync::Arc;
 
-use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Extension, Query, State};
+use axum::extract::{Extension, State};
+use axum::http::HeaderMap;
 use axum::http::header::CACHE_CONTROL;
-use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
 use jobs::job::now;
 use jobs::{JobId, Listing, Status};
@@ -16,8 +14,10 @@ use utoipa::{IntoParams, IntoResponses, ToSchema};
 use crate::access::Caller;
 use crate::base_url::base_url;
 use crate::job::Answer;
+use crate::json::Json;
 use crate::openapi::{Responses, example, guarded_refusals};
 use crate::problem::{defect, unavailable};
+use crate::query::{Parameters, invalid_query};
 use crate::{Listener, Problem};
 
 /// How many jobs a page has at most unless the caller asks for another number.
@@ -81,10 +81,9 @@ pub(crate) async fn list(
     State(listener): State<Arc<Listener>>,
     Extension(caller): Extension<Caller>,
     headers: HeaderMap,
-    asked: Result<Query<Asked>, QueryRejection>,
+    asked: Result<Parameters<Asked>, Problem>,
 ) -> Result<impl IntoResponse, Problem> {
-    let Query(asked) = asked.map_err(|error| invalid_query(&error.body_text()))?;
-    let listing = asked.listing(&listener, &caller)?;
+    let listing = asked?.0.listing(&listener, &caller)?;
     let listed = listener.jobs.list(&listing).await?;
     let base_url = base_url(&listener, &headers);
     let jobs = listed.jobs.into_iter().map(|job| Answer::new(&listener, job, &base_url)).collect();
@@ -137,11 +136,6 @@ impl Asked {
 
 fn invalid_limit() -> Problem {
     invalid_query(&format!("`limit` is a number from 1 to {MAX_LIMIT}"))
-}
-
-/// A query that makes no sense.
-pub(crate) fn invalid_query(what: &str) -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST, "invalid-query", "The URL's query makes no sense.", format!("{what}."))
 }
 
 #[cfg(test)]

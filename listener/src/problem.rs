@@ -6,6 +6,7 @@ use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderName, HeaderValue, Response, StatusCode};
 use axum::response::IntoResponse;
+use findings::visible_json;
 use jobs::{Failure, Unavailable};
 use serde_json::{Value, json};
 
@@ -98,7 +99,7 @@ pub(crate) fn unavailable(attempted: &str) -> Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response<Body> {
-        let mut response = (self.status, self.to_json().to_string()).into_response();
+        let mut response = (self.status, visible_json(self.to_json().to_string())).into_response();
         response.extensions_mut().insert(Refusal(self.name));
         if let Some(delay) = self.delay {
             response.extensions_mut().insert(delay);

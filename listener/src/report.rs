@@ -1,5 +1,7 @@
 //! `GET /jobs/{id}/report`, and `GET /r/{id}` for the link in a mail: the PDF, or the way to it.
 
+mod range;
+
 use std::path::Path as FilePath;
 use std::sync::Arc;
 
@@ -7,10 +9,10 @@ use axum::body::Body;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Extension, Path, Query, Request, State};
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_DISPOSITION, ETAG, IF_RANGE, LAST_MODIFIED, LOCATION, RANGE, RETRY_AFTER,
-    X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_RANGE, ETAG, IF_MATCH, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED,
+    LOCATION, RANGE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
 };
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use jobs::job::now;
 use jobs::{Job, JobId, Opened, Status, Unavailable};
@@ -21,7 +23,7 @@ use utoipa::{IntoParams, IntoResponses, ToSchema};
 use crate::access::Caller;
 use crate::job::{find, find_by_link, unknown};
 use crate::openapi::{Responses, example, guarded_refusals, refusals};
-use crate::problem::unavailable;
+use crate::problem::{defect, unavailable};
 use crate::{Listener, Problem};
 
 /// What a signed link carries.
@@ -169,12 +171,19 @@ async fn deliver(listener: &Listener, job: &Job, request: Request) -> Result<Res
 
 /// The file, or the range of it that was asked for.
 async fn serve(path: &FilePath, file_name: &str, mut request: Request) -> Result<Response, Problem> {
-    if !is_one_range(request.headers()) || !is_range_of_this(path, request.headers()).await? {
-        request.headers_mut().remove(RANGE);
+    // Ranges are for GET alone.
+    let range = if request.method() == Method::GET { wanted(path, request.headers()).await? } else { None };
+    let headers = request.headers_mut();
+    headers.remove(RANGE);
+    headers.extend(range.map(|range| (RANGE, range)));
+    for list in [IF_MATCH, IF_NONE_MATCH] {
+        join(headers, list);
     }
     let served = ServeFile::new(path).try_call(request).await.map_err(Unavailable::when("read the report"))?;
     match served.status() {
-        StatusCode::RANGE_NOT_SATISFIABLE => return Err(beyond_the_end()),
+        StatusCode::RANGE_NOT_SATISFIABLE => {
+            return Err(beyond_the_end(served.headers().get(CONTENT_RANGE).cloned().ok_or_else(defect)?));
+        }
         StatusCode::PRECONDITION_FAILED => return Err(not_as_asked()),
         _ => {}
     }
@@ -188,20 +197,23 @@ async fn serve(path: &FilePath, file_name: &str, mut request: Request) -> Result
     Ok(response)
 }
 
-/// Whether the range that is asked for is one of bytes. Of anything else the whole report comes (RFC 9110, section 14.2).
-fn is_one_range(headers: &HeaderMap) -> bool {
-    let mut ranges = headers.get_all(RANGE).iter();
-    let range = ranges.next().filter(|_| ranges.next().is_none()).and_then(|range| range.to_str().ok());
-    let bounds = range.and_then(|range| range.split_once('=')).filter(|(unit, _)| *unit == "bytes");
-    let Some((first, last)) = bounds.and_then(|(_, bounds)| bounds.trim().split_once('-')) else { return false };
-    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    match (first, last) {
-        ("", last) => is_number(last),
-        (first, "") => is_number(first),
-        (first, last) => {
-            let read = |text: &str| text.parse::<u64>().unwrap_or(u64::MAX);
-            is_number(first) && is_number(last) && read(first) <= read(last)
-        }
+/// The range of the file that these headers ask for, if they ask for one.
+async fn wanted(path: &FilePath, headers: &HeaderMap) -> Result<Option<HeaderValue>, Unavailable> {
+    if !headers.contains_key(RANGE) {
+        return Ok(None);
+    }
+    let size = tokio::fs::metadata(path).await.map_err(Unavailable::when("read the report"))?.len();
+    let range = range::within(headers, size);
+    Ok(if is_range_of_this(path, headers).await? { range } else { None })
+}
+
+/// Makes one line of a list that came in several: `ServeFile` reads the first.
+fn join(headers: &mut HeaderMap, name: HeaderName) {
+    let lines: Vec<_> = headers.get_all(&name).iter().map(HeaderValue::as_bytes).collect();
+    if lines.len() > 1
+        && let Ok(line) = HeaderValue::from_bytes(&lines.join(&b", "[..]))
+    {
+        headers.insert(name, line);
     }
 }
 
@@ -218,8 +230,9 @@ async fn is_range_of_this(path: &FilePath, headers: &HeaderMap) -> Result<bool, 
 /// How a report may fail to come.
 fn undelivered() -> [Problem; 7] {
     let (queued, failed_job) = (example::job(Status::Queued), example::job(Status::Failed));
-    let unavailable = unavailable("read the report");
-    [unknown(), not_ready(&queued), failed(&failed_job), gone(), beyond_the_end(), not_as_asked(), unavailable]
+    let (beyond, unavailable) =
+        (beyond_the_end(HeaderValue::from_static("bytes */16753")), unavailable("read the report"));
+    [unknown(), not_ready(&queued), failed(&failed_job), gone(), beyond, not_as_asked(), unavailable]
 }
 
 fn link_refused() -> Problem {
@@ -227,10 +240,12 @@ fn link_refused() -> Problem {
     Problem::new(StatusCode::FORBIDDEN, "link-refused", "This link does not work.", detail)
 }
 
-fn beyond_the_end() -> Problem {
+/// `size` is as `Content-Range` tells it.
+fn beyond_the_end(size: HeaderValue) -> Problem {
     let detail = "The job's `bytes` says how long the report is.";
     let title = "The report has no such range.";
     Problem::new(StatusCode::RANGE_NOT_SATISFIABLE, "range-not-satisfiable", title, detail)
+        .with_header(CONTENT_RANGE, size)
 }
 
 fn not_as_asked() -> Problem {

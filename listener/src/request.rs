@@ -48,9 +48,11 @@ static SHAPE: LazyLock<Validator> = LazyLock::new(|| {
     input::validator(&shape()).unwrap_or_else(|error| unreachable!("the request's own schema: {error}"))
 });
 
-/// A line of text: neither control characters nor what ends a line, and no space at its ends.
-const SUBJECT_PATTERN: &str = "^[^\\s\\u0000-\\u001f\\u007f-\\u009f]\
-    ([^\\u0000-\\u001f\\u007f-\\u009f\\u2028\\u2029]*[^\\s\\u0000-\\u001f\\u007f-\\u009f])?$";
+/// A line of text: neither control characters nor what ends a line or reverses the direction of writing, and no space at its
+/// ends.
+const SUBJECT_PATTERN: &str = "^[^\\s\\u0000-\\u001f\\u007f-\\u009f\\u202a-\\u202e\\u2066-\\u2069]\
+    ([^\\u0000-\\u001f\\u007f-\\u009f\\u2028-\\u202e\\u2066-\\u2069]*\
+    [^\\s\\u0000-\\u001f\\u007f-\\u009f\\u202a-\\u202e\\u2066-\\u2069])?$";
 
 /// What a request must look like, as JSON Schema 2020-12: it is checked against this, and the OpenAPI document has it.
 pub(crate) fn schema() -> Value {
@@ -103,8 +105,8 @@ fn shape() -> Value {
                 "additionalProperties": false,
                 "properties": {
                     "subject": {
-                        "description": "The mail's subject, in one line without control characters, with no space at \
-                                        either end.",
+                        "description": "The mail's subject, in one line without control characters and what reverses the \
+                                        direction of writing, with no space at either end.",
                         "type": "string",
                         "pattern": SUBJECT_PATTERN,
                         "maxLength": MAX_SUBJECT_CHARS,

@@ -9,6 +9,7 @@ use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_
 use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
+use findings::visible_json;
 use jobs::Job;
 use jobs::event::EventId;
 use serde_json::Value;
@@ -135,7 +136,7 @@ async fn send(socket: &mut WebSocket, message: Message) -> Option<()> {
 }
 
 fn json_text(frame: &Value) -> Message {
-    Message::Text(frame.to_string().into())
+    Message::Text(visible_json(frame.to_string()).into())
 }
 
 impl Client {

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -13,6 +12,7 @@ use serde_json::Value;
 use utoipa::{IntoResponses, ToSchema};
 
 use crate::catalogue::{Catalogue, Template, Unusable};
+use crate::json::Json;
 use crate::openapi::{Responses, guarded_refusals};
 use crate::{Listener, Problem};
 
@@ -48,7 +48,7 @@ pub(crate) struct Shown {
     responses((status = 200, description = "The names.", body = Names), ListRefusals)
 )]
 pub(crate) async fn list(State(listener): State<Arc<Listener>>) -> Result<Json<Names>, Problem> {
-    let templates = listener.catalogue.names().map_err(|error| unusable(&error))?;
+    let templates = listener.catalogue.names().map_err(|error| unusable(&listener.catalogue, error))?;
     Ok(Json(Names { templates }))
 }
 
@@ -93,10 +93,10 @@ pub(crate) fn known(catalogue: &Catalogue, name: &str) -> Result<Arc<Template>, 
     match catalogue.find(name) {
         Ok(Some(template)) => Ok(template),
         Ok(None) => {
-            let names = catalogue.names().map_err(|error| unusable(&error))?;
+            let names = catalogue.names().map_err(|error| unusable(catalogue, error))?;
             Err(unknown(&names))
         }
-        Err(error) => Err(unusable(&error)),
+        Err(error) => Err(unusable(catalogue, error)),
     }
 }
 
@@ -106,9 +106,9 @@ pub(crate) fn unknown(names: &[String]) -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "unknown-template", "There is no template of this name.", detail)
 }
 
-fn unusable(error: &Unusable) -> Problem {
+fn unusable(catalogue: &Catalogue, error: Unusable) -> Problem {
     tracing::error!(%error, "a template cannot be offered");
-    out_of_order(error)
+    out_of_order(&catalogue.shown(error))
 }
 
 fn out_of_order(error: &Unusable) -> Problem {
@@ -119,5 +119,5 @@ fn out_of_order(error: &Unusable) -> Problem {
 /// How a call for a template may be refused, whatever its name.
 pub(crate) fn refusals() -> [Problem; 1] {
     let reason = "\"nonsense\" is not valid under any of the schemas listed in the 'anyOf' keyword".to_owned();
-    [out_of_order(&Unusable::Schema { path: "templates/letter/schema.json".into(), reason })]
+    [out_of_order(&Unusable::Schema { path: "letter/schema.json".into(), reason })]
 }

@@ -6,7 +6,6 @@ use std::path::{Path as FilePath, PathBuf};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Extension, Path, Query, State};
@@ -18,7 +17,7 @@ use http_body_util::BodyExt;
 use input::Validator;
 use jobs::job::{MEBIBYTE, now};
 use jobs::upload::{MAX_UPLOAD_BYTES, NoSeparator, UPLOADS};
-use jobs::{Accepts, Content, Dialect, Separator, Unavailable, UploadFormat, UploadId};
+use jobs::{Accepts, Content, Dialect, Separator, Unavailable, UploadFormat, UploadId, rfc3339};
 use mime::Mime;
 use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value, json};
@@ -31,6 +30,7 @@ use crate::access::{Caller, quota_refusals};
 use crate::base_url::base_url;
 use crate::body::{self, incomplete, interrupted, read_plain, too_slow};
 use crate::catalogue::{self, Violation};
+use crate::json::Json;
 use crate::openapi::{Responses, example, guarded_refusals, refusals};
 use crate::problem::unavailable;
 use crate::puts::Puts;
@@ -95,6 +95,7 @@ pub(crate) struct Begun {
     method: &'static str,
     headers: PutHeaders,
     /// When the URL stops working.
+    #[serde(serialize_with = "rfc3339::serialize")]
     expires_at: DateTime<Utc>,
 }
 

@@ -224,6 +224,13 @@ async fn a_list_that_makes_no_sense_is_refused() {
         let answer = bench.get(&format!("/jobs?{query}")).await;
         assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (400, "invalid-query"), "{query}");
     }
+    let detail = bench.get("/jobs?order=asc").await.json()["detail"].clone();
+    assert_eq!(detail, "`order` is not a parameter; use `status`, `template`, `cursor`, `limit`.");
+    let long = bench.get(&format!("/jobs?{}=1", "%01".repeat(21_000))).await;
+    assert!(long.status == 400 && long.bytes.len() < 1_000, "{} bytes", long.bytes.len());
+    let (job, _) = bench.running().await;
+    let twice = bench.get(&format!("/jobs/{}?wait=1&wait=2", job.id)).await.json()["detail"].clone();
+    assert_eq!(twice, "give each of `wait` once at most.");
 }
 
 #[tokio::test]

@@ -242,7 +242,8 @@ async fn a_connection_follows_its_callers_jobs_and_so_many_of_them() {
 async fn aws_says_who_shakes_hands_where_it_knows_callers() {
     let mut hall = Hall::new().await;
     hall.gateway.listener.access = Access::by(Mode::Iam(Principals::default()));
-    for (arn, status) in [(None, 401), (Some("arn:aws:iam::123456789012:user/crm"), 200)] {
+    let (user, federated) = ("arn:aws:iam::123456789012:user/crm", "arn:aws:sts::123456789012:federated-user/crm");
+    for (arn, status) in [(None, 401), (Some(user), 200), (Some(federated), 401)] {
         let (connection, message) = ("a".into(), Message::Connect(axum::http::HeaderMap::new()));
         let client = Client { connection, message, arn: arn.map(Into::into), peer: None };
         let answer = hall.gateway.handle(Event::Client(client)).await.expect("an answer");

@@ -9,6 +9,7 @@ use chrono::TimeDelta;
 use jobs::job::{PDF_STANDARDS, now};
 use jobs::{
     Completed, Data, Destinations, Failed, Failure, JobId, JobStore, LinkSigner, Message, ObjectStore, Queue, Warning,
+    rfc3339,
 };
 use listener::{Listener, MAX_BODY_BYTES};
 use serde_json::{Value, json};
@@ -32,7 +33,7 @@ async fn an_accepted_request_is_queued_and_on_record() {
     let record = bench.local.jobs.get(id).await.expect("the store answers").expect("on record");
     assert_eq!((message.id, &message.job()), (id, &record));
     assert_eq!(message.data, Some(Data::from(&good()["data"])));
-    assert_eq!(body["enqueued_at"], json!(record.enqueued_at));
+    assert_eq!(body["enqueued_at"], json!(rfc3339::text(&record.enqueued_at)));
 }
 
 #[tokio::test]
@@ -137,6 +138,8 @@ async fn a_request_of_the_wrong_shape_is_refused_whole() {
         (json!({"template": "list", "data": {}, "notify": {"subject": " x"}}), vec!["/notify/subject"]),
         (json!({"template": "list", "data": {}, "notify": {"subject": ""}}), vec!["/notify/subject"]),
         (json!({"template": "list", "data": {}, "notify": {"subject": "x\u{2028}y"}}), vec!["/notify/subject"]),
+        (json!({"template": "list", "data": {}, "notify": {"subject": "x\u{202e}y"}}), vec!["/notify/subject"]),
+        (json!({"template": "list", "data": {}, "notify": {"subject": "\u{2066}xy"}}), vec!["/notify/subject"]),
         (json!({"template": "list", "data": {}, "notify": {"subject": "é".repeat(100)}}), vec!["/notify/subject"]),
         (json!({"template": "list", "data": {}, "notify": {"tags": ["a b"]}}), vec!["/notify/tags/0"]),
     ] {
@@ -393,6 +396,14 @@ async fn templates_are_listed_and_shown_as_they_are_now() {
     assert_eq!(bench.get("/templates").await.json(), json!({"templates": ["list", "other"]}));
     let answer = bench.get("/templates/other").await;
     assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (500, "unusable-template"));
+    let detail = answer.json()["detail"].as_str().expect("a detail").to_owned();
+    assert!(detail.starts_with("other/schema.json is not a JSON Schema: "), "{detail}");
+    add_template(&templates, "other", "{", "{}");
+    let body = json!({"template": "other", "data": {}}).to_string();
+    for answer in [bench.get("/templates/other").await, bench.post(body).await] {
+        let detail = answer.json()["detail"].as_str().expect("a detail").to_owned();
+        assert!(detail.starts_with("other/schema.json is not JSON: "), "{detail}");
+    }
     add_template(&templates, "other", r#"{"type": "object", "title": "now it is a schema"}"#, "{}");
     assert_eq!(bench.get("/templates/other").await.status, StatusCode::OK);
 }
@@ -422,12 +433,28 @@ async fn a_job_is_shown_from_queue_to_report() {
     let links = LinkSigner::new(b"key");
     let expires_at = job.enqueued_at + TimeDelta::days(30);
     assert_eq!(completed["link"], links.sign("http://press.test", job.id, expires_at), "it needs no token");
-    assert_eq!((&completed["link_expires_at"], failed.get("link")), (&json!(expires_at), None));
+    assert_eq!((&completed["link_expires_at"], failed.get("link")), (&json!(rfc3339::text(&expires_at)), None));
     let report_url = completed["report_url"].as_str().expect("a URL").to_owned();
     let report = bench.get(report_url.strip_prefix("http://press.test").expect("our own")).await;
     assert_eq!((report.status, report.bytes.as_slice()), (StatusCode::OK, &b"%PDF-1.7 hello"[..]));
     assert_eq!(report.header("content-type"), "application/pdf");
     assert_eq!(report.header("content-disposition"), format!("inline; filename=\"list-{}.pdf\"", job.id));
+}
+
+#[tokio::test]
+async fn no_answer_has_what_a_terminal_acts_on() {
+    let bench = Bench::new().await;
+    let (job, owner) = bench.running().await;
+    let failure = Failure::new("invalid-data", "It does not fit.", "\u{9b}31m\u{7f}\u{202e}");
+    let failed = Failed { failure: &failure, input: None, set_aside: false, at: now() };
+    _ = bench.local.jobs.fail(job.id, owner, &failed).await.expect("the store answers");
+    let path = format!("/jobs/{}", job.id);
+    for path in [&path, &format!("{path}/report"), &format!("{path}/events"), "/jobs"] {
+        let answer = bench.get(path).await;
+        let text = String::from_utf8(answer.bytes).expect("UTF-8");
+        assert!(text.contains(r"\u009b31m\u007f\u202e"), "{text}");
+        assert!(!text.contains(['\u{9b}', '\u{7f}', '\u{202e}']), "{text}");
+    }
 }
 
 #[tokio::test]
@@ -442,6 +469,15 @@ async fn parts_of_a_report_can_be_asked_for() {
     assert_eq!((part.status.as_u16(), part.bytes.as_slice()), (206, &b"%PDF"[..]));
     let beyond = ask("bytes=99-").await;
     assert_eq!((beyond.status.as_u16(), beyond.problem().as_str()), (416, "range-not-satisfiable"));
+    assert_eq!(beyond.header("content-range"), "bytes */14");
+    for range in ["bytes=-65536", "bytes=0-99999999999999999999999", "bytes=00-0013"] {
+        let all = ask(range).await;
+        assert_eq!((all.status.as_u16(), all.header("content-range")), (206, "bytes 0-13/14"), "{range}");
+        assert_eq!(all.bytes, b"%PDF-1.7 hello");
+    }
+    let request = Request::head(format!("/jobs/{}/report", job.id)).header("range", "bytes=0-3").body(Body::empty());
+    let head = bench.send(request.expect("a request")).await;
+    assert_eq!((head.status.as_u16(), head.header("content-length")), (200, "14"));
 
     let request = Request::get(format!("/jobs/{}/report", job.id));
     let request = request.header("if-unmodified-since", "Sun, 06 Nov 1994 08:49:37 GMT").body(Body::empty());
@@ -461,7 +497,7 @@ async fn a_range_that_is_not_understood_or_of_another_report_is_the_whole() {
     let whole = ask(&[]).await;
     let (tag, date) = (whole.header("etag").to_owned(), whole.header("last-modified").to_owned());
     assert_eq!(whole.header("x-content-type-options"), "nosniff");
-    for range in ["bytes=0-3,5-6", "rows=0-3", "bytes=3-1", "bytes=x", "bytes", "bytes=-", "0-3"] {
+    for range in ["bytes=0-3,5-6", "rows=0-3", "bytes=3-1", "bytes=x", "bytes", "bytes=-", "bytes= 0-1", "0-3"] {
         assert_eq!(ask(&[("range", range)]).await.status, StatusCode::OK, "{range}");
     }
     assert_eq!(ask(&[("range", "bytes=0-3"), ("range", "bytes=5-6")]).await.status, StatusCode::OK);
@@ -480,6 +516,9 @@ async fn a_range_that_is_not_understood_or_of_another_report_is_the_whole() {
         assert_eq!(answer.status.as_u16(), status, "{condition}");
     }
     assert_eq!(ask(&[("if-range", "\"another\"")]).await.status, StatusCode::OK);
+    for (list, status) in [("if-match", 200), ("if-none-match", 304)] {
+        assert_eq!(ask(&[(list, "\"another\""), (list, &tag)]).await.status.as_u16(), status, "{list}");
+    }
 }
 
 #[tokio::test]

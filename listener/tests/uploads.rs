@@ -257,7 +257,8 @@ async fn a_failed_job_is_queued_again_with_its_upload_while_that_is_kept() {
 async fn a_job_that_is_removed_within_the_hour_is_not_queued_again() {
     let bench = bench().await;
     let job = Job::queued(JobId::new(), "rows", now());
-    fail(&bench, &Message::new(&job, Some(json!({"name": "n"}).into()))).await;
+    let message = Message::new(&job, Some(json!({"name": "n"}).into()));
+    fail_and_keep(&bench, &message, TimeDelta::minutes(59)).await;
     let again = Request::post(format!("/jobs/{}/retry", job.id)).body(Body::empty()).expect("a request");
     let again = bench.send(again).await;
     assert_eq!(again.status, 409, "{}", again.json());
@@ -276,8 +277,12 @@ async fn an_upload_that_no_job_names_goes_after_a_day() {
 }
 
 async fn fail(bench: &Bench, message: &Message) {
+    fail_and_keep(bench, message, TimeDelta::days(1)).await;
+}
+
+async fn fail_and_keep(bench: &Bench, message: &Message, kept: TimeDelta) {
     let later = now() + TimeDelta::minutes(1);
-    let terms = Terms { overdue_at: later, expires_at: later };
+    let terms = Terms { overdue_at: later, expires_at: now() + kept };
     let claim = Claim { owner: uuid::Uuid::new_v4(), now: now(), lease_until: later, purpose: Purpose::Run, terms };
     bench.local.jobs.claim(&message.job(), &claim).await.expect("the store answers");
     let failure = Failure::new("x", "x", "x");

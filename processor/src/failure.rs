@@ -106,6 +106,11 @@ fn from_typesetter(error: &typesetter::Error) -> Failure {
     let detail = match error {
         // It begins with a file's name.
         typesetter::Error::Template { .. } => format!("{error}."),
+        // Where on this machine it should be is not for callers.
+        typesetter::Error::MissingTemplate { template } => {
+            let template = template.file_name().map(Into::into).unwrap_or_default();
+            sentence(&typesetter::Error::MissingTemplate { template })
+        }
         error => sentence(error),
     };
     let mut failure = failure(error.name(), detail);

@@ -113,7 +113,7 @@ pub(crate) async fn unpack(
     let gate = end.0.clone();
     let _working = asking.work(Hand::Thread(gate.clone()));
     let unpacked = tokio::task::spawn_blocking(move || {
-        let template = Template::read(&template).map_err(unusable)?;
+        let template = Template::read(&template).map_err(|error| unusable(error, &template))?;
         let (spooled, digest) = to_spool(source, &template, &spool, cutting.most_bytes, gate)?;
         let rows = Rows { template, spooled, spool };
         if cutting.cuts(rows.spooled.rows).map_err(Trouble::Permanent)? {
@@ -238,10 +238,14 @@ fn trouble(error: InputError, origin: Origin) -> Trouble {
     }
 }
 
-fn unusable(error: Unusable) -> Trouble {
+/// The template in `folder` cannot be used. Callers are not told where on this machine that is.
+fn unusable(error: Unusable, folder: &Path) -> Trouble {
     match error {
         Unusable::Io { source, .. } => source.into(),
-        Unusable::Broken { .. } => Trouble::Permanent(failure("template-error", format!("{error}."))),
+        Unusable::Broken { path, reason } => {
+            let path = folder.parent().and_then(|templates| path.strip_prefix(templates).ok()).unwrap_or(&path).into();
+            Trouble::Permanent(failure("template-error", format!("{}.", Unusable::Broken { path, reason })))
+        }
     }
 }
 
@@ -316,5 +320,15 @@ mod tests {
         };
         assert_eq!(job["error"]["detail"], failure.detail);
         assert_eq!(job["error"]["errors"], json!(failure.errors));
+    }
+    #[test]
+    fn a_broken_template_is_named_without_its_place_on_this_machine() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let template = folder.path().join("mine");
+        std::fs::create_dir(&template).expect("a folder");
+        std::fs::write(template.join("schema.json"), "{").expect("a file");
+        let error = Template::read(&template).expect_err("it is broken");
+        let Trouble::Permanent(failure) = unusable(error, &template) else { panic!("it may pass") };
+        assert!(failure.detail.starts_with("mine/schema.json is not what it should be: "), "{}", failure.detail);
     }
 }

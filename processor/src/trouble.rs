@@ -60,8 +60,10 @@ impl From<PressError> for Trouble {
             (Some(failure), _) => Self::Permanent(failure),
             // What a child said last may quote the data, and this is logged.
             (None, PressError::Crashed { status, .. }) => Self::Transient(format!("the child ended with {status}")),
-            (None, PressError::Typesetter(typesetter::Error::Io { message, .. })) => {
-                Self::passing(Lack::told(message), error.to_string())
+            // The job's record tells of it, and callers need not know where files are.
+            (None, PressError::Typesetter(typesetter::Error::Io { action, message, path })) => {
+                let name = path.file_name().unwrap_or_default().display();
+                Self::passing(Lack::told(message), format!("{action} {name}: {message}"))
             }
             (None, error) => Self::passing(Lack::behind(error), error.to_string()),
         }
@@ -85,4 +87,17 @@ impl From<LongError> for Trouble {
 pub(crate) fn pause_after(attempt: u32) -> Duration {
     let longest = Duration::from_secs(5 << attempt.min(6)).min(Duration::from_secs(300));
     longest.mul_f64(1.0 - fastrand::f64() / 4.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_named_without_its_place_on_this_machine() {
+        let (action, message) = ("read the data".to_owned(), "Permission denied".to_owned());
+        let error = typesetter::Error::Io { action, path: "/srv/data/work/1/data.json".into(), message };
+        let Trouble::Transient(reason) = PressError::Typesetter(error).into() else { panic!("it may pass") };
+        assert_eq!(reason, "read the data data.json: Permission denied");
+    }
 }

@@ -179,7 +179,10 @@ async fn the_end_of_a_job_with_a_webhook_waits_for_the_courier() {
         assert_eq!((told.id, told.status, url.as_str()), (message.id, status, "https://example.org/hook"));
         let (job, data) = (bench.job(message.id).await, &event["data"]);
         assert_eq!(event["type"], format!("job.{status}"));
-        assert_eq!((&data["attempts"], &data["finished_at"]), (&json!(1), &json!(job.finished_at)));
+        assert_eq!(
+            (&data["attempts"], &data["finished_at"]),
+            (&json!(1), &json!(job.finished_at.as_ref().map(jobs::rfc3339::text)))
+        );
         let link = data["link"].as_str().unwrap_or_default();
         assert_eq!(link.starts_with("https://press.test/r/"), status == Status::Completed, "{data}");
         assert_eq!(data["error"]["type"].is_string(), status == Status::Failed, "{data}");
@@ -266,7 +269,9 @@ async fn a_templates_error_is_told_with_its_place() {
 #[tokio::test]
 async fn a_template_that_is_gone_fails_the_job() {
     let bench = Bench::new(&[]).await;
-    assert_eq!(failure_of(&bench, "gone").await.kind, "urn:pressrun:problem:template-missing");
+    let failure = failure_of(&bench, "gone").await;
+    assert_eq!(failure.kind, "urn:pressrun:problem:template-missing");
+    assert_eq!(failure.detail, "No template at gone: a template is a folder that holds main.typ.");
 }
 
 #[tokio::test]

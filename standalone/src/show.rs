@@ -4,9 +4,9 @@ use std::fmt::Write;
 use std::process::ExitCode;
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use findings::visible_lines;
+use findings::{visible_json, visible_lines};
 use indicatif::HumanBytes;
-use jobs::{AnnouncementRecord, DeliveryRecord, Failure, Job};
+use jobs::{AnnouncementRecord, DeliveryRecord, Failure, Job, rfc3339};
 use serde_json::{Value, json};
 
 use crate::caller::{self, CallerError};
@@ -51,12 +51,12 @@ async fn list(options: &ListJobs) -> Result<(), CallerError> {
 }
 
 fn pretty(json: &Value) -> String {
-    format!("{json:#}\n")
+    visible_json(format!("{json:#}\n"))
 }
 
 fn described(record: &Record) -> String {
     let job = &record.job;
-    let time = |time: Option<DateTime<Utc>>| time.map(|time| time.to_rfc3339_opts(SecondsFormat::Millis, true));
+    let time = |time: Option<DateTime<Utc>>| time.map(|time| rfc3339::text(&time));
     let lines = [
         ("job", Some(job.id.to_string())),
         ("status", Some(job.status.to_string())),

@@ -479,3 +479,25 @@ fn as_json_a_job_and_a_list_are_what_the_server_says() {
         assert_eq!(printed, server.get(&path));
     }
 }
+
+#[test]
+fn no_json_has_what_a_terminal_acts_on() {
+    let controls = "\u{9b}31m\u{7f}\u{202e}";
+    let failed = move || {
+        let mut failed = record("failed");
+        failed["error"] = json!({"type": "x", "title": "Odd.", "detail": controls});
+        failed
+    };
+    let server = Decoy::start(move |call| match call {
+        "GET /jobs?limit=20" => told(json!({"jobs": [failed()]})),
+        _ => told(failed()),
+    });
+    for (arguments, pointer) in [(["job", ID].as_slice(), "/error/detail"), (&["jobs"], "/jobs/0/error/detail")] {
+        let output = Desk::new().run(&server.url, &[arguments, &["--json"]].concat());
+        assert_status(&output, 0);
+        let text = stdout(&output);
+        assert!(text.contains(r"\u009b31m\u007f\u202e") && !text.contains(['\u{9b}', '\u{7f}', '\u{202e}']), "{text}");
+        let printed: Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(printed.pointer(pointer), Some(&json!(controls)));
+    }
+}

@@ -8,6 +8,7 @@ use telemetry::metrics;
 use utoipa::ToSchema;
 
 use super::schedule;
+use crate::rfc3339;
 use crate::webhook::Webhook;
 
 /// How many attempts are kept on record, the latest.
@@ -22,7 +23,7 @@ pub struct DeliveryRecord {
     /// How many attempts were made.
     pub attempts: u32,
     /// When the next attempt is due.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[serde(serialize_with = "rfc3339::serialize_some", skip_serializing_if = "Option::is_none", default)]
     #[schema(nullable = false)]
     pub next_attempt_at: Option<DateTime<Utc>>,
     /// The latest attempts, at most ten, the last one last.
@@ -60,6 +61,7 @@ impl DeliveryStatus {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DeliveryAttempt {
     /// When it began.
+    #[serde(serialize_with = "rfc3339::serialize")]
     pub at: DateTime<Utc>,
     /// The status of the server's answer, if there was one: of HTTP, or of SMTP for a mail.
     #[serde(skip_serializing_if = "Option::is_none", default)]

@@ -1,6 +1,7 @@
 //! An announcement as a mail, and a mail server that sends it.
 
 use std::error::Error;
+use std::io;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -97,7 +98,8 @@ impl Smtp {
     /// What it means that the mail server did not take a mail.
     fn refused(&self, error: &SmtpError) -> Sent {
         let Some(status) = error.status().map(u16::from) else {
-            return Sent::later(format!("The mail server could not be reached: {}.", root_cause(error)));
+            let what = if is_unreadable(error) { "'s answer could not be read" } else { " could not be reached" };
+            return Sent::later(format!("The mail server{what}: {}.", root_cause(error)));
         };
         let may_quote_a_password = self.signs_in && (SIGN_IN.contains(&status) || SYNTAX.contains(&status));
         let text = match error.source() {
@@ -110,6 +112,15 @@ impl Smtp {
         let outcome = if is_final { DeliveryOutcome::Refused } else { DeliveryOutcome::Later { retry_after: None } };
         Sent { status: Some(status), error: told, outcome }
     }
+}
+
+/// Whether the server answered what lettre does not take: lines that are too long or no UTF-8, or no whole answer. It does not
+/// tell the code of such an answer, so that a refusal for good cannot be told from any other.
+fn is_unreadable(error: &SmtpError) -> bool {
+    let is_no_text = |cause: &(dyn Error + 'static)| {
+        cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::InvalidData)
+    };
+    error.is_response() || !error.is_tls() && error.source().is_some_and(is_no_text)
 }
 
 type Unwritable = Box<dyn Error + Send + Sync>;
@@ -177,6 +188,35 @@ mod tests {
         let (head, _) = mail.split_once("\r\n\r\n").expect("a head");
         assert!(head.contains("\r\nAuto-Submitted: auto-generated\r\n"), "{head}");
         assert!(head.split("\r\n").all(|line| !line.trim_end().ends_with(':')), "{head}");
+    }
+
+    /// What comes of a mail to a server that greets with these bytes.
+    async fn sent_to(greeting: &'static [u8]) -> Sent {
+        use tokio::io::AsyncWriteExt;
+
+        let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("smtp://{}", socket.local_addr().expect("an address"));
+        tokio::spawn(async move {
+            let (mut connection, _) = socket.accept().await.expect("a connection");
+            connection.write_all(greeting).await.expect("it writes");
+        });
+        let (from, to) = ("a@example.org".parse().expect("an address"), "b@example.org".parse().expect("addresses"));
+        let job = Job::queued(JobId::new(), "letter", crate::job::now());
+        let announcement = Announcement::completed(&job, "https://example.org/r/1", job.enqueued_at);
+        Smtp::new(&url, from, to).expect("a server").announce(&announcement).await
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_cannot_be_read_is_told_as_that_and_a_readable_one_by_its_code() {
+        let long: &'static [u8] = format!("550 {}\r\n", "x".repeat(3_000)).leak().as_bytes();
+        for unreadable in [&b"550 5.7.1 Empf\xe4nger gesperrt\r\n"[..], long, b"what?\r\n", b"550-and"] {
+            let sent = sent_to(unreadable).await;
+            let error = sent.error.expect("a reason");
+            assert!(error.starts_with("The mail server's answer could not be read: "), "{error}");
+            assert_eq!((sent.status, sent.outcome), (None, DeliveryOutcome::Later { retry_after: None }), "{error}");
+        }
+        let refused = sent_to("550 5.7.1 Empfänger gesperrt\r\n".as_bytes()).await;
+        assert_eq!((refused.status, refused.outcome), (Some(550), DeliveryOutcome::Refused));
     }
 
     /// The lines of the subject's header, unfolded.

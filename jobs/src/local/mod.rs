@@ -54,6 +54,9 @@ const LINKS_END: &str = "the links that were sent so far then stop working";
 /// What a new `webhook.secret` ends.
 const RECEIVERS_REFUSE: &str = "receivers then refuse webhooks until they are given the new one";
 
+/// The fewest characters of a key: those of 128 random bits.
+const MIN_KEY_CHARS: usize = 32;
+
 /// A data folder, opened for this process alone.
 pub struct Local {
     /// The queue.
@@ -107,6 +110,17 @@ pub enum OpenError {
         /// What a new secret ends.
         loss: &'static str,
     },
+    /// A secret's file does not hold what Pressrun makes there.
+    #[error(
+        "{path} is damaged: it should hold one line of {MIN_KEY_CHARS} letters and digits or more. Restore it from a copy, or delete \
+         it to get a new secret: {loss}"
+    )]
+    DamagedSecret {
+        /// The file.
+        path: PathBuf,
+        /// What a new secret ends.
+        loss: &'static str,
+    },
     /// Another process works in the folder.
     #[error("{0} is in use by another pressrun. Stop that one, or name another folder with --data")]
     InUse(PathBuf),
@@ -141,7 +155,7 @@ impl Local {
     pub async fn open(folder: &Path, max_receives: u32) -> Result<Self, OpenError> {
         let locks = lock(folder)?;
         private::tighten(folder).map_err(io_error(folder))?;
-        let link_key = secret(&folder.join("link.key"), "", LINKS_END)?.into_bytes();
+        let link_key = link_key(&folder.join("link.key"))?.into_bytes();
         let webhook_secret = secret(&folder.join("webhook.secret"), "whsec_", RECEIVERS_REFUSE)?;
         let path = folder.join("pressrun.db");
         let database = database::open(&path).await.map_err(|refusal| match refusal {
@@ -196,6 +210,15 @@ fn lock(folder: &Path) -> Result<Vec<File>, OpenError> {
     }
 }
 
+/// The key in a file, made if there is none. One that could be guessed would sign links for anybody.
+fn link_key(path: &Path) -> Result<String, OpenError> {
+    let key = secret(path, "", LINKS_END)?;
+    let digits = key.trim();
+    let is_key = digits.len() >= MIN_KEY_CHARS
+        && digits.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/=-_".contains(&byte));
+    if is_key { Ok(key) } else { Err(OpenError::DamagedSecret { path: path.to_owned(), loss: LINKS_END }) }
+}
+
 /// The secret in a file, made if there is none: 64 characters, behind `prefix`, that base64 reads as 48 bytes. `loss` is what
 /// a new one ends.
 fn secret(path: &Path, prefix: &str, loss: &'static str) -> Result<String, OpenError> {
@@ -203,6 +226,9 @@ fn secret(path: &Path, prefix: &str, loss: &'static str) -> Result<String, OpenE
         Ok(secret) if secret.trim().is_empty() => Err(OpenError::EmptySecret { path: path.to_owned(), loss }),
         Ok(secret) => Ok(secret),
         Err(error) if error.kind() == io::ErrorKind::NotFound => make_secret(path, prefix),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            Err(OpenError::DamagedSecret { path: path.to_owned(), loss })
+        }
         Err(error) => Err(io_error(path)(error)),
     }
 }

@@ -195,7 +195,7 @@ fn sync_folder(path: &Path) -> io::Result<()> {
     }
 }
 
-fn present<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+pub(super) fn present<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

@@ -17,9 +17,9 @@ pub enum BadPrincipals {
     /// An entry is not a right and an ARN.
     #[error("{0:?} is not like `admin arn:aws:iam::123456789012:role/Ops*`")]
     Entry(String),
-    /// An entry names a session of a role, or roles by a pattern with a path.
+    /// An entry names a session of a role, roles by a pattern with a path, or a federated user.
     #[error(
-        "no caller has the ARN {0:?}: rights are neither of a role's session nor of roles by a pattern with a path; write it like \
+        "no caller has the ARN {0:?}: rights are neither of a role's session, nor of roles by a pattern with a path, nor of a federated user; write it like \
          `admin arn:aws:iam::123456789012:role/Ops*`"
     )]
     Unknowable(String),
@@ -46,19 +46,26 @@ impl FromStr for Principals {
 }
 
 impl Principals {
-    /// The caller with the ARN that AWS reports.
-    pub(super) fn caller(&self, arn: &str) -> Caller {
+    /// The caller with the ARN that AWS reports; nothing for a federated user. The name of one is chosen by whoever asks for its
+    /// credentials (`GetFederationToken`), so that two of one name cannot be told apart.
+    pub(super) fn caller(&self, arn: &str) -> Option<Caller> {
+        if is_federated(arn) {
+            return None;
+        }
         let principal = principal(arn);
         let role = role(principal);
         let is_meant =
             |pattern: &str| matches(pattern, principal) || role.as_ref().is_some_and(|it| matches(pattern, it));
         let rights: Rights = self.0.iter().filter(|(_, pattern)| is_meant(pattern)).map(|(right, _)| *right).collect();
-        Caller::new(principal, rights)
+        Some(Caller::new(principal, rights))
     }
 }
 
 /// The pattern of the ARNs as callers have them here. Nothing if it depends on a session, or on the path of several roles.
 fn pattern(arn: &str) -> Option<String> {
+    if is_federated(arn) {
+        return None;
+    }
     if let Some((account, role)) = arn.split_once(":assumed-role/") {
         let (name, session) = role.split_once('/').unwrap_or((role, "*"));
         return (session == "*").then(|| format!("{account}:assumed-role/{name}"));
@@ -70,6 +77,10 @@ fn pattern(arn: &str) -> Option<String> {
         }
         None => Some(arn.to_owned()),
     }
+}
+
+fn is_federated(arn: &str) -> bool {
+    arn.contains(":federated-user/")
 }
 
 /// The user or role of an ARN: the name of a role's session is the caller's to choose.
@@ -122,7 +133,8 @@ mod tests {
             ("arn:aws:iam::123456789012:user/office/jane", false),
             ("arn:aws:iam::123456789012:user/jane-admin", false),
         ] {
-            assert_eq!(principals.caller(arn).may(Right::Admin), admin, "{arn}");
+            let caller = principals.caller(arn).expect("a caller");
+            assert_eq!(caller.may(Right::Admin), admin, "{arn}");
         }
         let sso = "role/aws-reserved/sso.amazonaws.com/AWSReservedSSO_Admin_0123";
         for (given, caller) in [
@@ -132,12 +144,14 @@ mod tests {
         ] {
             let principals: Principals = format!("admin arn:aws:{given}").parse().expect("principals");
             let arn = format!("arn:aws:sts::123456789012:assumed-role/{caller}");
-            assert!(principals.caller(&arn).may(Right::Admin), "{given}");
+            assert!(principals.caller(&arn).expect("a caller").may(Right::Admin), "{given}");
         }
         for unknowable in [
             "sts::123456789012:assumed-role/Ops/jane",
             "iam::123456789012:role/office/Ops*",
             "iam::123456789012:role/*/Ops",
+            "sts::123456789012:federated-user/jane",
+            "sts::123456789012:federated-user/*",
         ] {
             let refused = format!("admin arn:aws:{unknowable}").parse::<Principals>();
             assert!(matches!(refused, Err(BadPrincipals::Unknowable(_))), "{unknowable}: {refused:?}");
@@ -145,6 +159,14 @@ mod tests {
         for bad in ["admin", "admin *", "publish arn:aws:iam::123456789012:role/x", "arn:aws:iam::123456789012:role/x"]
         {
             assert!(bad.parse::<Principals>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_federated_user_is_no_caller() {
+        let everybody: Principals = "admin arn:aws:*".parse().expect("principals");
+        for arn in ["arn:aws:sts::123456789012:federated-user/jane", "arn:aws-cn:sts::123456789012:federated-user/x"] {
+            assert!(everybody.caller(arn).is_none(), "{arn}");
         }
     }
 

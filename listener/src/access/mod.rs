@@ -16,7 +16,7 @@ mod signature;
 mod throttle;
 mod tokens;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,6 +39,7 @@ pub use origins::{BadOrigin, Origins};
 pub(crate) use quotas::refusals as quota_refusals;
 pub use quotas::{BytesQuota, Quotas};
 pub use rights::{Right, Rights, UnknownRight};
+pub(crate) use throttle::Peer;
 pub use throttle::{Delay, Throttle};
 pub use tokens::{BadTokens, TokenBook, Tokens};
 
@@ -118,8 +119,8 @@ impl Access {
 pub(crate) struct Origin<'a> {
     /// The ARN that AWS reports, where AWS authenticated the caller.
     pub(crate) arn: Option<&'a str>,
-    /// The address at the other end of the connection.
-    pub(crate) peer: Option<IpAddr>,
+    /// The other end of the connection.
+    pub(crate) peer: Peer,
 }
 
 /// How a call may be refused before it reaches its handler.
@@ -166,7 +167,9 @@ pub(crate) async fn identify(listener: &Listener, headers: &HeaderMap, origin: O
             })
         }
         Mode::Jwt(issuer) => jwt::caller(issuer, shown_token(headers)?).await,
-        Mode::Iam(principals) => return origin.arn.map(|arn| principals.caller(arn)).ok_or_else(unsigned),
+        Mode::Iam(principals) => {
+            return principals.caller(origin.arn.ok_or_else(unsigned)?).ok_or_else(federated);
+        }
     };
     caller.map_err(|problem| match problem.status {
         StatusCode::UNAUTHORIZED => problem.after(access.throttle.delay(origin.peer)),
@@ -174,25 +177,29 @@ pub(crate) async fn identify(listener: &Listener, headers: &HeaderMap, origin: O
     })
 }
 
-/// The address at the other end of a connection: of the caller, or of the proxy in between.
+/// The other end of a call. Any AWS account may invoke the function behind a public URL, with an event of its own.
 #[cfg(feature = "lambda")]
-fn peer(extensions: &Extensions) -> Option<IpAddr> {
+fn peer(extensions: &Extensions) -> Peer {
     use lambda_http::RequestExt;
     use lambda_http::request::RequestContext;
 
     match extensions.request_context_ref() {
-        Some(RequestContext::ApiGatewayV2(context)) => context.http.source_ip.as_deref()?.parse().ok(),
+        Some(RequestContext::ApiGatewayV2(context)) => {
+            let address = context.http.source_ip.as_deref().and_then(|address| address.parse().ok());
+            address.map_or(Peer::Unknown, Peer::Claimed)
+        }
         _ => connected_peer(extensions),
     }
 }
 
 #[cfg(not(feature = "lambda"))]
-fn peer(extensions: &Extensions) -> Option<IpAddr> {
+fn peer(extensions: &Extensions) -> Peer {
     connected_peer(extensions)
 }
 
-fn connected_peer(extensions: &Extensions) -> Option<IpAddr> {
-    extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| address.ip())
+fn connected_peer(extensions: &Extensions) -> Peer {
+    let connection = extensions.get::<ConnectInfo<SocketAddr>>();
+    connection.map_or(Peer::Unknown, |ConnectInfo(address)| Peer::At(address.ip()))
 }
 
 /// Whom AWS says a request comes from.
@@ -216,6 +223,10 @@ fn unsigned() -> Problem {
     unauthorized(
         "Sign the request with AWS Signature Version 4; the function URL's authorization type must be AWS_IAM.",
     )
+}
+
+fn federated() -> Problem {
+    unauthorized("A federated user has no name of its own. Sign the request as an IAM user, or as a role.")
 }
 
 /// Whether a browser sent the request for a page of another site that may not call. Without a token nothing else keeps

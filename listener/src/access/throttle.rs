@@ -29,6 +29,17 @@ struct Wrong {
     at: Instant,
 }
 
+/// The other end of a call.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Peer {
+    /// A connection comes from this address: the caller's, or that of the proxy in between.
+    At(IpAddr),
+    /// An event that anybody may have made says that it comes from this address.
+    Claimed(IpAddr),
+    /// Nothing tells.
+    Unknown,
+}
+
 /// An extension of a response: how long the server must wait before it sends it. The server waits, and not the handler,
 /// since only the server can give up a connection that waits for one that others need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,11 +61,16 @@ impl Throttle {
         Self { longest_wait, peers: Mutex::default() }
     }
 
-    /// The delay of the answer to a wrong token.
-    pub(super) fn delay(&self, peer: Option<IpAddr>) -> Delay {
-        let peer = peer.unwrap_or(Ipv4Addr::UNSPECIFIED.into()).to_canonical();
+    /// The delay of the answer to a wrong token. Peers with addresses that they may have chosen count as one.
+    pub(super) fn delay(&self, peer: Peer) -> Delay {
+        let nobody = IpAddr::from(Ipv4Addr::UNSPECIFIED);
+        let (peer, counted) = match peer {
+            Peer::At(address) => (address.to_canonical(), network(address.to_canonical())),
+            Peer::Claimed(address) => (address.to_canonical(), nobody),
+            Peer::Unknown => (nobody, nobody),
+        };
         tracing::warn!(%peer, "refused a wrong token");
-        Delay(self.count(network(peer), Instant::now()))
+        Delay(self.count(counted, Instant::now()))
     }
 
     /// Counts a wrong token, and returns how long its answer waits.
@@ -106,6 +122,18 @@ mod tests {
         for _ in 0..100 {
             assert!(wait("192.0.2.3", now) <= 70, "no number is too large");
         }
+    }
+
+    #[test]
+    fn addresses_that_a_guesser_chooses_count_as_one() {
+        let throttle = Throttle::new(Duration::from_secs(1));
+        let waits = |peer: fn(IpAddr) -> Peer| {
+            ["192.0.2.1", "192.0.2.2", "2001:db8::1"].map(|address| {
+                let Delay(wait) = throttle.delay(peer(address.parse().expect("an address")));
+                wait.as_millis()
+            })
+        };
+        assert_eq!((waits(Peer::Claimed), waits(Peer::At)), ([20, 40, 80], [20, 20, 20]));
     }
 
     #[test]

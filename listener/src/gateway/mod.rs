@@ -15,6 +15,7 @@ use axum::response::IntoResponse;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use chrono::TimeDelta;
+use findings::visible_json;
 use jobs::event::events;
 use jobs::followers::{Connected, Connections, Follower, Followers, MAX_POSTED_BYTES, Posted};
 use jobs::job::now;
@@ -23,7 +24,7 @@ use serde_json::{Value, json};
 
 pub use event::{Change, Client, Event, Message};
 
-use crate::access::{Caller, Delay, Mode, Origin, identify, unauthorized};
+use crate::access::{Caller, Delay, Mode, Origin, Peer, identify, unauthorized};
 use crate::base_url::base_url;
 use crate::protocol::{self, Granted, broken_off, frame};
 use crate::socket::{MAX_FOLLOWED, too_many};
@@ -60,7 +61,7 @@ impl Gateway {
         match message {
             Message::Connect(headers) => {
                 // A handshake that is not answered with 200 is refused with this status.
-                let origin = Origin { arn: arn.as_deref(), peer };
+                let origin = Origin { arn: arn.as_deref(), peer: peer.map_or(Peer::Unknown, Peer::At) };
                 return match observe::handshake(identify(&self.listener, &headers, origin)).await {
                     Ok(caller) => self.remember(&connection, &caller).await.map(|()| accepted()),
                     Err(problem) => {
@@ -156,13 +157,13 @@ fn refused(problem: &Problem) -> Value {
     json!({ "statusCode": body["status"], "body": body.to_string() })
 }
 
-/// Where a frame holds lists that may be long: a problem's violations, and those of a job that failed.
-const LONG_LISTS: [&str; 3] = ["/errors", "/job/error/errors", "/job/error/diagnostics"];
+/// Where a frame holds lists that may be long: a problem's violations, those of a job that failed, and a job's warnings.
+const LONG_LISTS: [&str; 4] = ["/errors", "/job/error/errors", "/job/error/diagnostics", "/job/warnings"];
 
 /// The frame as text, with as much of its lists as API Gateway passes on.
 fn fitting(mut frame: Value) -> String {
     loop {
-        let text = frame.to_string();
+        let text = visible_json(frame.to_string());
         let mut shortened = false;
         for list in LONG_LISTS.iter().filter(|_| text.len() > MAX_POSTED_BYTES) {
             if let Some(list) = frame.pointer_mut(list).and_then(Value::as_array_mut).filter(|list| !list.is_empty()) {
@@ -180,4 +181,27 @@ fn fitting(mut frame: Value) -> String {
 fn text_of(body: &str, is_base64: bool) -> String {
     let bytes = if is_base64 { BASE64_STANDARD.decode(body).unwrap_or_default() } else { body.as_bytes().to_vec() };
     String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use jobs::job::MAX_TEXT_CHARS;
+    use jobs::{Job, Warning};
+
+    use super::*;
+
+    #[test]
+    fn a_frame_fits_whatever_its_warnings_say() {
+        let warning = |number: usize| {
+            let message = "\u{1}".repeat(MAX_TEXT_CHARS);
+            Warning::new(&format!("{number}{message}"), message.clone(), Some(message))
+        };
+        let job = Job { warnings: (0..50).map(warning).collect(), ..Job::queued(JobId::new(), "letter", now()) };
+        let frame = json!({"event": "completed", "id": "0.1.2", "job": job});
+        assert!(frame.to_string().len() > MAX_POSTED_BYTES);
+        let text = fitting(frame);
+        let cut: Value = serde_json::from_str(&text).expect("JSON");
+        assert!(text.len() <= MAX_POSTED_BYTES, "{} bytes", text.len());
+        assert!(cut["job"]["warnings"].as_array().is_some_and(|warnings| !warnings.is_empty()));
+    }
 }
