@@ -1,6 +1,34 @@
 //! Regular expressions in schemas. Most are matched in time linear in the text; those that look around or refer back to a
 //! group are matched by trying, which may take exponentially long.
 
+/// How long an engine takes for a byte and a state of a pattern, at the most.
+const STATE_NANOSECONDS: u64 = 2;
+
+/// What a match of a text with a pattern may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Effort {
+    /// Every byte is held against so many states at the most.
+    Linear { states: usize },
+    /// Every part of the text may be read again, as a power of its length.
+    Trying { power: u32 },
+}
+
+impl Effort {
+    /// What matching a text of so many bytes may take, or trying it at the least.
+    pub(crate) fn nanoseconds(&self, bytes: usize) -> u64 {
+        let bytes = bytes as u64;
+        match *self {
+            Self::Linear { states } => bytes.saturating_mul(states as u64).saturating_mul(STATE_NANOSECONDS),
+            Self::Trying { power } => bytes.saturating_pow(1 + power),
+        }
+    }
+
+    /// Whether it may take longer than that.
+    pub(crate) fn is_unsure(&self) -> bool {
+        matches!(self, Self::Trying { .. })
+    }
+}
+
 /// What a group of a pattern has in it.
 #[derive(Debug, Clone, Copy, Default)]
 struct Group {
@@ -37,10 +65,11 @@ pub(crate) fn is_costly(pattern: &str) -> bool {
 fn shape(pattern: &str) -> Shape {
     let (mut shape, mut depth) = (Shape::default(), 0);
     let mut open = vec![Group::default()];
-    let (mut closed, mut in_class) = (None, false);
+    let (mut closed, mut in_class, mut repeated) = (None, false, false);
     let mut chars = pattern.chars();
     while let Some(c) = chars.next() {
         let just_closed = std::mem::take(&mut closed);
+        let just_repeated = std::mem::replace(&mut repeated, !in_class && matches!(c, '*' | '+' | '?' | '}'));
         match c {
             '\\' => {
                 let escaped = chars.next();
@@ -63,6 +92,8 @@ fn shape(pattern: &str) -> Shape {
                     outer.repeats |= inner.repeats;
                 }
             }
+            // What is repeated without giving back is a group that looks around, in other words.
+            '+' if just_repeated => shape.lookaround = shape.lookaround.max(1),
             '*' | '+' | '{' => {
                 shape.repeats_twice |= just_closed.is_some_and(|group: Group| group.repeats || group.looks_around);
                 if let Some(group) = open.last_mut() {
@@ -90,6 +121,9 @@ mod tests {
             ("(?=(?:(?<!x)a)*)b", 2, true),
             ("^(a|b)\\1$", 1, true),
             ("[\\1]", 0, false),
+            ("a++b", 1, false),
+            ("a{2}+b?+", 1, false),
+            ("a\\++[*+]+", 0, false),
             (")(", 0, false),
         ] {
             assert_eq!((lookaround(pattern), is_costly(pattern)), (power, costly), "{pattern}");
