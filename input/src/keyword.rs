@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use crate::linear::Linear;
 use crate::node::{Counted, Node};
-use crate::pattern::{Effort, lookaround};
+use crate::pattern::{Effort, lookaround, trying};
 
 /// The keyword's name.
 const PATTERN: &str = "pattern";
@@ -40,10 +40,6 @@ fn plain_options() -> ValidationOptions<'static, Arc<dyn Retrieve>, Counted> {
 /// What a match with a pattern of a schema may take.
 pub(crate) fn effort(pattern: &str) -> Effort {
     linear(pattern).map_or_else(|| trying(pattern), |linear| linear.effort())
-}
-
-fn trying(pattern: &str) -> Effort {
-    Effort::Trying { power: lookaround(pattern).max(1) }
 }
 
 /// The matcher in linear time, if there is one.

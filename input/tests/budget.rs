@@ -67,6 +67,12 @@ fn a_pattern_that_looks_around_does_not_read_a_long_text() {
     let long = json!([format!("{}b", "a".repeat(1_000_000))]);
     assert_eq!(check(&schema, &long, &Budget::default()), Err(CutOff::TooCostly));
     assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+    // Nor does one that counts in its lookahead read one of some length.
+    let counting = json!({"items": {"pattern": "(?=.*[a-z]{3}.{0,2000}[A-Z]{3})x"}});
+    let start = Instant::now();
+    let words = json!([shuffled(3_000, b"abcdefghijklmnopqrstuvwxyz ")]);
+    assert_eq!(check(&counting, &words, &Budget::default()), Err(CutOff::TooCostly));
+    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
     let short = check(&schema, &json!([format!("{}b", "a".repeat(20))]), &Budget::default());
     assert_eq!(short.expect("cheap").listed.len(), 1);
     // Each of them is cheap, and all of them are not.
