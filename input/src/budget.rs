@@ -3,17 +3,23 @@
 //! A schema can make its check take exponential time, so no check runs without a budget. [`node`](crate::node) counts every
 //! look at the data against it; a check that has spent its budget ends at once, wherever it is.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+
+use crate::pattern::Effort;
 
 /// How long one check may take, in processor time of its thread.
 pub const CHECK_TIME: Duration = Duration::from_secs(2);
 
 /// After how many steps the clock is read: reading it takes as long as some dozen of them.
 const STEPS_PER_LOOK: u64 = 1024;
+
+/// What a step takes, roughly.
+const STEP_NANOSECONDS: u64 = 16;
 
 /// How many bytes of a text count as one step.
 const BYTES_PER_STEP: usize = 64;
@@ -72,40 +78,53 @@ pub enum CutOff {
     Stopped,
 }
 
+thread_local! {
+    /// Counts what the check that runs on this thread costs.
+    static RUNNING: RefCell<Option<Rc<Meter>>> = const { RefCell::new(None) };
+}
+
 /// Counts what a check costs.
 #[derive(Debug)]
-pub(crate) struct Meter<'a> {
-    budget: &'a Budget,
+pub(crate) struct Meter {
+    budget: Budget,
     steps: Cell<u64>,
     next_look: Cell<u64>,
     /// The thread's time when the clock was read first, and when that was.
     began: Cell<Option<(Duration, Instant)>>,
-    /// How often a text is read again by one match of a pattern that looks around, as a power of its length.
-    pub(crate) lookaround: u32,
+    /// What holding a name against the patterns for names takes.
+    names: Arc<[Effort]>,
     /// What further errors may take, in bytes, once [errors are counted](Self::count_errors).
     error_room: Cell<usize>,
     error_bytes: Cell<usize>,
     errors: Cell<usize>,
 }
 
-impl<'a> Meter<'a> {
-    pub(crate) fn new(budget: &'a Budget, lookaround: u32) -> Self {
-        Self {
-            budget,
+impl Meter {
+    pub(crate) fn new(budget: &Budget, names: &Arc<[Effort]>) -> Rc<Self> {
+        Rc::new(Self {
+            budget: budget.clone(),
             steps: Cell::new(0),
             next_look: Cell::new(STEPS_PER_LOOK),
             began: Cell::new(None),
-            lookaround,
+            names: Arc::clone(names),
             error_room: Cell::new(usize::MAX),
             error_bytes: Cell::new(0),
             errors: Cell::new(0),
-        }
+        })
+    }
+
+    /// What counts the check that runs on this thread.
+    pub(crate) fn running() -> Option<Rc<Self>> {
+        RUNNING.with_borrow(Clone::clone)
     }
 
     /// The result of `check`, unless it is cut off.
-    pub(crate) fn run<T>(&self, check: impl FnOnce() -> T) -> Result<T, CutOff> {
+    pub(crate) fn run<T>(self: &Rc<Self>, check: impl FnOnce() -> T) -> Result<T, CutOff> {
+        let outer = RUNNING.replace(Some(Rc::clone(self)));
         // Nothing of a check outlives it, so that unwinding leaves nothing half done.
-        catch_unwind(AssertUnwindSafe(check)).map_err(|reason| match reason.downcast::<CutOff>() {
+        let result = catch_unwind(AssertUnwindSafe(check));
+        RUNNING.set(outer);
+        result.map_err(|reason| match reason.downcast::<CutOff>() {
             Ok(cut) => *cut,
             Err(panic) => resume_unwind(panic),
         })
@@ -121,21 +140,28 @@ impl<'a> Meter<'a> {
         self.spend(1 + (bytes / BYTES_PER_STEP) as u64);
     }
 
-    /// Counts the reading of a text of so many bytes that a pattern may be matched with. A pattern that looks around is
-    /// matched by backtracking: neither the engine nor a clock that is read between two matches bounds what one match of a
-    /// long text takes.
-    pub(crate) fn read_for_patterns(&self, bytes: usize) {
+    /// Counts the reading of a name, which is held against all the patterns for names.
+    pub(crate) fn read_name(&self, bytes: usize) {
         self.read(bytes);
-        if self.lookaround > 0 {
-            let nanoseconds = (bytes as u64).saturating_pow(1 + self.lookaround);
-            if Duration::from_nanos(nanoseconds) > self.budget.time {
-                resume_unwind(Box::new(CutOff::TooCostly));
-            }
-            self.look();
+        if !self.names.is_empty() {
+            self.attempt(&self.names, bytes);
         }
     }
 
-    fn spend(&self, steps: u64) {
+    /// Counts matches of a text of so many bytes that nothing ends before their time: those that would take more than the
+    /// budget are not begun.
+    pub(crate) fn attempt(&self, efforts: &[Effort], bytes: usize) {
+        let nanoseconds = efforts.iter().map(|effort| effort.nanoseconds(bytes)).fold(0, u64::saturating_add);
+        if Duration::from_nanos(nanoseconds) > self.budget.time {
+            resume_unwind(Box::new(CutOff::TooCostly));
+        }
+        // How long trying takes, nobody knows.
+        let steps = if efforts.iter().any(Effort::is_unsure) { STEPS_PER_LOOK } else { nanoseconds / STEP_NANOSECONDS };
+        self.spend(steps);
+    }
+
+    /// Counts so many steps.
+    pub(crate) fn spend(&self, steps: u64) {
         self.steps.set(self.steps.get() + steps);
         if self.steps.get() >= self.next_look.get() {
             self.look();
@@ -148,7 +174,7 @@ impl<'a> Meter<'a> {
         let now = thread_time();
         let (began, since) = self.began.get().unwrap_or_else(|| (now, Instant::now()));
         self.began.set(Some((began, since)));
-        let Budget { time, wait, stop } = self.budget;
+        let Budget { time, wait, stop } = &self.budget;
         let spent = now.saturating_sub(began);
         // What the largest request needs, it gets on a busy machine too.
         let is_late = || spent > *time / 8 && wait.is_some_and(|wait| since.elapsed() > wait);
@@ -179,6 +205,15 @@ impl<'a> Meter<'a> {
         self.errors.get()
     }
 
+    /// Counts a value of so many bytes that the next error keeps a copy of. That error is shown; if the copy takes all the
+    /// memory, it is the last one.
+    pub(crate) fn copy(&self, bytes: usize) {
+        let (room, last) = (self.error_room.get(), self.error_bytes.get() + 1);
+        if room > last {
+            self.error_room.set(room.saturating_sub(bytes).max(last));
+        }
+    }
+
     /// Whether errors took all the memory that they may. The check then sees no more of the data and ends soon.
     pub(crate) fn is_full(&self) -> bool {
         self.error_room.get() == 0
@@ -207,7 +242,7 @@ mod tests {
 
     /// A check in which the thread stands still for much longer than it works.
     fn dragging(budget: &Budget) -> Result<(), CutOff> {
-        let meter = Meter::new(budget, 0);
+        let meter = Meter::new(budget, &Arc::default());
         let steps = || (0..STEPS_PER_LOOK).for_each(|_| meter.step());
         meter.run(|| {
             steps();

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::budget::Meter;
 
 /// Whether two values are equal: numbers by their value, objects whatever the order of their members.
-pub(crate) fn equal(left: &Value, right: &Value, meter: &Meter<'_>) -> bool {
+pub(crate) fn equal(left: &Value, right: &Value, meter: &Meter) -> bool {
     meter.step();
     match (left, right) {
         (Value::String(left), Value::String(right)) => {
@@ -35,7 +35,7 @@ pub(crate) fn equal(left: &Value, right: &Value, meter: &Meter<'_>) -> bool {
 }
 
 /// Whether no two of these values are equal.
-pub(crate) fn are_unique(values: &[Value], meter: &Meter<'_>) -> bool {
+pub(crate) fn are_unique(values: &[Value], meter: &Meter) -> bool {
     if values.len() < 2 {
         return true;
     }
@@ -50,7 +50,7 @@ pub(crate) fn are_unique(values: &[Value], meter: &Meter<'_>) -> bool {
 }
 
 /// A hash that equal values share.
-fn hash(value: &Value, hashes: &RandomState, meter: &Meter<'_>) -> u64 {
+fn hash(value: &Value, hashes: &RandomState, meter: &Meter) -> u64 {
     meter.step();
     let mut hasher = hashes.build_hasher();
     match value {
@@ -80,6 +80,8 @@ fn hash(value: &Value, hashes: &RandomState, meter: &Meter<'_>) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use proptest::prelude::*;
     use serde_json::json;
 
@@ -88,7 +90,7 @@ mod tests {
 
     fn unique(values: &Value) -> bool {
         let budget = Budget::default();
-        are_unique(values.as_array().expect("an array"), &Meter::new(&budget, 0))
+        are_unique(values.as_array().expect("an array"), &Meter::new(&budget, &Arc::default()))
     }
 
     #[test]
@@ -137,7 +139,7 @@ mod tests {
         #[test]
         fn values_are_equal_as_the_checker_has_it(values in prop::collection::vec(values(), 0..20)) {
             let budget = Budget::default();
-            let meter = Meter::new(&budget, 0);
+            let meter = Meter::new(&budget, &Arc::default());
             for one in &values {
                 for other in &values {
                     prop_assert_eq!(equal(one, other, &meter), cmp::equal(one, other));

@@ -1,24 +1,23 @@
 //! What is wrong with data that breaks a schema, in the words of the schema.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use findings::{MAX_TEXT_CHARS, Violation, Violations, shortened};
-use jsonschema::{Draft, PatternOptions, ValidationError, error::ValidationErrorKind};
+use jsonschema::{ValidationError, error::ValidationErrorKind};
 use serde_json::Value;
 
 use crate::budget::{Budget, CutOff, Meter};
 use crate::costly::{Costly, costly};
+use crate::keyword::{effort, is_pattern, options};
 use crate::node::{Counted, Node, is_hidden};
-use crate::pattern::lookaround;
+use crate::pattern::Effort;
 
 /// Where the checker of rows has the schema that they are a part of.
 const WHOLE: &str = "/$defs/whole";
 
 /// How much of a value is quoted, in characters.
 const MAX_QUOTED_CHARS: usize = 60;
-
-/// How often a pattern that is matched by trying may try another way, on one text.
-const MAX_BACKTRACKS: usize = 100_000;
 
 /// Where so few errors have so many reasons each that memory is full of them, the schema is at fault.
 const FEW_ERRORS: usize = 100;
@@ -31,8 +30,8 @@ const MANY_REASONS: usize = 100;
 pub struct Validator {
     compiled: jsonschema::Validator<Counted>,
     schema: Value,
-    /// How often patterns may read a text again, as a power of its length.
-    lookaround: u32,
+    /// What each of the patterns for names may take.
+    names: Arc<[Effort]>,
     /// The largest value that an error may quote from the schema, in bytes.
     quoted_bytes: usize,
 }
@@ -40,19 +39,14 @@ pub struct Validator {
 impl Validator {
     /// A checker of this schema, or what is wrong with the schema.
     pub(crate) fn new(schema: &Value) -> Result<Self, String> {
-        let options = jsonschema::options_for::<Counted>().with_draft(Draft::Draft202012).should_validate_formats(true);
-        let options = options.with_pattern_options(PatternOptions::fancy_regex().backtrack_limit(MAX_BACKTRACKS));
-        let compiled = options.build(schema).map_err(|error| error.to_string())?;
-        let (mut power, mut quoted_bytes) = (0, 0);
+        let compiled = options().build(schema).map_err(|error| error.to_string())?;
+        let (mut names, mut quoted_bytes) = (Vec::new(), 0);
         walk(schema, &mut |keyword, value| match (keyword, value) {
-            ("pattern", Value::String(pattern)) => power = power.max(lookaround(pattern)),
-            ("patternProperties", Value::Object(each)) => {
-                power = each.keys().map(|pattern| lookaround(pattern)).fold(power, u32::max);
-            }
+            ("patternProperties", Value::Object(each)) => names.extend(each.keys().map(|pattern| effort(pattern))),
             ("enum" | "const", quoted) => quoted_bytes = quoted_bytes.max(quoted.to_string().len()),
             _ => {}
         });
-        Ok(Self { compiled, schema: schema.clone(), lookaround: power, quoted_bytes })
+        Ok(Self { compiled, schema: schema.clone(), names: names.into(), quoted_bytes })
     }
 
     /// The keywords that can make a check take too long.
@@ -66,7 +60,7 @@ impl Validator {
     ///
     /// As of [`violations`](Self::violations).
     pub fn is_valid(&self, data: &Value, budget: &Budget) -> Result<bool, CutOff> {
-        let meter = Meter::new(budget, self.lookaround);
+        let meter = Meter::new(budget, &self.names);
         meter.run(|| self.compiled.is_valid(Node::root(data, &meter)))
     }
 
@@ -84,7 +78,7 @@ impl Validator {
         most: usize,
         budget: &Budget,
     ) -> Result<Violations, CutOff> {
-        let meter = Meter::new(budget, self.lookaround);
+        let meter = Meter::new(budget, &self.names);
         let root = Node::root(data, &meter);
         // Nearly all data is, and to find that out takes half of what it takes to look for violations.
         if meter.run(|| self.compiled.is_valid(root))? {
@@ -94,9 +88,13 @@ impl Validator {
         let mut errors: Vec<_> = meter.run(|| self.compiled.iter_errors(root).collect())?;
         if meter.is_full() {
             // Of what was not shown, nothing can be said, nor of the whole.
-            errors.retain(|error| !is_hidden(error.instance()) && !error.instance_path().as_str().is_empty());
+            errors.retain(is_shown);
         }
-        if meter.is_full() && errors.len() < FEW_ERRORS && meter.errors() > errors.len() * MANY_REASONS {
+        // Names have no parts: that there are many reasons why none fits is no fault.
+        let is_of_names =
+            |error: &ValidationError<'_>| matches!(error.kind(), ValidationErrorKind::PropertyNames { .. });
+        let has_many_reasons = errors.len() < FEW_ERRORS && meter.errors() > errors.len() * MANY_REASONS;
+        if meter.is_full() && has_many_reasons && !errors.iter().any(is_of_names) {
             return Err(CutOff::TooCostly);
         }
         let more = errors.len().saturating_sub(most);
@@ -110,13 +108,13 @@ impl Validator {
             errors.iter().filter(|error| is(error.kind())).map(|error| error.instance_path().as_str()).collect()
         };
         let short = places(|kind| matches!(kind, ValidationErrorKind::MinLength { .. }));
-        let formless = places(|kind| matches!(kind, ValidationErrorKind::Pattern { .. }));
+        let formless = places(is_pattern);
         let told = errors.iter().filter(|error| {
             let place = error.instance_path().as_str();
             match error.kind() {
                 // A value without the form of a day is no day either, and one that is too short has no form.
                 ValidationErrorKind::Format { .. } => !formless.contains(place),
-                ValidationErrorKind::Pattern { .. } => !short.contains(place),
+                kind if is_pattern(kind) => !short.contains(place),
                 _ => true,
             }
         });
@@ -136,7 +134,7 @@ impl Validator {
             _ => quoted(error.instance()),
         };
         match error.kind() {
-            ValidationErrorKind::Pattern { .. } => self.misfit(error, &value()),
+            kind if is_pattern(kind) => self.misfit(error, &value()),
             ValidationErrorKind::AnyOf { .. } | ValidationErrorKind::OneOfNotValid { .. }
                 if self.description(error).is_some() =>
             {
@@ -169,6 +167,17 @@ impl Validator {
         // The path is of the schema that a part of it may be checked by itself within.
         let part = self.schema.pointer(WHOLE).and_then(|whole| whole.pointer(at));
         part.or_else(|| self.schema.pointer(at))?.get("description")?.as_str()
+    }
+}
+
+/// Whether an error is about what was shown.
+fn is_shown(error: &ValidationError<'_>) -> bool {
+    let value = error.instance();
+    match error.kind() {
+        // Names and the values of patterns are texts, and copied.
+        ValidationErrorKind::PropertyNames { error } => error.instance().is_string() && !is_hidden(value),
+        kind if is_pattern(kind) => value.is_string(),
+        _ => !is_hidden(value) && !error.instance_path().as_str().is_empty(),
     }
 }
 

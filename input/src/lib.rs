@@ -18,6 +18,8 @@ mod figures;
 mod head;
 mod header;
 mod json;
+mod keyword;
+mod linear;
 mod lines;
 mod locate;
 mod lookup;

@@ -1,13 +1,14 @@
 //! JSON values as `jsonschema` reads them, each look at one counted against the [budget](crate::budget) of its check.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::{ptr, slice};
 
 use jsonschema::JsonType;
-use jsonschema::json::{self, Array, Json, NodeIdentity, Object, cmp, unique};
+use jsonschema::json::{self, Array, Json, NodeIdentity, Object};
 use serde_json::{Map, Number, Value, map};
 
-use crate::budget::Meter;
+use crate::budget::{Budget, Meter};
 use crate::comparison::{are_unique, equal};
 
 /// What stands for a value that is not shown any more.
@@ -21,18 +22,18 @@ pub(crate) fn is_hidden(value: &Value) -> bool {
 /// `serde_json` values that are counted.
 pub(crate) struct Counted;
 
-/// A value, and what counts looks at it. A property's name has no meter: its object was counted.
+/// A value, and what counts looks at it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Node<'a> {
     value: &'a Value,
-    meter: Option<&'a Meter<'a>>,
+    meter: &'a Meter,
     is_root: bool,
 }
 
 impl<'a> Node<'a> {
     /// The whole of the data.
-    pub(crate) fn root(value: &'a Value, meter: &'a Meter<'a>) -> Self {
-        Self { value, meter: Some(meter), is_root: true }
+    pub(crate) fn root(value: &'a Value, meter: &'a Meter) -> Self {
+        Self { value, meter, is_root: true }
     }
 
     fn part(self, value: &'a Value) -> Self {
@@ -41,15 +42,13 @@ impl<'a> Node<'a> {
 
     /// The value, unless it is not shown any more.
     fn look(&self) -> Option<&'a Value> {
-        let Some(meter) = self.meter else { return Some(self.value) };
-        meter.step();
-        (!meter.is_full()).then_some(self.value)
+        self.meter.step();
+        (!self.meter.is_full()).then_some(self.value)
     }
 
-    fn read_for_patterns(&self, text: &str) {
-        if let Some(meter) = self.meter {
-            meter.read_for_patterns(text.len());
-        }
+    /// The text that the value is, for one who counts the reading of it by the meter.
+    pub(crate) fn text(&self) -> Option<(&'a str, &'a Meter)> {
+        Some((self.look()?.as_str()?, self.meter))
     }
 }
 
@@ -71,7 +70,9 @@ impl Json for Counted {
         } else {
             *buffer = Value::String(string.to_owned());
         }
-        f(Node { value: buffer, meter: None, is_root: false })
+        // Only a check asks for names.
+        let meter = Meter::running().unwrap_or_else(|| Meter::new(&Budget::default(), &Arc::default()));
+        f(Node { value: buffer, meter: &meter, is_root: false })
     }
 }
 
@@ -91,8 +92,8 @@ impl<'a> json::Node<'a, Counted> for Node<'a> {
     }
 
     fn as_string(&self) -> Option<Cow<'a, str>> {
-        let text = self.look()?.as_str()?;
-        self.read_for_patterns(text);
+        let (text, meter) = self.text()?;
+        meter.read(text.len());
         Some(Cow::Borrowed(text))
     }
 
@@ -120,35 +121,27 @@ impl<'a> json::Node<'a, Counted> for Node<'a> {
     }
 
     fn string_length(&self) -> Option<u64> {
-        let text = self.look()?.as_str()?;
-        if let Some(meter) = self.meter {
-            meter.read(text.len());
-        }
+        let (text, meter) = self.text()?;
+        meter.read(text.len());
         Some(text.chars().count() as u64)
     }
 
     fn equals_value(&self, expected: &Value) -> bool {
-        match self.meter {
-            Some(meter) => self.look().is_some_and(|value| equal(value, expected, meter)),
-            None => cmp::equal(self.value, expected),
-        }
+        self.look().is_some_and(|value| equal(value, expected, self.meter))
     }
 
     fn to_value(&self) -> Cow<'a, Value> {
-        let Some(meter) = self.meter else { return Cow::Borrowed(self.value) };
         // An error about an object may quote its names.
         let names = self.value.as_object().into_iter().flat_map(Map::keys);
-        meter.error(names.map(|name| name.len() + size_of::<String>()).sum());
-        meter.step();
+        self.meter.error(names.map(|name| name.len() + size_of::<String>()).sum());
+        self.meter.step();
         // The root is where an error of a pattern looks for its value.
-        Cow::Borrowed(if meter.is_full() && !self.is_root { &HIDDEN } else { self.value })
+        Cow::Borrowed(if self.meter.is_full() && !self.is_root { &HIDDEN } else { self.value })
     }
 
     fn identity(&self) -> Option<NodeIdentity> {
         // References may be followed from one to the next without a look at the value.
-        if let Some(meter) = self.meter {
-            meter.step();
-        }
+        self.meter.step();
         Some(NodeIdentity::new(ptr::from_ref(self.value).addr()))
     }
 }
@@ -191,8 +184,7 @@ impl<'a> Iterator for MembersIter<'a> {
     fn next(&mut self) -> Option<Self::Item> {
         self.of.look()?;
         let (name, value) = self.each.next()?;
-        // Names are held against patterns too.
-        self.of.read_for_patterns(name);
+        self.of.meter.read_name(name.len());
         Some((name, self.of.part(value)))
     }
 }
@@ -217,10 +209,7 @@ impl<'a> Array<'a, Counted> for Elements<'a> {
     }
 
     fn is_unique(&self) -> bool {
-        match self.of.meter {
-            Some(meter) => are_unique(self.elements, meter),
-            None => unique::is_unique(self.elements),
-        }
+        are_unique(self.elements, self.of.meter)
     }
 }
 

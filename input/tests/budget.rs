@@ -2,7 +2,7 @@
 
 use std::io::Cursor;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use input::{
@@ -67,6 +67,12 @@ fn a_pattern_that_looks_around_does_not_read_a_long_text() {
     let long = json!([format!("{}b", "a".repeat(1_000_000))]);
     assert_eq!(check(&schema, &long, &Budget::default()), Err(CutOff::TooCostly));
     assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+    // Nor does one that counts in its lookahead read one of some length.
+    let counting = json!({"items": {"pattern": "(?=.*[a-z]{3}.{0,2000}[A-Z]{3})x"}});
+    let start = Instant::now();
+    let words = json!([shuffled(3_000, b"abcdefghijklmnopqrstuvwxyz ")]);
+    assert_eq!(check(&counting, &words, &Budget::default()), Err(CutOff::TooCostly));
+    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
     let short = check(&schema, &json!([format!("{}b", "a".repeat(20))]), &Budget::default());
     assert_eq!(short.expect("cheap").listed.len(), 1);
     // Each of them is cheap, and all of them are not.
@@ -83,6 +89,122 @@ fn a_pattern_without_an_end_is_given_up() {
     let data: Value = (0..10_000).map(|number| format!("{}b{number}", "a".repeat(40))).collect();
     assert!(check(&schema, &data, &Budget::of(Duration::from_millis(300))) == Err(CutOff::TooCostly));
     assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+}
+
+/// So many bytes of the same, in no order that repeats soon.
+fn shuffled(bytes: usize, of: &[u8]) -> String {
+    let mut state = 88_172_645_463_325_252_u64;
+    let random = std::iter::repeat_with(|| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        char::from(of[usize::try_from(state % of.len() as u64).expect("small")])
+    });
+    random.take(bytes).collect()
+}
+
+/// Patterns with a large counted repetition, and long texts that they do not match.
+fn endless() -> [(&'static str, String); 3] {
+    let words = shuffled(1_650_000, b"abcdefghijklmnopqrstuvwxyz    ");
+    [
+        ("[a-z]{3}.{0,2000}[A-Z]{3}", words.clone()),
+        ("1.{999}[^01]", shuffled(5_400_000, b"01")),
+        ("\\b[a-z]{3}.{0,2000}[A-Z]{3}", words + "é"),
+    ]
+}
+
+#[test]
+fn one_match_of_a_long_text_is_cut_off() {
+    let budget = Budget::of(Duration::from_millis(200));
+    for (pattern, text) in endless() {
+        let schemas = [
+            (json!({"pattern": pattern}), json!(text)),
+            (json!({"propertyNames": {"pattern": pattern}}), json!({&text: 0})),
+            (json!({"patternProperties": {pattern: false}}), json!({&text: 0})),
+            (json!({"patternProperties": {pattern: true}, "additionalProperties": false}), json!({&text: 0})),
+        ];
+        for (schema, data) in schemas {
+            let validator = validator(&schema).expect("a schema");
+            let start = Instant::now();
+            assert_eq!(validator.violations(&data, None, "", 1, &budget), Err(CutOff::TooCostly), "{schema}");
+            assert!(start.elapsed() < Duration::from_secs(3), "{schema}: {:?}", start.elapsed());
+        }
+    }
+}
+
+#[test]
+fn one_match_of_a_long_text_is_stopped() {
+    for (pattern, text) in endless().into_iter().take(2) {
+        let stop = Arc::new(AtomicBool::new(false));
+        let budget = Budget::of(Duration::from_secs(60)).until(Arc::clone(&stop));
+        let start = Instant::now();
+        let schema = json!({"properties": {"s": {"pattern": pattern}}});
+        let data = json!({ "s": text });
+        let check = std::thread::spawn(move || check(&schema, &data, &budget));
+        std::thread::sleep(Duration::from_millis(300));
+        stop.store(true, Ordering::Relaxed);
+        assert_eq!(check.join().expect("no panic"), Err(CutOff::Stopped), "{pattern}");
+        assert!(start.elapsed() < Duration::from_secs(3), "{pattern}: {:?}", start.elapsed());
+    }
+}
+
+#[test]
+fn many_names_are_cut_off_between_two_of_them() {
+    let names = shuffled(2_000_000, b"abcdefghijklmnopqrstuvwxyz ");
+    let names = names.as_bytes().chunks(2_000).map(|name| String::from_utf8_lossy(name).into_owned());
+    let data: Value = names.map(|name| (name, json!(0))).collect::<Map<_, _>>().into();
+    let pattern = "[a-z]{3}.{0,2000}[A-Z]{3}";
+    for schema in [json!({"propertyNames": {"pattern": pattern}}), json!({"patternProperties": {pattern: false}})] {
+        let start = Instant::now();
+        let cut = check(&schema, &data, &Budget::of(Duration::from_millis(200)));
+        assert_eq!(cut, Err(CutOff::TooCostly), "{schema}");
+        assert!(start.elapsed() < Duration::from_secs(3), "{schema}: {:?}", start.elapsed());
+    }
+}
+
+#[test]
+fn names_are_counted_however_they_are_checked() {
+    let twice = |next: String| json!({"allOf": [{"$ref": next}, {"$ref": next}]});
+    let mut schemas: Map<_, _> = (0..40).map(|at| (at.to_string(), twice(format!("#/$defs/{}", at + 1)))).collect();
+    schemas.insert("40".into(), json!({"type": "string"}));
+    let schema = json!({"propertyNames": {"$ref": "#/$defs/0"}, "$defs": schemas});
+    let start = Instant::now();
+    assert_eq!(check(&schema, &json!({"a": 1}), &Budget::of(Duration::from_millis(200))), Err(CutOff::TooCostly));
+    assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
+}
+
+#[test]
+fn long_texts_that_are_cheap_to_match_are_matched() {
+    let schema = |pattern: &str| json!({"items": {"pattern": pattern}});
+    let bounded = schema("^.{0,2000}$");
+    for (schema, text, fits) in [
+        (&bounded, "ä".repeat(60_000), false),
+        (&bounded, "ä".repeat(2_000), true),
+        (&schema("[a-z]{3}.{0,2000}[A-Z]{3}"), "a ".repeat(1_000_000), false),
+        (&schema("[0-9]{3}$"), "a".repeat(5_000_000) + "123", true),
+    ] {
+        let found = check(schema, &json!([text]), &Budget::default()).expect("cheap");
+        assert_eq!(found.is_empty(), fits, "{schema}");
+    }
+}
+
+#[test]
+fn texts_without_the_form_are_told_up_to_the_memory_they_take() {
+    let schema = json!({"items": {"allOf": vec![json!({"pattern": "^[a-z]+$"}); 1_000]}});
+    let found = check(&schema, &json!(["1".repeat(20_000_000), "x"]), &Budget::default()).expect("cheap");
+    assert_eq!((found.listed.len(), found.more), (1, 1));
+    assert!(found.listed[0].detail.ends_with("does not have the form that the schema asks for"), "{found:?}");
+}
+
+#[test]
+fn names_of_which_none_fits_are_told() {
+    let forms: Vec<_> = (0..200).map(|number| json!({"pattern": format!("^[a-z]{{3}}{number}$")})).collect();
+    let schema = json!({"propertyNames": {"anyOf": forms}});
+    let names: Map<_, _> = (0..100_000).map(|number| (format!("NAME {number}"), json!(0))).collect();
+    let found = check(&schema, &names.into(), &Budget::default()).expect("told");
+    assert!(found.more > 0);
+    let told = &found.listed[0].detail;
+    assert_eq!(told, "\"NAME 0\" is not valid under any of the schemas listed in the 'anyOf' keyword");
 }
 
 /// Every way to nest so many pairs of brackets, within one more.
