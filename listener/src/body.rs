@@ -175,8 +175,8 @@ pub(crate) fn interrupted(error: &axum::Error) -> Problem {
 }
 
 pub(crate) fn too_slow() -> Problem {
-    let detail = "Fewer than 1,000 bytes a second arrived of it, or a large one took more than a minute. Send it again over a \
-                  faster connection, or upload its data with POST /uploads.";
+    let detail = "It arrived at less than 1,000 bytes a second, or was large and took more than a minute. Send it again over a \
+                  faster connection, or upload the data with POST /uploads.";
     Problem::new(StatusCode::REQUEST_TIMEOUT, "body-too-slow", "The body arrived too slowly.", detail)
         .with_header(CONNECTION, HeaderValue::from_static("close"))
 }
