@@ -6,7 +6,7 @@ import shutil
 import statistics
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import pytest
@@ -16,6 +16,7 @@ import long_reports
 from emulated_aws import ROOT
 from polling import wait_for
 from server import Server
+from test_connections import connections
 from test_uploads import put
 
 ENDLESS = "#for a in range(100000) { for b in range(100000) { let c = a * b } }"
@@ -52,6 +53,34 @@ def test_four_callers_with_endless_reports_do_not_hold_up_a_fifth(program, tmp_p
         wait_for(lambda: not alive(children), "the children to end with their server, even those that stood still", within=10)
 
 
+def test_forty_callers_with_an_endless_report_each_do_not_hold_up_another(program, tmp_path):
+    others = [f"caller-{number}" for number in range(40)]
+    with serve(program, tmp_path, "--time-limit", "60", callers=[*CALLERS, *others]) as server:
+        idle = invoices(server, 10)
+        for name in others:
+            queue(server, session(name), template="endless", data={})
+        # Each is young for half a second, and goes first for as long.
+        invoices(server, 1)
+        assert_quick(invoices(server), idle)
+        server.kill()
+
+
+def test_slow_bodies_do_not_hold_up_the_large_request_of_another(program, tmp_path):
+    with serve(program, tmp_path) as server:
+        ledger = {"template": "ledger", "data": {**long_reports.head(), "entries": [json.loads(row) for row in long_reports.rows(1_000)]}}
+        with connections(server, 6, unfinished("a")), connections(server, 6, unfinished("b")):
+            time.sleep(1)
+            start = time.monotonic()
+            queue(server, session("e"), **ledger)
+            assert time.monotonic() - start < 5
+
+
+def unfinished(name: str) -> bytes:
+    """A large request of which more is to come."""
+    head = f"POST /append_queue HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token(name)}\r\nContent-Length: 5000000\r\n\r\n"
+    return head.encode() + b" " * 100_000
+
+
 def test_long_ledgers_do_not_hold_up_an_invoice_and_are_whole(program, tmp_path):
     with serve(program, tmp_path) as server:
         ledgers, idle = {}, invoices(server, 10)
@@ -81,14 +110,14 @@ def test_a_caller_alone_has_all_workers_and_its_jobs_in_order(program, tmp_path)
 
 
 @contextmanager
-def serve(program, folder, *options: str) -> Iterator[Server]:
+def serve(program, folder, *options: str, callers: Sequence[str] = CALLERS) -> Iterator[Server]:
     templates = folder / "templates"
     shutil.copytree(ROOT / "templates", templates)
     for name, main in {"endless": ENDLESS, "work": ENDLESS.replace("(100000)", "(300)")}.items():
         (templates / name).mkdir()
         (templates / name / "main.typ").write_text(main)
     tokens = folder / "tokens"
-    tokens.write_text("".join(f"{name} {token(name)}\n" for name in CALLERS))
+    tokens.write_text("".join(f"{name} {token(name)}\n" for name in callers))
     with Server(program, folder / "data", "--workers", "2", "--stop-timeout", "0", "--tokens-file", tokens, *options, templates=templates) as server:
         yield server
 

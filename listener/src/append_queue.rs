@@ -99,7 +99,7 @@ pub(crate) async fn append_queue(
     headers: HeaderMap,
     body: Body,
 ) -> Result<impl IntoResponse, Problem> {
-    let text = read_text(&headers, body, &listener.checks, &caller).await?;
+    let text = read_text(&listener, &headers, body, &caller).await?;
     let key = Key::of(&headers, &caller)?;
     // Held until the data is where it cannot be lost, and no longer in memory.
     let _turn = text.turn;

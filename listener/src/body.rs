@@ -2,33 +2,25 @@
 
 use std::collections::HashMap;
 use std::error::Error;
-use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::header::{ACCEPT, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
-use http_body_util::BodyExt;
 use input::{Json, NotRead};
 use jobs::Data;
 use mime::Mime;
 use serde_json::Value;
 use serde_json::value::RawValue;
-use tokio::time::{Instant, timeout_at};
 
-use crate::Problem;
 use crate::access::Caller;
+use crate::arrival::receive;
 use crate::catalogue::Violation;
-use crate::checks::{Checks, SMALL_BYTES, Turn};
+use crate::checks::{SMALL_BYTES, Turn};
 use crate::request::Invalid;
+use crate::{Listener, Problem};
 
 /// The largest body taken, in bytes: what a Lambda function URL takes, and the same on one machine.
 pub const MAX_BODY_BYTES: usize = 6 * 1024 * 1024;
-
-/// How long the rest of a large body may take, while others wait for its place in memory.
-const MAX_TURN: Duration = Duration::from_secs(60);
-
-/// Longer than a body takes that is fast enough.
-const A_DAY: Duration = Duration::from_secs(86_400);
 
 /// A request's JSON.
 pub(crate) struct Asked {
@@ -71,19 +63,25 @@ pub(crate) struct Text {
 
 /// The body, which is JSON as its header says.
 pub(crate) async fn read_text(
+    listener: &Listener,
     headers: &HeaderMap,
     body: Body,
-    checks: &Checks,
     caller: &Caller,
 ) -> Result<Text, Problem> {
     check_type(headers)?;
-    read(body, MAX_BODY_BYTES, async || checks.body(caller).await.map(Some)).await
+    let folder = async || {
+        listener.check_room(MAX_BODY_BYTES as u64).await?;
+        Ok(listener.checks.folder())
+    };
+    let arrived = receive(body, MAX_BODY_BYTES, folder).await?;
+    let turn = if arrived.len() > SMALL_BYTES { Some(listener.checks.body(caller).await?) } else { None };
+    Ok(Text { bytes: arrived.into_bytes().await?, turn })
 }
 
 /// The body as JSON in which no number is a figure of a report.
 pub(crate) async fn read_plain(headers: &HeaderMap, body: Body) -> Result<Value, Problem> {
     check_type(headers)?;
-    let text = read(body, SMALL_BYTES, async || Ok(None)).await?.bytes;
+    let text = receive(body, SMALL_BYTES, async || Ok(None)).await?.into_bytes().await?;
     serde_json::from_slice(text_of(&text)?).map_err(|error| malformed(&error))
 }
 
@@ -122,33 +120,7 @@ fn is_json(mime: &Mime) -> bool {
     utf8 && (json || mime.essence_str() == mime::APPLICATION_WWW_FORM_URLENCODED.essence_str())
 }
 
-/// Reads at most `most` bytes. A body that is larger than small requests waits for a place in memory.
-async fn read(
-    mut body: Body,
-    most: usize,
-    turn: impl AsyncFnOnce() -> Result<Option<Turn>, Problem>,
-) -> Result<Text, Problem> {
-    let mut text = Text { bytes: Vec::new(), turn: None };
-    let (mut length, mut waits, mut end) = (0, Some(turn), Instant::now() + A_DAY);
-    while let Some(frame) = timeout_at(end, body.frame()).await.map_err(|_| too_slow())? {
-        let frame = frame.map_err(|error| interrupted(&error))?;
-        let Ok(data) = frame.into_data() else { continue };
-        length += data.len();
-        if length > most {
-            return Err(too_large(most));
-        }
-        if length > SMALL_BYTES
-            && let Some(turn) = waits.take()
-        {
-            text.turn = turn().await?;
-            end = Instant::now() + MAX_TURN;
-        }
-        text.bytes.extend_from_slice(&data);
-    }
-    Ok(text)
-}
-
-fn too_large(most: usize) -> Problem {
+pub(crate) fn too_large(most: usize) -> Problem {
     let detail = format!(
         "A request may have {most} bytes. Upload larger data with POST /uploads, and queue the job with the upload's id \
          as its `input`."
@@ -175,8 +147,7 @@ pub(crate) fn interrupted(error: &axum::Error) -> Problem {
 }
 
 pub(crate) fn too_slow() -> Problem {
-    let detail = "It arrived at less than 1,000 bytes a second, or was large and took more than a minute. Send it again over a \
-                  faster connection, or upload the data with POST /uploads.";
+    let detail = "It arrived at less than 1,000 bytes a second. Send it again over a faster connection.";
     Problem::new(StatusCode::REQUEST_TIMEOUT, "body-too-slow", "The body arrived too slowly.", detail)
         .with_header(CONNECTION, HeaderValue::from_static("close"))
 }

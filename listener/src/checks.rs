@@ -5,6 +5,7 @@
 //! memory is bounded by what the narrow lane holds.
 
 use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::{self, available_parallelism};
@@ -52,6 +53,7 @@ pub struct Checks {
     small: Turns,
     large: Turns,
     bodies: Turns,
+    folder: Option<PathBuf>,
 }
 
 impl Default for Checks {
@@ -63,6 +65,7 @@ impl Default for Checks {
             small: Turns::new(cores, (cores / 2).max(1), PATIENCE),
             large: Turns::new((cores / CORES_PER_LARGE).max(1), 1, PATIENCE),
             bodies: Turns::new(BODIES, BODIES_OF_ONE, PATIENCE),
+            folder: None,
         }
     }
 }
@@ -90,6 +93,16 @@ impl Refused {
 }
 
 impl Checks {
+    /// The same lanes, where large bodies lie in files of this folder while they arrive.
+    #[must_use]
+    pub fn receiving_in(self, folder: impl Into<PathBuf>) -> Self {
+        Self { folder: Some(folder.into()), ..self }
+    }
+
+    pub(crate) fn folder(&self) -> Option<&Path> {
+        self.folder.as_deref()
+    }
+
     /// Waits until a large body of this caller may be in memory; it may for as long as the turn is held.
     pub(crate) async fn body(&self, caller: &Caller) -> Result<Turn, Problem> {
         self.bodies.wait(caller).await

@@ -7,6 +7,7 @@
 
 pub mod access;
 mod append_queue;
+mod arrival;
 mod base_url;
 mod body;
 mod calls;

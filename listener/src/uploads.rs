@@ -454,7 +454,7 @@ fn refused() -> Problem {
 }
 
 /// A full disk is said to be one; whatever else keeps an upload from being stored may pass.
-fn not_stored(error: Unavailable) -> Problem {
+pub(crate) fn not_stored(error: Unavailable) -> Problem {
     let is_full = |error: &io::Error| matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
     if !error.source.downcast_ref::<io::Error>().is_some_and(is_full) {
         return error.into();

@@ -7,6 +7,7 @@ mod caller;
 mod cli;
 mod client;
 mod http;
+mod memory;
 mod output;
 mod progress;
 mod render;

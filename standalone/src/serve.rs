@@ -29,7 +29,7 @@ use crate::access::{self, AccessError};
 use crate::announcer::Announcer;
 use crate::cli::{MailOptions, Serve, WebhookOptions};
 use crate::http::{self, Bounds, TooFewDescriptors};
-use crate::upkeep::{expiries, sweeps};
+use crate::upkeep::{expiries, sweeps, trims};
 
 /// After how many attempts that count a job fails for good.
 const MAX_ATTEMPTS: u32 = 5;
@@ -142,6 +142,7 @@ async fn serve_until_stopped(options: Serve) -> Result<(), ServeError> {
     tasks.spawn(courier::work(courier, Arc::new(local.deliveries.clone()), stopped.clone(), interrupt));
     tasks.spawn(sweeps(Arc::new(sweeper), stopped.clone()));
     tasks.spawn(expiries(local.expiry.clone(), retention(&options), stopped.clone()));
+    tasks.spawn(trims(stopped.clone()));
     announce_start(&options, &url, &names);
     tokio::task::spawn_blocking({
         let catalogue = catalogue.clone();
@@ -225,7 +226,7 @@ fn listener(options: &Serve, catalogue: Catalogue, access: Access, webhooks: Des
         jobs: Arc::new(local.jobs.clone()),
         objects: Arc::new(local.objects.clone()),
         catalogue,
-        checks: Checks::default(),
+        checks: Checks::default().receiving_in(&local.work),
         access,
         links: LinkSigner::new(&local.link_key),
         retention: retention(options),

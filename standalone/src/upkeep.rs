@@ -1,5 +1,5 @@
-//! What a server does besides serving: it ends jobs that no run will end, and removes what is kept no longer. Neither
-//! waits for the other.
+//! What a server does besides serving: it ends jobs that no run will end, removes what is kept no longer, and gives back
+//! memory that it does not need any more. None waits for another.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,10 @@ use jobs::local::Expiry;
 use jobs::upload::{UNNAMED_KEPT, UPLOAD_GRACE};
 use sweeper::Sweeper;
 use tokio::sync::watch;
+use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
+
+use crate::memory::Memory;
 
 /// How often the server looks after its data.
 const EVERY: Duration = Duration::from_secs(15);
@@ -27,6 +30,12 @@ pub(crate) async fn expiries(expiry: Expiry, retention: TimeDelta, stop: watch::
         repeat("the expiry of jobs", stop.clone(), || expire_jobs(expiry.clone())),
         repeat("the expiry of uploads", stop, || expire_uploads(expiry.clone(), retention)),
     );
+}
+
+/// Gives back memory that was freed, until `stop` turns true.
+pub(crate) async fn trims(stop: watch::Receiver<bool>) {
+    let memory = Arc::new(Memory::new());
+    repeat("giving memory back", stop, || give_back(memory.clone())).await;
 }
 
 /// Does `work` again and again until `stop` turns true. Any step may be the last, so none is waited for.
@@ -69,6 +78,11 @@ async fn expire_jobs(expiry: Expiry) -> Result<(), Unavailable> {
 async fn expire_uploads(expiry: Expiry, retention: TimeDelta) -> Result<(), Unavailable> {
     let removed = expiry.remove_uploads(now() - retention - UPLOAD_GRACE, now() - UNNAMED_KEPT).await?;
     note_removed("uploads", removed);
+    Ok(())
+}
+
+async fn give_back(memory: Arc<Memory>) -> Result<(), Unavailable> {
+    _ = spawn_blocking(move || memory.give_back()).await;
     Ok(())
 }
 

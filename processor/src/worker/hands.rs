@@ -12,8 +12,9 @@ use crate::turns::Crowd;
 /// large ones of its own caller.
 const OF_ONE_CALLER: usize = 3;
 
-/// The most jobs in hand, for each worker. The last quarter is for callers who have none in hand.
-pub const MOST_IN_HAND: usize = 16;
+/// The most jobs in hand, for each worker: so many callers may have a long report and hold up nobody else. The last quarter is
+/// for callers who have none in hand.
+pub const MOST_IN_HAND: usize = 128;
 
 /// How often it is looked whether a report is old by now.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
@@ -100,8 +101,8 @@ mod tests {
         assert_eq!(room(&mut hands, 2, 5), others(), "one with nothing in hand need not wait");
         assert_eq!(room(&mut hands, 4, 5), Room::None);
         assert_eq!(room(&mut hands, 0, 6), others());
-        assert_eq!(room(&mut hands, 0, 31), others());
-        assert_eq!(room(&mut hands, 0, 32), Room::None);
+        assert_eq!(room(&mut hands, 0, 2 * MOST_IN_HAND - 1), others());
+        assert_eq!(room(&mut hands, 0, 2 * MOST_IN_HAND), Room::None);
 
         let mut hands = Hands::new(2, 2);
         assert_eq!(room(&mut hands, 0, 2), Room::ForOthers(Vec::new()));

@@ -1,6 +1,8 @@
 //! How many connections there are file descriptors for, and how many reports in hand, once the server's own work has what it
 //! needs.
 
+use processor::MOST_IN_HAND;
+
 use crate::http::Bounds;
 
 /// What the server itself holds: standard streams, the runtime, the socket, the locks, the database, the log.
@@ -17,6 +19,12 @@ const PER_REPORT_BESIDE: u64 = 8;
 
 /// How many of these there are for each worker, where there are enough descriptors.
 const BESIDE: u64 = 15;
+
+/// What a report holds that waits for its turn: the files that it reads and writes.
+const PER_REPORT_WAITING: u64 = 4;
+
+/// How many of these there are for each worker, where connections leave enough descriptors.
+const WAITING: u64 = MOST_IN_HAND as u64 - BESIDE - 1;
 
 /// What a connection holds: a socket, and a file that is sent or received.
 const PER_CONNECTION: u64 = 2;
@@ -72,8 +80,12 @@ fn spare(workers: usize) -> u64 {
     DELIVERIES + beside(workers)
 }
 
+fn waiting(workers: usize) -> u64 {
+    PER_REPORT_WAITING * WAITING * workers as u64
+}
+
 fn needed(wanted: Bounds, workers: usize) -> u64 {
-    own(workers) + spare(workers) + PER_CONNECTION * wanted.all as u64
+    own(workers) + spare(workers) + PER_CONNECTION * wanted.all as u64 + waiting(workers)
 }
 
 /// What a process has room for that may open `limit` files.
@@ -87,7 +99,9 @@ fn within(limit: u64, wanted: Bounds, workers: usize) -> Result<Room, TooFewDesc
     let connections = Bounds { all, of_one_address: wanted.of_one_address.min(all) };
     // Deliveries take what they need, up to half of it.
     let reports = spare - DELIVERIES.min(spare / 2);
-    Ok(Room { connections, reports_beside: count(reports.div_ceil(PER_REPORT_BESIDE)) })
+    let left = (rest - spare).saturating_sub(PER_CONNECTION * all as u64).min(waiting(workers));
+    let reports_beside = count(reports.div_ceil(PER_REPORT_BESIDE) + left / PER_REPORT_WAITING);
+    Ok(Room { connections, reports_beside })
 }
 
 fn count(of: u64) -> usize {
@@ -105,8 +119,9 @@ mod tests {
         let room = |limit, workers| {
             within(limit, WANTED, workers).map(|room| (room.connections.all, room.reports_beside)).ok()
         };
-        assert_eq!(room(needed(WANTED, 2), 2), Some((2048, 30)));
-        assert_eq!(room(u64::MAX, 2), Some((2048, 30)));
+        assert_eq!(room(needed(WANTED, 2), 2), Some((2048, 254)));
+        assert_eq!(room(u64::MAX, 2), Some((2048, 254)));
+        assert_eq!(room(needed(WANTED, 2) - 400, 2), Some((2048, 154)));
         assert_eq!(room(1024, 2), Some((320, 30)));
         assert_eq!(room(256, 2), Some((52, 7)));
         assert_eq!(room(64, 2), Some((4, 1)));
