@@ -1,7 +1,7 @@
 # Who may call the HTTP API and the WebSocket API, as whom, from which sites, and how much each caller may ask for.
 
 variable "access_mode" {
-  description = "How callers are known. token: by bearer tokens, the generated one and those of `tokens`. jwt: by tokens of an OIDC issuer, such as Cognito. iam: by AWS, which then guards the whole function URL: links in mails and the page cannot be opened in a browser. none: not at all."
+  description = "How callers are identified. token: by bearer tokens, the generated one and those of `tokens`. jwt: by tokens of an OIDC issuer, such as Cognito. iam: by AWS, which then guards the whole function URL: links in mails and the page cannot be opened in a browser. none: callers are not identified."
   type        = string
   default     = "token"
   nullable    = false
@@ -38,7 +38,7 @@ variable "tokens" {
 
   validation {
     condition     = alltrue([for name, tokens in var.tokens : can(regex("^[A-Za-z0-9._@-]{1,64}$", name)) && length(tokens) > 0])
-    error_message = "tokens must be keyed by names of 1 to 64 letters, digits and . _ @ -, each with one token or more."
+    error_message = "tokens must be keyed by names of 1 to 64 letters, digits and . _ @ -, each with at least one token."
   }
 
   validation {

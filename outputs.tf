@@ -21,7 +21,7 @@ output "api_token" {
 }
 
 output "access_mode" {
-  description = "How callers are known: token, jwt, iam or none."
+  description = "How callers are identified: token, jwt, iam or none."
   value       = var.access_mode
 }
 

@@ -85,7 +85,7 @@ variable "webhook_hosts" {
 }
 
 variable "notification_emails" {
-  description = "E-mail addresses, each with what it is told of: {} is every report, { status = [\"failed\"] } only failures. A filter names values of status, template, job_id and tags, the caller's own. Each address must be confirmed once by its owner."
+  description = "E-mail addresses, each with what it is sent: {} is every report, { status = [\"failed\"] } only failures. A filter names values of status, template, job_id and tags, the caller's own. Each address must be confirmed once by its owner."
   type        = map(map(list(string)))
   default     = {}
   nullable    = false
@@ -125,7 +125,7 @@ variable "architecture" {
     error_message = "architecture must be x86_64 or arm64."
   }
 
-  # Functions of the other architecture deploy without a word and then die at every start.
+  # Functions of the other architecture deploy without an error and then crash at every start.
   validation {
     condition     = try(trimspace(file("${local.zips}/architecture")), var.architecture) == var.architecture
     error_message = "architecture is ${var.architecture}, but the zips in ${local.zips} are built for ${try(trimspace(file("${local.zips}/architecture")), "another")}: run `make build ARCH=${var.architecture}`, or set architecture to theirs."
@@ -175,7 +175,7 @@ variable "listener_timeout_seconds" {
 }
 
 variable "stream_seconds" {
-  description = "Longest time one stream of events or one long poll may last; the caller then takes it up again. The listener is busy and billed for as long as it lasts, also after the caller has gone: longer streams are taken up less often, shorter ones are sooner rid of callers who left."
+  description = "Longest time one stream of events or one long poll may last; the caller then takes it up again. The listener is busy and billed for as long as it lasts, also after the caller has gone: longer streams are taken up less often, shorter ones drop disconnected callers sooner."
   type        = number
   default     = 25
   nullable    = false

@@ -248,7 +248,7 @@ def test_pages_of_admitted_sites_alone_may_call(program, tmp_path):
 
 def test_what_would_let_strangers_in_is_not_started(program, tmp_path):
     assert "--accept-anybody" in Open(program, tmp_path / "data", "--access", "none").refuses(2)
-    assert "callers must show a token" in Open(program, tmp_path / "data").refuses(2)
+    assert "callers must send a token" in Open(program, tmp_path / "data").refuses(2)
     assert "is for AWS" in Server(program, tmp_path / "data", "--access", "iam").refuses(2)
 
 

@@ -105,6 +105,7 @@ def test_a_queued_job_completes_and_healthz_answers_whoever_holds_connections(pr
     log = server.log.read_text()
     assert "there are too many connections" in log, log
     assert "Too many open files" not in log, log
+    assert re.search(r"open files allows \d+ connections of 2048: raise it with `ulimit -n`", log), log
     assert log.count("there are too many connections") < 20, "not a line a connection"
 
 
@@ -297,3 +298,16 @@ def test_a_server_for_all_addresses_says_that_its_links_are_for_one_machine(prog
             process.terminate()
             process.wait(timeout=60)
         assert bool(re.search(r"localhost:\d+.*--public-url", log.read_text())) == warns, log.read_text()
+
+
+def test_a_server_behind_a_public_url_without_a_token_warns_that_it_is_open(program, tmp_path):
+    for number, (options, warns) in enumerate([
+        (("--public-url", "https://reports.example.org"), True),
+        (("--public-url", "http://localhost:9000"), False),
+        (("--public-url", "https://reports.example.org", "--token", "a-token-of-its-own-for-this-test"), False),
+    ]):
+        with Server(program, tmp_path / str(number), *options, log=tmp_path / f"{number}.log") as server:
+            pass
+        log = server.log.read_text()
+        assert bool(re.search("WARN.*no token.*https://reports.example.org", log)) == warns, log
+        assert re.search("stopping: reports in progress have 25 s; press Ctrl-C", log), log

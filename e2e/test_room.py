@@ -56,13 +56,15 @@ def test_new_work_is_refused_below_the_reserve_and_old_work_goes_on(program, tmp
         put_again = requests.put(f"{server.url}{url.path}?{url.query}", data="{}", headers=put["headers"], timeout=60)
         for answer in (server.send(2), begin(server, 0), put_again):
             assert problem(answer) == (507, "storage-full"), answer.text
-            assert f"{free + 10_000} MiB" in answer.json()["detail"]
+            assert f"keeps {free + 10_000} MiB for accepted work" in answer.json()["detail"]
             assert int(answer.headers["Retry-After"]) > 0
         ready = requests.get(f"{server.url}/readyz", timeout=60)
         assert problem(ready) == (503, "not-ready") and "too little room" in ready.json()["detail"]
         assert not re.search("[0-9]", ready.json()["detail"]), "unauthenticated callers do not learn how much is free"
         assert requests.get(f"{server.url}/healthz", timeout=60).status_code == 200
         assert server.report(job)
+    log = server.log.read_text()
+    assert re.search(f"reserve_mib={free + 10_000}", log) and "lower --min-free-space" in log, log
 
 
 def test_an_upload_may_not_take_the_reserve(program, tmp_path):

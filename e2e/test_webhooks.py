@@ -268,10 +268,10 @@ def test_from_aws_only_public_addresses_receive_webhooks(deployment, url, reason
     ("url", "reason"),
     [
         ("http://example.org/", "the URL must be https"),
-        ("http://127.0.0.1:9000/", "webhooks do not go to this machine"),
-        ("https://127.0.0.1/", "webhooks do not go to this machine"),
-        ("https://localhost/", "webhooks do not go to this machine"),
-        ("https://[::ffff:127.0.0.1]/", "webhooks do not go to this machine"),
+        ("http://127.0.0.1:9000/", "webhooks may not go to the server's own machine"),
+        ("https://127.0.0.1/", "webhooks may not go to the server's own machine"),
+        ("https://localhost/", "webhooks may not go to the server's own machine"),
+        ("https://[::ffff:127.0.0.1]/", "webhooks may not go to the server's own machine"),
     ],
 )
 def test_from_aws_neither_plain_http_nor_the_function_itself_is_a_destination(deployment, url, reason):

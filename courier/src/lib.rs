@@ -24,7 +24,7 @@ use jobs::{
 use telemetry::metrics::{self, announced};
 use telemetry::trace;
 use tracing::Span;
-use tracing::field::Empty;
+use tracing::field::{self, Empty};
 
 pub use guard::{Lookup, SystemLookup};
 pub use post::Poster;
@@ -124,7 +124,7 @@ impl Courier {
         }
         let kind = self.recorded(message, DeliveryRecord::pending()).kind();
         metrics::undelivered(kind);
-        tracing::error!(%error, kind, "gave a delivery up, of which its job's record does not tell");
+        tracing::error!(%error, kind, "gave up a delivery, which its job's record does not show");
         Verdict::Acknowledge
     }
 
@@ -171,10 +171,11 @@ fn on_record(payload: &Payload, job: Job) -> Option<DeliveryRecord> {
 }
 
 fn log(recorded: &Recorded, answered: Option<u16>, error: Option<&str>, pause: Option<Duration>) {
-    let (kind, status) = (recorded.kind(), recorded.delivery().status);
+    let (kind, status) = (recorded.kind(), recorded.delivery().status.as_str());
+    let next_attempt_in = pause.map(field::debug);
     if recorded.delivery().count_if_given_up(kind) {
-        tracing::warn!(kind, answered, error, ?status, "gave a delivery up");
+        tracing::warn!(kind, answered, error, status, "gave up a delivery");
     } else {
-        tracing::info!(kind, answered, error, ?status, ?pause, "attempted a delivery");
+        tracing::info!(kind, answered, error, status, next_attempt_in, "attempted a delivery");
     }
 }

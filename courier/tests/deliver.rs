@@ -95,9 +95,9 @@ async fn what_is_out_of_reach_is_refused_for_good() {
     let bench = Bench::new(elsewhere(), names).await;
     for (url, reason) in [
         ("https://169.254.169.254/latest/meta-data", "169.254.169.254, which is not a public address"),
-        ("https://127.0.0.1:8443/", "webhooks do not go to this machine"),
-        ("https://2130706433/", "webhooks do not go to this machine"),
-        ("https://[::1]/", "webhooks do not go to this machine"),
+        ("https://127.0.0.1:8443/", "webhooks may not go to the server's own machine"),
+        ("https://2130706433/", "webhooks may not go to the server's own machine"),
+        ("https://[::1]/", "webhooks may not go to the server's own machine"),
         ("https://[::ffff:10.0.0.1]/", "which is not a public address"),
         ("https://metadata.test/", "metadata.test is not the name of a public address"),
         ("https://here.test/", "here.test is not the name of a public address"),
@@ -123,7 +123,7 @@ async fn the_name_of_this_machine_is_out_of_reach_from_elsewhere() {
     let webhook = bench.webhook(&message).await.delivery;
     let error = webhook.latest[0].error.clone().expect("a reason");
     assert!(
-        webhook.status == DeliveryStatus::Refused && error.contains("webhooks do not go to this machine"),
+        webhook.status == DeliveryStatus::Refused && error.contains("webhooks may not go to the server's own machine"),
         "{error}"
     );
 }

@@ -273,11 +273,11 @@ export async function token(desk, { token }) {
   await page.waitForSelector("#token-dialog[open]");
   assert.ok(await page.locator("#token").evaluate((it) => it === document.activeElement));
   await page.keyboard.press("Escape");
-  await page.waitForSelector("#problem:has-text('needs a token')");
+  await page.waitForSelector("#problem:has-text('missing or not valid')");
 
   await page.click("#token-button");
   await give("wrong");
-  await page.waitForSelector("#token-reason:has-text('not one of this server')");
+  await page.waitForSelector("#token-reason:has-text('does not know the token')");
   await give(token);
   await page.waitForFunction(() => document.querySelector("#data").value !== "");
   await choose(page, "letter");

@@ -55,7 +55,9 @@ impl Destinations {
         }
         if !self.loopback && is_this_machine(&host) {
             return Err(Refused(
-                "webhooks do not go to this machine, unless `pressrun serve --webhook-loopback` lets them".into(),
+                "webhooks may not go to the server's own machine. Use a public https URL, or ask the operator for \
+                 `--webhook-loopback`"
+                    .into(),
             ));
         }
         match url.scheme() {
@@ -251,7 +253,8 @@ mod tests {
 
     #[test]
     fn this_machine_is_reached_where_it_may_be_and_not_where_the_list_alone_names_it() {
-        let (listed, refused) = (destinations("localhost 127.0.0.1", false), "webhooks do not go to this machine");
+        let (listed, refused) =
+            (destinations("localhost 127.0.0.1", false), "webhooks may not go to the server's own machine");
         for url in ["https://localhost/", "https://127.0.0.1:1/", "http://localhost/"] {
             assert!(listed.parse(url).expect_err(url).to_string().starts_with(refused), "{url}");
         }

@@ -65,8 +65,8 @@ impl FromStr for JobId {
     }
 }
 
-/// Where a job stands. `queued → running → completed | failed`; a run that gives up in transient trouble puts it
-/// back to `queued`.
+/// Where a job stands. `queued → running → completed | failed`; a run that gives up after a transient error
+/// puts it back to `queued`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
@@ -165,11 +165,11 @@ pub struct Job {
     /// How often it was queued again after it had failed.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub retries: u32,
-    /// What became of telling the caller's server of its end.
+    /// Status of the webhook.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     #[schema(nullable = false)]
     pub webhook: Option<Webhook>,
-    /// What became of announcing its end to people.
+    /// Status of the mail or topic announcement.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     #[schema(nullable = false)]
     pub announcement: Option<AnnouncementRecord>,
@@ -352,10 +352,10 @@ pub struct Notify {
     /// The mail's subject, at most 99 characters; `Report ready: {template}` where absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
-    /// The caller's own words, by which subscribers choose what they are told of.
+    /// The caller's own words, by which subscribers choose what they are sent.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
-    /// The URL of the caller's server that is told of it, one of [`Destinations`](crate::Destinations).
+    /// The URL of the caller's server that is notified, one of [`Destinations`](crate::Destinations).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub webhook: Option<String>,
 }

@@ -35,10 +35,10 @@ fn whole(job: &Job, url: &str, public_url: &str, link: Option<(&str, DateTime<Ut
     DeliveryMessage::new(job, Payload::Webhook { url: url.to_owned(), event })
 }
 
-/// What became of the webhook of a job.
+/// Status of a job's webhook.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Webhook {
-    /// Where the event goes, as the caller wrote it; callers are shown it without user name, password and query.
+    /// Where the event goes, as the caller wrote it; responses show it without its query.
     pub url: String,
     /// Where its delivery stands.
     #[serde(flatten)]

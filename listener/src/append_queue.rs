@@ -33,7 +33,7 @@ use crate::templates::{self, unknown};
 use crate::uploaded;
 use crate::{Listener, Problem};
 
-/// What is said to a request that cannot be lost any more.
+/// Response to an accepted request.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Acceptance {
     id: JobId,
@@ -173,7 +173,7 @@ pub(crate) async fn submit(
     Ok(job)
 }
 
-/// The answer to a request that cannot be lost any more.
+/// The response to an accepted request.
 pub(crate) fn accepted(job: &Job, base_url: &str) -> impl IntoResponse + use<> {
     let answer = Acceptance::new(job, base_url);
     (StatusCode::ACCEPTED, [(LOCATION, answer.status_url.clone()), (RETRY_AFTER, "1".to_owned())], Json(answer))

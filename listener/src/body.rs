@@ -147,7 +147,7 @@ pub(crate) fn interrupted(error: &axum::Error) -> Problem {
 }
 
 pub(crate) fn too_slow() -> Problem {
-    let detail = "Fewer than 1,000 bytes a second arrived of it. Send it again over a faster connection.";
+    let detail = "It arrived at less than 1,000 bytes a second. Send it again over a faster connection.";
     Problem::new(StatusCode::REQUEST_TIMEOUT, "body-too-slow", "The body arrived too slowly.", detail)
         .with_header(CONNECTION, HeaderValue::from_static("close"))
 }

@@ -106,7 +106,7 @@ fn malformed() -> Problem {
 
 fn reused() -> Problem {
     let detail = "Within the last 24 hours another request came under it. Use another key for another request.";
-    let title = "This Idempotency-Key stands for another request.";
+    let title = "This Idempotency-Key was used for another request.";
     Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused", title, detail)
 }
 

@@ -29,11 +29,11 @@ use crate::{Listener, Problem, observe};
 pub(crate) struct Answer {
     #[serde(flatten)]
     job: Job,
-    /// Where the report is, for callers who show the token.
+    /// Where the report is, for callers who send the token.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, format = "uri")]
     report_url: Option<String>,
-    /// Where the report is for everybody who has this link.
+    /// Where the report is, for everyone who has this link.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, format = "uri")]
     link: Option<String>,
@@ -214,12 +214,23 @@ pub(crate) async fn find_by_id(listener: &Listener, caller: &Caller, id: JobId) 
 
 /// The job of a link. The signature alone gives access to the report.
 pub(crate) async fn find_by_link(listener: &Listener, id: JobId) -> Result<Job, Problem> {
-    let job = listener.jobs.get(id).await?.ok_or_else(unknown)?;
+    let job = listener.jobs.get(id).await?.ok_or_else(expired)?;
     observe::about(&job);
     Ok(job)
 }
 
 pub(crate) fn unknown() -> Problem {
-    let detail = "Take the id from the answer to POST /append_queue. A job is forgotten when its report is.";
-    Problem::new(StatusCode::NOT_FOUND, "unknown-job", "There is no job of this id.", detail)
+    unknown_because(
+        "Take the id from the response to POST /append_queue. A job is removed with its report, and is not shown to other \
+         callers.",
+    )
+}
+
+/// The refusal of a link that was signed for a job which has been removed since.
+pub(crate) fn expired() -> Problem {
+    unknown_because("The report has expired. Ask its sender for a new one.")
+}
+
+fn unknown_because(detail: &str) -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "unknown-job", "No job has this id.", detail)
 }

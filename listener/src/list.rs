@@ -43,7 +43,7 @@ pub(crate) struct Asked {
     /// Where the page begins: the `next` of the page before.
     #[param(value_type = Option<JobId>, nullable = false)]
     cursor: Option<String>,
-    /// How many jobs a page has at most, 20 where nothing is said. It has fewer if they have more than a megabyte.
+    /// How many jobs a page has at most, 20 by default. It has fewer if they have more than a megabyte.
     #[param(value_type = Option<u64>, nullable = false, minimum = 1, maximum = 100)]
     limit: Option<String>,
 }

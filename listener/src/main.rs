@@ -100,7 +100,7 @@ fn tokens() -> Result<Tokens, Error> {
     // What is wrong with tokens is said without them.
     let tokens = Tokens::given(environment::optional(TOKEN).as_deref(), environment::optional(TOKENS).as_deref())?;
     match tokens.is_empty() {
-        true => Err(format!("there is no token that callers could show: set {TOKEN} or {TOKENS}").into()),
+        true => Err(format!("there is no token that callers could send: set {TOKEN} or {TOKENS}").into()),
         false => Ok(tokens),
     }
 }

@@ -23,7 +23,7 @@ pub(crate) async fn html(State(listener): State<Arc<Listener>>) -> impl IntoResp
     file(&listener, "text/html; charset=utf-8", include_str!("page/index.html"))
 }
 
-/// The page's looks.
+/// The page's stylesheet.
 #[utoipa::path(
     get,
     path = "/page.css",

@@ -120,7 +120,7 @@ pub(crate) fn from_panic(_: Box<dyn Any + Send>) -> Response<Body> {
 
 pub(crate) fn defect() -> Problem {
     let detail = "This is a defect of Pressrun. The log of the listener has the details.";
-    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "defect", "The listener made a mistake.", detail)
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "defect", "Internal error.", detail)
 }
 
 /// What the JSON of every problem looks like.

@@ -41,9 +41,9 @@ fn unreadable(query: &str, names: &[String]) -> Problem {
     }
 }
 
-/// A query that makes no sense.
+/// A query that is not valid.
 pub(crate) fn invalid_query(what: &str) -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST, "invalid-query", "The URL's query makes no sense.", format!("{what}."))
+    Problem::new(StatusCode::BAD_REQUEST, "invalid-query", "The query string is invalid.", format!("{what}."))
 }
 
 #[cfg(test)]

@@ -29,8 +29,8 @@ pub(crate) struct Readiness(Mutex<Option<(Instant, Option<String>)>>);
 
 /// Whether the server takes new work.
 ///
-/// For a load balancer; `GET /healthz` says whether it runs. On AWS, where disk and database are services, it says no more
-/// than that the function runs.
+/// For a load balancer; `GET /healthz` says whether it runs. On AWS, where disk and database are services, it is the
+/// same as `/healthz`.
 #[utoipa::path(
     get,
     path = "/readyz",

@@ -21,7 +21,7 @@ use tower_http::services::ServeFile;
 use utoipa::{IntoParams, IntoResponses, ToSchema};
 
 use crate::access::Caller;
-use crate::job::{find, find_by_link, unknown};
+use crate::job::{expired, find, find_by_link, unknown};
 use crate::openapi::{Responses, example, guarded_refusals, refusals};
 use crate::problem::{defect, unavailable};
 use crate::{Listener, Problem};
@@ -108,14 +108,14 @@ pub(crate) async fn by_id(
     request: Request,
 ) -> Result<Response, Problem> {
     let job = find(&listener, &caller, id).await?;
-    deliver(&listener, &job, request).await
+    deliver(&listener, &job, request, gone).await
 }
 
 struct ByIdRefusals;
 
 impl IntoResponses for ByIdRefusals {
     fn responses() -> Responses {
-        guarded_refusals(undelivered())
+        guarded_refusals(undelivered([unknown(), gone()]))
     }
 }
 
@@ -143,18 +143,19 @@ pub(crate) async fn by_link(
         _ => None,
     };
     let job = find_by_link(&listener, signed.ok_or_else(link_refused)?).await?;
-    deliver(&listener, &job, request).await
+    deliver(&listener, &job, request, gone_from_link).await
 }
 
 struct ByLinkRefusals;
 
 impl IntoResponses for ByLinkRefusals {
     fn responses() -> Responses {
-        refusals(undelivered().into_iter().chain([link_refused()]))
+        refusals(undelivered([expired(), gone_from_link()]).chain([link_refused()]))
     }
 }
 
-async fn deliver(listener: &Listener, job: &Job, request: Request) -> Result<Response, Problem> {
+/// The report of a job, or the refusal `gone` if it is kept no longer.
+async fn deliver(listener: &Listener, job: &Job, request: Request, gone: fn() -> Problem) -> Result<Response, Problem> {
     match job.status {
         Status::Completed => {}
         Status::Failed => return Err(failed(job)),
@@ -227,12 +228,12 @@ async fn is_range_of_this(path: &FilePath, headers: &HeaderMap) -> Result<bool, 
     Ok(!wanted.as_bytes().starts_with(b"W/") && (is(ETAG) || is(LAST_MODIFIED)))
 }
 
-/// How a report may fail to come.
-fn undelivered() -> [Problem; 7] {
+/// How a report may fail to come; some of it depends on who asks.
+fn undelivered(absent: [Problem; 2]) -> impl Iterator<Item = Problem> {
     let (queued, failed_job) = (example::job(Status::Queued), example::job(Status::Failed));
-    let (beyond, unavailable) =
-        (beyond_the_end(HeaderValue::from_static("bytes */16753")), unavailable("read the report"));
-    [unknown(), not_ready(&queued), failed(&failed_job), gone(), beyond, not_as_asked(), unavailable]
+    let beyond = beyond_the_end(HeaderValue::from_static("bytes */16753"));
+    let other = [not_ready(&queued), failed(&failed_job), beyond, not_as_asked(), unavailable("read the report")];
+    absent.into_iter().chain(other)
 }
 
 fn link_refused() -> Problem {
@@ -270,6 +271,16 @@ fn failed(job: &Job) -> Problem {
 }
 
 fn gone() -> Problem {
-    let detail = "Reports are kept for a time and then removed. Queue the job again to have it made anew.";
-    Problem::new(StatusCode::GONE, "report-expired", "The report is not kept any more.", detail)
+    gone_because(
+        "Reports are kept for a time and then removed. Send the request again with POST /append_queue, under a new \
+         Idempotency-Key.",
+    )
+}
+
+fn gone_from_link() -> Problem {
+    gone_because("Reports are kept for a time and then removed. Ask the sender for a new one.")
+}
+
+fn gone_because(detail: &str) -> Problem {
+    Problem::new(StatusCode::GONE, "report-expired", "The report has expired.", detail)
 }

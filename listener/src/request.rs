@@ -112,7 +112,7 @@ fn shape() -> Value {
                         "maxLength": MAX_SUBJECT_CHARS,
                     },
                     "tags": {
-                        "description": "Words by which subscribers choose what they are told of.",
+                        "description": "Words by which subscribers choose what they are sent.",
                         "type": "array",
                         "maxItems": 10,
                         "uniqueItems": true,
@@ -123,9 +123,10 @@ fn shape() -> Value {
                         },
                     },
                     "webhook": {
-                        "description": "An https URL of yours that is told of the end, as Standard Webhooks has it. \
-                                        The server may take certain hosts only; one that it does not take is a \
-                                        violation at `/notify/webhook`.",
+                        "description": "A URL of yours that is notified when the job ends, by a Standard Webhook: \
+                                        https, or http to the server's own machine, where that is allowed. The server may \
+                                        take certain hosts only; one that it does not take is a violation at \
+                                        `/notify/webhook`.",
                         "type": "string",
                         "maxLength": MAX_URL_CHARS,
                     },

@@ -34,7 +34,7 @@ enum Input {
 /// Queue a failed job again.
 ///
 /// With the data that was kept when it failed. Its attempts are counted anew, and `retries` says how often that was. It stays
-/// its caller's, and counts for the quota of the one who retries it.
+/// its caller's, and counts for the quota of the caller that retries it.
 #[utoipa::path(
     post,
     path = "/jobs/{id}/retry",

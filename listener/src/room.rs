@@ -24,25 +24,30 @@ impl Listener {
         match self.objects.shortage(bytes).await? {
             None => Ok(()),
             Some(shortage) => {
-                let Shortage { free, reserve } = shortage;
-                tracing::warn!(bytes, free, reserve, "the disk has no room for new work");
+                let [free_mib, reserve_mib] = [shortage.free, shortage.reserve].map(|bytes| bytes / MEBIBYTE);
+                tracing::warn!(
+                    bytes,
+                    free_mib,
+                    reserve_mib,
+                    "the disk is too full for new work: free some space, or lower --min-free-space"
+                );
                 Err(no_room(shortage, bytes))
             }
         }
     }
 }
 
-/// How a call may be refused for want of room.
+/// How a call may be refused for lack of room.
 pub(crate) fn refusals() -> [Problem; 1] {
     [no_room(Shortage { free: 900 * MEBIBYTE, reserve: 1024 * MEBIBYTE }, 0)]
 }
 
-/// The refusal of so many bytes for want of room on the disk.
+/// The refusal of n bytes for lack of room on the disk.
 fn no_room(Shortage { free, reserve }: Shortage, bytes: u64) -> Problem {
-    let asked = if bytes == 0 { String::new() } else { format!(" and this asks for {bytes} bytes") };
+    let asked = if bytes == 0 { String::new() } else { format!(", and this needs {bytes} bytes") };
     let detail = format!(
-        "{} MiB of the server's disk are free, of which {} MiB are for work that was accepted before{asked}. Make room there, \
-         then send it again.",
+        "The server's disk has {} MiB free and keeps {} MiB for accepted work{asked}. Send it again later; the operator must \
+         free space or lower --min-free-space.",
         free / MEBIBYTE,
         reserve / MEBIBYTE
     );
@@ -51,6 +56,6 @@ fn no_room(Shortage { free, reserve }: Shortage, bytes: u64) -> Problem {
 
 /// The disk is full, as the detail says.
 pub(crate) fn storage_full(detail: &str) -> Problem {
-    Problem::new(StatusCode::INSUFFICIENT_STORAGE, "storage-full", "The server has no room.", detail)
+    Problem::new(StatusCode::INSUFFICIENT_STORAGE, "storage-full", "The server's disk is full.", detail)
         .with_header(RETRY_AFTER, RETRY_AFTER_SECONDS)
 }

@@ -112,7 +112,7 @@ fn unusable(catalogue: &Catalogue, error: Unusable) -> Problem {
 }
 
 fn out_of_order(error: &Unusable) -> Problem {
-    let title = "This template cannot be used until it is mended.";
+    let title = "This template is broken.";
     Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "unusable-template", title, format!("{error}."))
 }
 

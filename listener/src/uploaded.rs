@@ -91,8 +91,9 @@ pub(crate) fn refusals() -> [Problem; 1] {
 
 fn unknown(upload: UploadId) -> Problem {
     let detail = format!(
-        "{upload} was begun too long ago (a day, if no job named it before), or was never put, or its PUT has not ended yet. Put it to the URL that POST \
-         /uploads answered, wait for the 200, and send this again; or begin another."
+        "{upload} was begun too long ago (a day, if no job named it before), was never put, its PUT has not ended yet, or it \
+         belongs to another caller. Put it to the URL that POST /uploads returned, wait for the 200, and send this again; or \
+         begin another."
     );
     Problem::new(StatusCode::NOT_FOUND, "unknown-upload", "There is no such upload.", detail)
 }

@@ -26,7 +26,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::task::spawn_blocking;
 use utoipa::{IntoParams, IntoResponses, ToSchema};
 
-use crate::access::{Caller, quota_refusals};
+use crate::access::{Caller, upload_quota_refusals};
 use crate::base_url::base_url;
 use crate::body::{self, incomplete, interrupted, read_plain, too_slow};
 use crate::catalogue::{self, Violation};
@@ -168,8 +168,8 @@ pub(crate) struct Seal {
 /// Begin an upload.
 ///
 /// For data that is too large for a request. Put the file to the answer's `url` with the answer's `headers`, then queue
-/// a job with the answer's `id` as its `input`. Name it within a day: then it is kept as long
-/// as reports are, and serves as many jobs as you like.
+/// a job with the answer's `id` as its `input`. Name it within a day, or it is removed. Then any number of jobs can name it
+/// for as long as reports are kept, counted from when it was begun.
 #[utoipa::path(
     post,
     path = "/uploads",
@@ -206,7 +206,7 @@ struct BeginRefusals;
 impl IntoResponses for BeginRefusals {
     fn responses() -> Responses {
         let own = [Invalid::Request.problem(&[impossible_size()]), unavailable("sign the upload's URL")];
-        guarded_refusals(own.into_iter().chain(quota_refusals()).chain(room::refusals()).chain(body::refusals()))
+        guarded_refusals(own.into_iter().chain(upload_quota_refusals()).chain(room::refusals()).chain(body::refusals()))
     }
 }
 
@@ -278,7 +278,7 @@ fn format_of(content_type: &str) -> Option<UploadFormat> {
 
 /// Put an upload.
 ///
-/// To the `url` that `POST /uploads` answered, as it is, and without the token. Repeated, it replaces what was put
+/// To the `url` that `POST /uploads` returned, as it is, and without the token. Repeated, it replaces what was put
 /// before, so put nothing to it once a job is queued with it. On AWS this call does not exist, 404: there the `url` is
 /// the bucket's, which answers as S3 does.
 #[utoipa::path(
@@ -393,15 +393,18 @@ fn wrong_type(format: UploadFormat) -> Problem {
 }
 
 fn wrong_size(sent: u64, bytes: u64) -> Problem {
-    let detail = format!("It has {sent} bytes and was begun with {bytes}. Begin another with POST /uploads.");
+    let detail = format!(
+        "It has {sent} bytes, and {bytes} were declared. Put the right file to the same URL, or, if its size has changed, \
+         begin another upload with POST /uploads."
+    );
     let status = if sent > bytes { StatusCode::PAYLOAD_TOO_LARGE } else { StatusCode::BAD_REQUEST };
-    let title = "The upload has another size than was said.";
+    let title = "The upload's size is not the declared one.";
     Problem::new(status, "wrong-upload-size", title, detail).with("bytes", bytes)
 }
 
 fn length_required(bytes: u64) -> Problem {
     let detail = format!("Send the header `Content-Length: {bytes}`, and the body in one piece, not in chunks.");
-    let title = "An upload needs its length beforehand.";
+    let title = "An upload needs a Content-Length.";
     Problem::new(StatusCode::LENGTH_REQUIRED, "length-required", title, detail)
 }
 
@@ -458,5 +461,5 @@ pub(crate) fn not_stored(error: Unavailable) -> Problem {
         return error.into();
     }
     tracing::error!(%error, "an upload was not stored");
-    storage_full("Nothing of it was kept. Make room on the server's disk, then put it again.")
+    storage_full("Nothing of it was kept. Put it again later; the operator must free space.")
 }

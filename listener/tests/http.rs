@@ -553,6 +553,22 @@ async fn a_signed_link_needs_no_token_and_cannot_be_altered() {
 }
 
 #[tokio::test]
+async fn the_reader_of_an_old_link_is_sent_to_the_sender() {
+    let bench = Bench::new().await;
+    let path = LinkSigner::new(b"key").sign("", JobId::new(), now() + TimeDelta::hours(1));
+    let answer = bench.get(&path).await;
+    assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (404, "unknown-job"));
+    assert_eq!(answer.json()["detail"], "The report has expired. Ask its sender for a new one.");
+
+    let job = bench.completed(b"%PDF-1.7 hello").await;
+    std::fs::remove_file(bench.folder.path().join("data/objects").join(job.id.report_key())).expect("removed");
+    let path = LinkSigner::new(b"key").sign("", job.id, now() + TimeDelta::hours(1));
+    let answer = bench.get(&path).await;
+    assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (410, "report-expired"));
+    assert!(answer.json()["detail"].as_str().is_some_and(|detail| detail.contains("Ask the sender")));
+}
+
+#[tokio::test]
 async fn a_store_that_does_not_answer_is_503_and_asks_for_patience() {
     let bench = Bench::new().await;
     bench.sql("DROP TABLE messages; DROP TABLE jobs").await;

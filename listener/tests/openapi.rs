@@ -73,6 +73,16 @@ async fn every_call_of_the_document_is_there_and_is_told_to_those_who_lose_their
 }
 
 #[tokio::test]
+async fn jobs_alone_may_be_too_many() {
+    let document = document().await;
+    let refusals = |path: &str| document["paths"][path]["post"]["responses"]["429"].to_string();
+    for path in ["/append_queue", "/jobs/{id}/retry"] {
+        assert!(refusals(path).contains("too-many-jobs") && refusals(path).contains("too-many-bytes"), "{path}");
+    }
+    assert!(refusals("/uploads").contains("too-many-bytes") && !refusals("/uploads").contains("too-many-jobs"));
+}
+
+#[tokio::test]
 async fn the_request_of_the_document_is_taken_by_the_template_it_names() {
     let bench = Bench::with(|it| Listener { catalogue: Catalogue::new(repository("templates")), ..it }).await;
     let document = document().await;

@@ -1,24 +1,25 @@
 //! Who may call `pressrun serve`: what its options say, and which of them do not go together.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use chrono::TimeDelta;
 use clap::ValueEnum;
 use jobs::local::Local;
 use listener::Access;
-use listener::access::{BadIssuer, BadTokens, BytesQuota, Issuer, Mode, Quotas, TokenBook, Tokens};
+use listener::access::{BadIssuer, BadTokens, BytesQuota, Hosts, Issuer, Mode, Quotas, TokenBook, Tokens};
+use reqwest::Url;
 
 use crate::cli::{AccessOptions, Serve};
 
-/// How callers are known.
+/// How callers are identified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum AccessMode {
     /// By a bearer token
     Token,
     /// By a token of an OIDC issuer
     Jwt,
-    /// Not at all
+    /// Callers are not identified
     None,
     /// By AWS; on AWS alone
     #[value(hide = true)]
@@ -29,24 +30,24 @@ pub(crate) enum AccessMode {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AccessError {
     #[error(
-        "{0} can be reached from other machines, so callers must show a token: add --tokens-file or set PRESSRUN_TOKEN, or \
-         listen on 127.0.0.1"
+        "{0} can be reached from other machines, so callers must send a token: add --tokens-file or set PRESSRUN_TOKEN, use \
+         --access jwt, or listen on 127.0.0.1. To admit everyone, use --access none --accept-anybody"
     )]
     TokenMissing(SocketAddr),
     #[error(
-        "{0} can be reached from other machines, and --access none lets everybody there in: add --accept-anybody if that \
+        "{0} can be reached from other machines, and --access none admits everyone there: add --accept-anybody if that \
          is what you want, or listen on 127.0.0.1"
     )]
     Anybody(SocketAddr),
     #[error("--access iam is for AWS, which checks who calls before it calls Pressrun. Use token or jwt here")]
     Iam,
-    #[error("there are tokens, which --access {0} takes none of. Leave out --token, --tokens and --tokens-file")]
+    #[error("--access {0} takes no tokens. Leave out --token, --tokens and --tokens-file")]
     TokensUnused(&'static str),
     #[error("--access jwt needs --jwt-issuer and --jwt-audience")]
     IssuerMissing,
     #[error("--jwt-issuer and --jwt-audience are for --access jwt")]
     IssuerUnused,
-    #[error("the tokens make no sense: {0}")]
+    #[error("invalid tokens: {0}")]
     Tokens(#[from] BadTokens),
     #[error("--access jwt: {0}")]
     Issuer(#[from] BadIssuer),
@@ -74,7 +75,37 @@ pub(crate) fn is_own_machines(options: &Serve, mode: &Mode) -> bool {
     matches!(mode, Mode::Anybody) && options.addr.ip().to_canonical().is_loopback()
 }
 
-/// How callers are known, if the options go together.
+/// What in the options has no effect, or more than the operator may expect.
+pub(crate) fn warnings(options: &Serve, mode: &Mode) -> Vec<String> {
+    let AccessOptions { accept_anybody, ref allowed_hosts, .. } = options.access;
+    let mut warnings = Vec::new();
+    if !matches!(mode, Mode::Anybody) {
+        let unused = [(accept_anybody, "--accept-anybody"), (*allowed_hosts != Hosts::default(), "--allowed-hosts")];
+        for (_, option) in unused.into_iter().filter(|(given, _)| *given) {
+            warnings.push(format!("{option} has no effect: callers are identified, and may use any host"));
+        }
+        return warnings;
+    }
+    let public = options.public_url.as_deref().filter(|url| !is_on_this_machine(url));
+    if let Some(url) = public.filter(|_| !accept_anybody) {
+        let webhooks = if is_own_machines(options, mode) { ", and their webhooks may go to this machine" } else { "" };
+        warnings.push(format!(
+            "there is no token, so everyone who reaches {url} is admitted{webhooks}; set tokens with --tokens-file or \
+             PRESSRUN_TOKEN"
+        ));
+    }
+    warnings
+}
+
+/// Whether a URL leads to this machine only.
+fn is_on_this_machine(url: &str) -> bool {
+    let url = Url::parse(url).ok();
+    let host = url.as_ref().and_then(|url| url.host_str()).unwrap_or_default();
+    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.to_canonical().is_loopback())
+}
+
+/// How callers are identified, if the options go together.
 pub(crate) fn mode(options: &Serve) -> Result<Mode, AccessError> {
     let AccessOptions { access, ref jwt_issuer, ref jwt_audience, ref jwt_rights_claim, accept_anybody, .. } =
         options.access;
@@ -114,11 +145,59 @@ fn given(text: &Option<String>) -> Option<&str> {
 
 /// The tokens that were given, if any were.
 fn book(options: &Serve) -> Result<Option<TokenBook>, AccessError> {
-    // An empty token is a mistake, such as a variable that is not set, and no reason to let everybody in.
+    // An empty token is a mistake, such as a variable that is not set, and no reason to admit everyone.
     let fixed = Tokens::given(options.token.as_deref(), given(&options.access.tokens))?;
     match &options.access.tokens_file {
         Some(file) => Ok(Some(TokenBook::with_file(fixed, file)?)),
         None if fixed.is_empty() => Ok(None),
         None => Ok(Some(fixed.into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    fn warned(arguments: &[&str]) -> String {
+        let Command::Serve(serve) = Cli::parse_from([&["pressrun", "serve"], arguments].concat()).command else {
+            panic!("not a server")
+        };
+        let mode = mode(&serve).unwrap_or_else(|error| panic!("{arguments:?}: {error}"));
+        warnings(&serve, &mode).join("\n")
+    }
+
+    #[test]
+    fn a_server_without_a_token_that_others_may_reach_is_warned_about() {
+        for url in ["https://reports.example.org", "http://192.168.1.5:9000", "http://localhost.example.org"] {
+            let warned = warned(&["--public-url", url]);
+            assert!(
+                warned.contains(url) && warned.contains("webhooks") && warned.contains("--tokens-file"),
+                "{warned}"
+            );
+        }
+        let token = ["--token", "x-of-16-characters"];
+        for silent in [
+            &[][..],
+            &["--public-url", "http://localhost:9000"],
+            &["--public-url", "https://127.0.0.2"],
+            &["--public-url", "http://[::1]:9000"],
+            &[&["--public-url", "https://reports.example.org"][..], &token].concat(),
+            &["--public-url", "https://reports.example.org", "--access", "none", "--accept-anybody"],
+        ] {
+            assert_eq!(warned(silent), "", "{silent:?}");
+        }
+    }
+
+    #[test]
+    fn options_without_effect_are_warned_about() {
+        let token = ["--token", "x-of-16-characters"];
+        for option in [&["--accept-anybody"][..], &["--allowed-hosts", "press"]] {
+            let warned = warned(&[option, &token].concat());
+            assert!(warned.starts_with(&format!("{} has no effect", option[0])), "{warned}");
+        }
+        assert_eq!(warned(&["--allowed-hosts", "press"]), "");
     }
 }

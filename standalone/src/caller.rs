@@ -53,6 +53,8 @@ pub(crate) struct Refusal {
 /// What an RFC 9457 problem says.
 #[derive(Debug, Deserialize)]
 struct Problem {
+    #[serde(default, rename = "type")]
+    kind: String,
     title: String,
     #[serde(default)]
     detail: String,
@@ -71,11 +73,17 @@ impl Refusal {
     /// Reads the body of an answer from `url`; one that is no problem is quoted as it is.
     pub(crate) fn new(url: &str, status: StatusCode, retry_after: Option<Duration>, body: &[u8]) -> Self {
         let problem = serde_json::from_slice(body).unwrap_or_else(|_| Problem {
+            kind: String::new(),
             title: format!("{url} answered {status}."),
             detail: shortened(String::from_utf8_lossy(body).trim(), MAX_FOREIGN_CHARS),
             errors: Vec::new(),
         });
         Self { status, retry_after, problem }
+    }
+
+    /// Whether the problem's type has this name.
+    pub(crate) fn is(&self, name: &str) -> bool {
+        self.problem.kind.strip_prefix(Failure::TYPE_PREFIX) == Some(name)
     }
 }
 

@@ -51,10 +51,10 @@ Examples:
   pressrun serve
       Listen on 127.0.0.1:9000 and keep everything in ./pressrun-data.
   pressrun serve --addr 0.0.0.0:80 --tokens-file tokens --public-url https://reports.example.org
-      Listen to everybody who shows a token of the file; links in mails start with the public URL.
+      Serve callers with a token from the file; links in mails start with the public URL.
       `echo \"crm $(openssl rand -hex 32)\" >> tokens` adds a caller. PRESSRUN_TOKEN can hold a single token.
 
-What a caller does is in the README: POST /append_queue, then GET /jobs/{id}.";
+The README describes the HTTP API: POST /append_queue, then GET /jobs/{id}.";
 
 const RENDER_EXAMPLES: &str = "\
 Examples:
@@ -68,7 +68,7 @@ Examples:
 Exit status:
   0  the report is written
   1  the template has an error (printed as main.typ:LINE:COLUMN)
-  2  the command line makes no sense
+  2  the command line is not valid
   3  the data does not fit the template or its schema, or is not JSON
   4  a limit was exceeded
   5  a file could not be read or written
@@ -91,13 +91,13 @@ Examples:
 Exit status:
   0  the report is queued, or what else was asked for is done
   1  the job failed
-  2  the command line makes no sense
+  2  the command line is not valid
   3  the server refused the request, perhaps because the data does not fit; or the data is not JSON
-  4  the server cannot be reached, or has trouble
+  4  the server cannot be reached, or returns an error
   5  a file could not be read or written
 
-A request is sent again while trouble may pass, under one Idempotency-Key, so that it is queued
-once. No file is written unless the whole report is there.";
+A request is sent again while the error may be temporary, under one Idempotency-Key, so that it is
+queued once. No file is written unless the whole report is there.";
 
 const JOB_EXAMPLES: &str = "\
 Examples:
@@ -106,9 +106,9 @@ Examples:
 
 Exit status:
   0  the job is shown, whatever became of it
-  2  the command line makes no sense
+  2  the command line is not valid
   3  the server refused to show it, or does not have it
-  4  the server cannot be reached, or has trouble
+  4  the server cannot be reached, or returns an error
   5  standard output could not be written";
 
 const JOBS_EXAMPLES: &str = "\
@@ -118,15 +118,15 @@ Examples:
 
 Exit status:
   0  the jobs are listed, if there are any
-  2  the command line makes no sense
+  2  the command line is not valid
   3  the server refused to list them
-  4  the server cannot be reached, or has trouble
+  4  the server cannot be reached, or returns an error
   5  standard output could not be written";
 
 #[derive(Args)]
 pub(crate) struct Serve {
-    /// Where to listen; anything but loopback needs a token, or --accept-anybody
-    #[arg(long, env = "PRESSRUN_ADDR", default_value = "127.0.0.1:9000")]
+    /// Where to listen; any address but loopback needs tokens, --access jwt, or --access none --accept-anybody
+    #[arg(long, env = "PRESSRUN_ADDR", value_name = "IP:PORT", default_value = "127.0.0.1:9000", value_parser = address)]
     pub(crate) addr: SocketAddr,
     /// Folder for the queue, the reports and the outbox; made if it is not there
     #[arg(long, env = "PRESSRUN_DATA", value_name = "DIR", default_value = "pressrun-data")]
@@ -137,11 +137,11 @@ pub(crate) struct Serve {
     /// Reports made at the same time, one a core at most
     #[arg(long, env = "PRESSRUN_WORKERS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(crate) workers: Option<u16>,
-    /// Bearer token of the caller `default`, who sees the jobs of all callers. Everybody on this machine is let in without
-    /// one. Set it in the environment: other users of this machine see command lines
+    /// Bearer token of the caller `default`, who sees the jobs of all callers. Without one, everyone on this machine has
+    /// access. Set it in the environment: other users of this machine see command lines
     #[arg(long, env = "PRESSRUN_TOKEN", hide_env_values = true)]
     pub(crate) token: Option<String>,
-    /// Where callers reach this server: what links in mails start with
+    /// URL that callers use: links, `status_url` and upload URLs start with it
     #[arg(long, env = "PRESSRUN_PUBLIC_URL", value_name = "URL", value_parser = public_url)]
     pub(crate) public_url: Option<String>,
     /// Days for which jobs and reports are kept, and links in mails work
@@ -152,21 +152,20 @@ pub(crate) struct Serve {
     #[arg(long, env = "PRESSRUN_STOP_TIMEOUT_SECONDS", value_name = "SECONDS", default_value_t = 25,
           value_parser = clap::value_parser!(u64).range(0..=86_400))]
     pub(crate) stop_timeout: u64,
-    /// Connections at the same time, as far as the limit of open files allows
+    /// Most concurrent connections; the limit of open files may lower it
     #[arg(long, env = "PRESSRUN_MAX_CONNECTIONS", value_name = "N", default_value_t = 2048,
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) max_connections: u32,
-    /// Connections at the same time from one address; three quarters of --max-connections without it. Behind a proxy all
-    /// come from one
+    /// Most concurrent connections from one address. Default: three quarters of --max-connections. Behind a proxy, set it
+    /// to --max-connections
     #[arg(long, env = "PRESSRUN_MAX_CONNECTIONS_PER_ADDRESS", value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) max_connections_per_address: Option<u32>,
-    /// Room on the data's disk that is left for work accepted before; 1024, or a twentieth of the disk if that is less,
-    /// without it, and 0 for none
+    /// Free space kept for accepted work. Default: 1024, or 5 % of the disk if less. 0: none
     #[arg(long, env = "PRESSRUN_MIN_FREE_SPACE_MB", value_name = "MIB",
           value_parser = clap::value_parser!(u64).range(0..=1_073_741_824))]
     pub(crate) min_free_space: Option<u64>,
-    /// How the log's lines look: for people, or as one JSON object a line
+    /// How the log's lines look: human-readable, or as one JSON object a line
     #[arg(long, env = "PRESSRUN_LOG_FORMAT", value_name = "FORMAT", default_value_t = LogFormat::Human)]
     pub(crate) log_format: LogFormat,
     #[command(flatten)]
@@ -183,14 +182,14 @@ pub(crate) struct Serve {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Access")]
 pub(crate) struct AccessOptions {
-    /// How callers are known
+    /// How callers are identified
     #[arg(long, env = "PRESSRUN_ACCESS", value_enum, value_name = "MODE", default_value = "token")]
     pub(crate) access: AccessMode,
     /// Tokens of several callers, as `name token`, separated by commas; set them in the environment
     #[arg(long, env = "PRESSRUN_TOKENS", hide_env_values = true, value_name = "TOKENS")]
     pub(crate) tokens: Option<String>,
     /// File of tokens, `name token` a line, which is read again when it changes; a caller may have two for a while.
-    /// Behind the token of one who may see the jobs of all callers stands `admin`
+    /// Add `admin` after the token of a caller who may see all jobs
     #[arg(long, env = "PRESSRUN_TOKENS_FILE", value_name = "FILE")]
     pub(crate) tokens_file: Option<PathBuf>,
     /// OIDC issuer, as its tokens have it in `iss`
@@ -208,7 +207,7 @@ pub(crate) struct AccessOptions {
     /// Without a token: hosts that calls may be for besides this machine's and that of --public-url, separated by commas
     #[arg(long, env = "PRESSRUN_ALLOWED_HOSTS", value_name = "HOSTS", default_value = "", hide_default_value = true)]
     pub(crate) allowed_hosts: OwnHosts,
-    /// With --access none: let everybody in who can reach the address
+    /// With --access none: admit everyone who can reach the address
     #[arg(long, env = "PRESSRUN_ACCEPT_ANYBODY", value_parser = BoolishValueParser::new())]
     pub(crate) accept_anybody: bool,
     /// Requests a minute that one caller may make for jobs and uploads
@@ -218,7 +217,7 @@ pub(crate) struct AccessOptions {
     #[arg(long, env = "PRESSRUN_QUOTA_JOBS", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) quota_jobs: Option<u32>,
     /// Bytes of reports and uploads that are kept of one caller
-    #[arg(long, env = "PRESSRUN_QUOTA_BYTES", value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, env = "PRESSRUN_QUOTA_BYTES", value_name = "BYTES", value_parser = bytes)]
     pub(crate) quota_bytes: Option<u64>,
     /// Other sites whose pages may call, as scheme and host, separated by commas; * for every site
     #[arg(long, env = "PRESSRUN_CORS_ORIGINS", value_name = "ORIGINS", default_value = "", hide_default_value = true)]
@@ -258,16 +257,16 @@ pub(crate) struct WebhookOptions {
     /// Hosts that webhooks may go to, such as example.com,*.example.org; any public address without one
     #[arg(long, env = "PRESSRUN_WEBHOOK_HOSTS", value_name = "HOSTS", default_value = "", hide_default_value = true)]
     pub(crate) webhook_hosts: Hosts,
-    /// Let webhooks go to this machine too, over http if they like; a server on loopback that asks for no token does
+    /// Let webhooks go to this machine too, also over http; the default on loopback without a token
     #[arg(long, env = "PRESSRUN_WEBHOOK_LOOPBACK", value_parser = BoolishValueParser::new())]
     pub(crate) webhook_loopback: bool,
 }
 
-/// The mail server that announcements go through; without one they are left in the outbox.
+/// The mail server that announcements go through; without one they stay in the outbox.
 #[derive(Args)]
 #[command(next_help_heading = "Mail")]
 pub(crate) struct MailOptions {
-    /// Mail server, such as smtps://user:password@mail.example.org; mails are left in the outbox without one
+    /// Mail server, such as smtps://user:password@mail.example.org; without it, mails stay in the outbox
     #[arg(
         long,
         env = "PRESSRUN_SMTP_URL",
@@ -277,11 +276,11 @@ pub(crate) struct MailOptions {
         requires = "mail_to"
     )]
     pub(crate) smtp_url: Option<String>,
-    /// Who mails come from
-    #[arg(long, env = "PRESSRUN_MAIL_FROM", value_name = "ADDRESS", requires = "smtp_url")]
+    /// Sender of the mails
+    #[arg(long, env = "PRESSRUN_MAIL_FROM", value_name = "ADDRESS", requires = "smtp_url", value_parser = mailbox)]
     pub(crate) mail_from: Option<Mailbox>,
-    /// Who gets the mails, separated by commas
-    #[arg(long, env = "PRESSRUN_MAIL_TO", value_name = "ADDRESSES", requires = "smtp_url")]
+    /// Recipients of the mails, separated by commas
+    #[arg(long, env = "PRESSRUN_MAIL_TO", value_name = "ADDRESSES", requires = "smtp_url", value_parser = mailboxes)]
     pub(crate) mail_to: Option<Mailboxes>,
 }
 
@@ -432,6 +431,23 @@ fn template_name(text: &str) -> Result<String, String> {
         true => Ok(text.to_owned()),
         false => Err("a template's name has lower-case letters, digits and hyphens only".into()),
     }
+}
+
+fn address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse().map_err(|_| "write an IP address and a port, such as 127.0.0.1:9000")
+}
+
+fn bytes(text: &str) -> Result<u64, &'static str> {
+    let bytes = text.parse().ok().filter(|bytes| *bytes > 0);
+    bytes.ok_or("not a whole number of bytes from 1 on, such as 5000000")
+}
+
+fn mailbox(text: &str) -> Result<Mailbox, &'static str> {
+    text.parse().map_err(|_| "not an address, such as reports@example.org")
+}
+
+fn mailboxes(text: &str) -> Result<Mailboxes, &'static str> {
+    text.parse().map_err(|_| "not an address; several are separated by commas")
 }
 
 /// A URL without the slash at its end.

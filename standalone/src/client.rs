@@ -1,4 +1,4 @@
-//! A Pressrun server as its callers see it: its calls, made again while trouble may pass.
+//! A Pressrun server as its callers see it: its calls, repeated while an error may be temporary.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -39,7 +39,7 @@ const LONG_POLL: Duration = Duration::from_secs(30);
 /// The same for a running job: how far its run is, no server waits for.
 const SHORT_POLL: Duration = Duration::from_secs(1);
 
-/// How often a call is made again while trouble may pass.
+/// How often a call is repeated while an error may be temporary.
 const RETRIES: usize = 4;
 
 /// The pause before the first of them; each is twice as long as the one before, and longer by chance.
@@ -266,7 +266,7 @@ impl Client {
         Ok(bytes)
     }
 
-    /// Makes a call until it works, or trouble does not pass; then the last error is the answer.
+    /// Repeats a call while its error may be temporary; the last error is the result.
     async fn insist<T, F>(&self, call: impl FnMut() -> F) -> Result<T, CallerError>
     where
         F: Future<Output = Result<T, CallerError>>,
@@ -280,7 +280,11 @@ impl Client {
                 }
                 _ => pause,
             })
-            .notify(|error, pause| self.progress.say(&format!("{error}; trying again in {:.1} s", pause.as_secs_f64())))
+            .notify(|error, pause| {
+                let error = error.to_string();
+                let error = error.trim_end_matches('.');
+                self.progress.say(&format!("{error}; trying again in {:.1} s", pause.as_secs_f64()));
+            })
             .await
     }
 
@@ -314,6 +318,8 @@ impl Client {
         // AWS answers 429 when every function that may run is running. An upload that broke off is in progress until the server
         // notices, which answers 409 and says when to try again.
         let may_pass = match status {
+            // It lasts until reports or uploads expire, for weeks perhaps.
+            StatusCode::TOO_MANY_REQUESTS if refusal.is("too-many-bytes") => false,
             StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => true,
             StatusCode::CONFLICT => retry_after.is_some(),
             status => status.is_server_error(),

@@ -63,9 +63,9 @@ enum ServeError {
     NoTemplates(PathBuf),
     #[error(transparent)]
     Data(#[from] OpenError),
-    #[error("--smtp-url makes no sense: {0}. Write it like smtps://user:password@mail.example.org")]
+    #[error("--smtp-url is not the URL of a mail server: {0}. Write it like smtps://user:password@mail.example.org")]
     Mail(#[from] lettre::transport::smtp::Error),
-    #[error("the webhook secret makes no sense: {0}")]
+    #[error("invalid webhook secret: {0}")]
     WebhookSecret(#[from] BadSecret),
     #[error("cannot set up webhooks: {0}")]
     Webhooks(#[from] reqwest::Error),
@@ -80,7 +80,7 @@ enum ServeError {
 }
 
 impl ServeError {
-    /// Whether the command line makes no sense.
+    /// Whether the command line is not valid.
     fn is_usage(&self) -> bool {
         matches!(self, Self::Access(_) | Self::Mail(_) | Self::WebhookSecret(_) | Self::Telemetry(_))
     }
@@ -150,13 +150,16 @@ async fn serve_until_stopped(options: Serve) -> Result<(), ServeError> {
     });
     if options.public_url.is_none() && options.addr.ip().is_unspecified() {
         tracing::warn!(
-            "links in mails and webhooks say {url}, which works on this machine alone; name where callers reach this server with --public-url"
+            "links in mails and webhooks start with {url}, which works on this machine only; set --public-url to the URL that callers use"
         );
+    }
+    for warning in access::warnings(&options, &mode) {
+        tracing::warn!("{warning}");
     }
     let access = access::access(&options, mode, addr, &local);
     let router = listener(&options, catalogue, access, destinations, &local).router();
     let router = router.layer(Extension(Stopping(stopped.clone())));
-    tokio::spawn(told_to_stop(stop));
+    tokio::spawn(told_to_stop(stop, options.stop_timeout));
     tokio::select! {
         () = http::serve(socket, router, room.connections, stopped.clone()) => {}
         () = grace_is_over(stopped) => {}
@@ -309,8 +312,8 @@ async fn grace_is_over(mut stopped: watch::Receiver<bool>) {
     tokio::time::sleep(GRACE).await;
 }
 
-/// Returns when the process receives a signal to stop, and notifies the workers.
-async fn told_to_stop(stop: watch::Sender<bool>) {
+/// Returns when the process receives a signal to stop, and notifies the workers, which have so many seconds.
+async fn told_to_stop(stop: watch::Sender<bool>, timeout: u64) {
     #[cfg(unix)]
     let terminated = async {
         use tokio::signal::unix::{SignalKind, signal};
@@ -328,7 +331,7 @@ async fn told_to_stop(stop: watch::Sender<bool>) {
         _ = tokio::signal::ctrl_c() => {}
         () = terminated => {}
     }
-    tracing::info!("stopping; the reports in progress go on for a while, and Ctrl-C stops at once");
+    tracing::info!("stopping: reports in progress have {timeout} s; press Ctrl-C to stop at once");
     _ = stop.send(true);
     tokio::spawn(async {
         _ = tokio::signal::ctrl_c().await;

@@ -234,7 +234,7 @@ fn data_that_does_not_fit_is_refused_with_its_places() {
     let stderr = assert_status(&desk.run(&server.url(), &["send", "yours"]), 3);
     assert!(stderr.contains("The templates are: mine"), "{stderr}");
     let stderr = assert_status(&desk.run(&server.url(), &["job", ID]), 3);
-    assert!(stderr.contains("no job of this id"), "{stderr}");
+    assert!(stderr.contains("No job has this id"), "{stderr}");
     assert_eq!(server.get("/jobs"), json!({"jobs": []}));
 }
 
@@ -258,7 +258,7 @@ fn a_server_with_a_token_lets_in_who_shows_it() {
     let (server, desk) = (Server::hello(&["--token", "secret-of-the-test"]), Desk::new());
     for arguments in [&["send", "mine"][..], &["send", "mine", "--token", "guess"], &["jobs"], &["job", ID]] {
         let stderr = assert_status(&desk.run(&server.url(), arguments), 3);
-        assert!(stderr.contains("This call needs a token.") && stderr.contains("PRESSRUN_TOKEN"), "{stderr}");
+        assert!(stderr.contains("The token is missing or not valid.") && stderr.contains("PRESSRUN_TOKEN"), "{stderr}");
     }
     assert_status(&desk.run(&server.url(), &["send", "mine", "--token", "secret-of-the-test", "-o", "out.pdf"]), 0);
     let listed =
@@ -312,7 +312,7 @@ fn a_request_is_sent_again_under_its_key_while_trouble_may_pass() {
         *calls += 1;
         match *calls {
             1 => None,
-            2 => Some((StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "1")], "busy").into_response()),
+            2 => Some((StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "1")], "It is busy.").into_response()),
             _ => accepted(),
         }
     });
@@ -320,12 +320,28 @@ fn a_request_is_sent_again_under_its_key_while_trouble_may_pass() {
     let output = desk.run(&server.url, &["send", "mine"]);
     let stderr = assert_status(&output, 0);
     assert_eq!(stderr.matches("trying again").count(), 2, "{stderr}");
+    assert!(stderr.contains("It is busy; trying again in"), "{stderr}");
     assert_eq!(told_as(&output, "job"), ID);
     assert_status(&desk.run(&server.url, &["send", "mine"]), 0);
 
     let keys: Vec<_> = server.seen("POST").iter().map(|headers| headers["idempotency-key"].clone()).collect();
     assert_eq!(keys.len(), 4);
     assert!(keys[0] == keys[1] && keys[1] == keys[2] && keys[2] != keys[3], "{keys:?}");
+}
+
+#[test]
+fn a_full_quota_of_bytes_is_not_waited_for() {
+    let problem = json!({
+        "type": "urn:pressrun:problem:too-many-bytes", "title": "You have stored too much.", "detail": "Send less.",
+    });
+    let refusal = move || (StatusCode::TOO_MANY_REQUESTS, [(RETRY_AFTER, "86400")], Json(problem.clone()));
+    let server = Decoy::start(move |call| match call {
+        "POST /append_queue" => Some(refusal().into_response()),
+        _ => told(json!({"sample": {}})),
+    });
+    let stderr = assert_status(&Desk::new().run(&server.url, &["send", "mine"]), 3);
+    assert!(stderr.contains("You have stored too much. Send less.") && !stderr.contains("trying again"), "{stderr}");
+    assert_eq!(server.seen("POST").len(), 1);
 }
 
 #[test]

@@ -196,11 +196,18 @@ fn what_makes_no_sense_is_said_before_anything_starts() {
             &["serve", "--access", "jwt", "--jwt-issuer", "http://x.example", "--jwt-audience", "x"],
             "must be an https URL",
         ),
-        (&["serve", "--access", "jwt", "--tokens", "crm x-of-16-characters"], "there are tokens"),
-        (&["serve", "--access", "none", "--token", "x-of-16-characters"], "there are tokens"),
+        (&["serve", "--addr", "0.0.0.0:0"], "--access none --accept-anybody"),
+        (&["serve", "--addr", "localhost:9000"], "such as 127.0.0.1:9000"),
+        (&["serve", "--access", "jwt", "--tokens", "crm x-of-16-characters"], "--access jwt takes no tokens"),
+        (&["serve", "--access", "none", "--token", "x-of-16-characters"], "--access none takes no tokens"),
         (&["serve", "--jwt-audience", "x"], "are for --access jwt"),
         (&["serve", "--tokens", "crm"], "entry 1 is not"),
-        (&["serve", "--tokens", "crm sixteen-characters publish"], "entry 1 gives a right that there is not"),
+        (&["serve", "--tokens", "crm sixteen-characters publish"], "entry 1 names an unknown right"),
+        (
+            &["serve", "--token", "x-of-16-characters", "--tokens", "crm x-of-16-characters"],
+            "entry 1 has the token of another caller",
+        ),
+        (&["serve", "--tokens-file", "/dev/null"], "/dev/null has no token. Add one: `echo"),
         (&["serve", "--token", "a"], "at least 16 characters"),
         (&["serve", "--token", ""], "at least 16 characters"),
         (&["serve", "--token", " "], "at least 16 characters"),
@@ -209,6 +216,9 @@ fn what_makes_no_sense_is_said_before_anything_starts() {
         (&["serve", "--tokens-file", "absent"], "cannot read absent"),
         (&["serve", "--cors-origins", "app.example.org"], "is no origin"),
         (&["serve", "--quota-jobs", "0"], "quota-jobs"),
+        (&["serve", "--quota-bytes", "5M"], "a whole number of bytes"),
+        (&["serve", "--mail-from", "a"], "not an address"),
+        (&["serve", "--mail-to", "b@c.d;e@f.g"], "several are separated by commas"),
     ] {
         let stderr = assert_status(&desk.run(arguments), 2);
         assert!(stderr.contains(words), "{arguments:?}: {stderr}");

@@ -200,7 +200,7 @@ impl From<Channel> for metrics::Channel {
     }
 }
 
-/// What became of the announcement of a job's end to people.
+/// Status of the mail or topic announcement of a job's end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Announcement)]
 pub struct AnnouncementRecord {

@@ -71,7 +71,7 @@ impl Notifier for Smtp {
         };
         let start = Instant::now();
         let Some(permit) = self.breaker.permit(start) else {
-            return Sent::later("The mail server did not answer lately, so that this attempt was not made.");
+            return Sent::later("Skipped: the mail server has not answered recently.");
         };
         let sent = self.send(mail).await;
         if sent.error.is_some() && sent.status.is_none() && start.elapsed() >= HANGS {

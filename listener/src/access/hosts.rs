@@ -129,10 +129,10 @@ pub(crate) fn refusals() -> [Problem; 1] {
 
 fn misdirected(host: &str, own: &Hosts) -> Problem {
     let host: String = host.chars().filter(|char| !char.is_control()).take(MAX_QUOTED_CHARS).collect();
+    let allowed = read(host.as_str()).map(|(name, _)| format!(" {name}")).unwrap_or_default();
     let detail = format!(
-        "It is for {host:?}, and this server, which asks for no token, answers to {own} only, so that no web page can \
-         reach it by a name of its own. Call it by one of these, start it with --allowed-hosts or --public-url, or give \
-         it a token."
+        "The request is for {host:?}. Without a token, this server accepts {own}. Use one of these, or add \
+         `--allowed-hosts{allowed}`, or set tokens."
     );
     Problem::new(StatusCode::MISDIRECTED_REQUEST, "misdirected", "This call is for another host.", detail)
 }
@@ -176,33 +176,59 @@ impl From<Ipv6Addr> for Name {
 
 impl Display for Hosts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let last = self.hosts.len().saturating_sub(1);
-        for (number, host) in self.hosts.iter().enumerate() {
-            let before = match number {
-                0 => "",
-                _ if number == last && !self.every_address => " and ",
-                _ => ", ",
-            };
-            write!(f, "{before}{host}")?;
+        let (own, allowed): (Vec<_>, Vec<_>) = self.hosts.iter().partition(|host| host.ports == Ports::Own);
+        let any = self.every_address.then(|| "any IP address".to_owned());
+        let own = own.iter().map(ToString::to_string).chain(any);
+        let ports = self.ports.iter().map(ToString::to_string);
+        write!(f, "{}, without a port or with port {}", list(own, "and"), list(ports, "or"))?;
+        if allowed.is_empty() {
+            return Ok(());
         }
-        if self.every_address { f.write_str(" and any IP address") } else { Ok(()) }
+        write!(f, "; also {}", list(allowed.iter().map(ToString::to_string), "and"))
+    }
+}
+
+/// Words as a list, the last after `and` or another such word.
+fn list(words: impl Iterator<Item = String>, before_last: &str) -> String {
+    let words: Vec<_> = words.collect();
+    match words.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} {before_last} {last}", rest.join(", ")),
+        _ => words.concat(),
     }
 }
 
 impl Display for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.name {
-            Name::Address(IpAddr::V6(address)) => write!(f, "[{address}]")?,
-            Name::Address(address) => write!(f, "{address}")?,
-            Name::Domain(name) => f.write_str(name)?,
-        }
+        write!(f, "{}", self.name)?;
         if let Ports::One(port) = self.ports { write!(f, ":{port}") } else { Ok(()) }
+    }
+}
+
+impl Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(IpAddr::V6(address)) => write!(f, "[{address}]"),
+            Self::Address(address) => write!(f, "{address}"),
+            Self::Domain(name) => f.write_str(name),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_refusal_names_the_port_and_the_option() {
+        let own = Hosts::default().of_server("127.0.0.1:19300".parse().expect("an address"), None);
+        let detail = |host| misdirected(host, &own).detail().to_owned();
+        let accepted =
+            "Without a token, this server accepts localhost, 127.0.0.1 and [::1], without a port or with port 19300.";
+        let words = detail("localhost:8080");
+        assert!(words.starts_with("The request is for \"localhost:8080\".") && words.contains(accepted), "{words}");
+        assert!(words.contains("`--allowed-hosts localhost`"), "{words}");
+        assert!(detail("a b").contains("`--allowed-hosts`"));
+    }
 
     fn check(hosts: &Hosts, admitted: &[&str], refused: &[&str]) {
         for host in admitted {
@@ -256,7 +282,11 @@ mod tests {
             &["192.168.1.5:9000", "[fe80::1]:9000", "press:9000", "press", "intra.example.org:80", "localhost:9000"],
             &["evil.example:9000", "192.168.1.5:9001", "press:9001"],
         );
-        assert_eq!(own.to_string(), "press:9000, intra.example.org, localhost, 127.0.0.1, [::1] and any IP address");
+        assert_eq!(
+            own.to_string(),
+            "localhost, 127.0.0.1, [::1] and any IP address, without a port or with port 9000; also press:9000 and \
+             intra.example.org"
+        );
         for text in ["https://press", "press/x", "a b", "press:x", "*.example.org"] {
             assert!(text.parse::<Hosts>().is_err(), "{text}");
         }

@@ -124,8 +124,8 @@ fn said(error: &ErrorKind) -> String {
         ErrorKind::InvalidIssuer => "The token is of another issuer.".into(),
         ErrorKind::InvalidAlgorithm => "The token's `alg` is not that of its key.".into(),
         ErrorKind::InvalidSignature => "The token's signature does not fit.".into(),
-        ErrorKind::MissingRequiredClaim(claim) => format!("The token has no `{claim}`, or one that makes no sense."),
-        _ => "The token's claims make no sense.".into(),
+        ErrorKind::MissingRequiredClaim(claim) => format!("The token has no valid `{claim}`."),
+        _ => "The token's claims are not valid.".into(),
     }
 }
 

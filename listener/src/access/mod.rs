@@ -36,12 +36,12 @@ pub(crate) use hosts::{check as check_host, refusals as host_refusals};
 pub use iam::{BadPrincipals, Principals};
 pub use issuer::{BadIssuer, Issuer, RIGHTS_CLAIM};
 pub use origins::{BadOrigin, Origins};
-pub(crate) use quotas::refusals as quota_refusals;
 pub use quotas::{BytesQuota, Quotas};
+pub(crate) use quotas::{refusals as quota_refusals, upload_refusals as upload_quota_refusals};
 pub use rights::{Right, Rights, UnknownRight};
 pub(crate) use throttle::Peer;
 pub use throttle::{Delay, Throttle};
-pub use tokens::{BadTokens, TokenBook, Tokens};
+pub use tokens::{BadTokens, Place, TokenBook, Tokens};
 
 /// The detail of a refusal of a call without a token.
 const NO_TOKEN: &str = "Send the token in the header `Authorization: Bearer <token>`.";
@@ -51,7 +51,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
 /// How callers are authenticated, and what each may ask for.
 pub struct Access {
-    /// How callers are known.
+    /// How callers are identified.
     pub mode: Mode,
     /// Whether every caller sees the jobs and uploads of all.
     pub shared_jobs: bool,
@@ -65,20 +65,20 @@ pub struct Access {
     pub throttle: Throttle,
 }
 
-/// How callers are known.
+/// How callers are identified.
 pub enum Mode {
     /// They are not: all callers are admitted.
     Anybody,
-    /// By the bearer tokens (RFC 6750) that they show.
+    /// By the bearer tokens (RFC 6750) that they send.
     Tokens(TokenBook),
-    /// By the tokens (RFC 7519) of an issuer that they show.
+    /// By the tokens (RFC 7519) of an issuer that they send.
     Jwt(Issuer),
     /// By AWS, which has checked their signatures before it called this program; these principals have rights.
     Iam(Principals),
 }
 
 impl Access {
-    /// This way to know callers, with no quotas, for any host, and no pages of other sites.
+    /// This way to identify callers, with no quotas, for any host, and no pages of other sites.
     pub fn by(mode: Mode) -> Self {
         let throttle = Throttle::new(LONGEST_WAIT);
         Self { mode, shared_jobs: false, quotas: None, origins: Origins::default(), hosts: None, throttle }
@@ -163,7 +163,10 @@ pub(crate) async fn identify(listener: &Listener, headers: &HeaderMap, origin: O
         Mode::Tokens(tokens) => {
             let holder = tokens.holder(shown_token(headers)?).await;
             holder.ok_or_else(|| {
-                refused("The token is not one of this server's. Check it for a missing or an extra character.")
+                refused(
+                    "This server does not know the token. Check it for a missing or extra character, or ask the operator for \
+                     a current one.",
+                )
             })
         }
         Mode::Jwt(issuer) => jwt::caller(issuer, shown_token(headers)?).await,
@@ -240,8 +243,8 @@ fn is_foreign(listener: &Listener, headers: &HeaderMap) -> bool {
 }
 
 fn foreign() -> Problem {
-    let detail = "A browser sent it for a page of another site. Give the server a token, and show it from there; or \
-                  admit the site.";
+    let detail = "A browser sent it for a page of another site. Set tokens and let the page send one, or allow the site with \
+                  `--cors-origins https://app.example.org`.";
     Problem::new(StatusCode::FORBIDDEN, "foreign-origin", "This call came from another site.", detail)
 }
 
@@ -252,7 +255,7 @@ fn shown_token(headers: &HeaderMap) -> Result<&str, Problem> {
 }
 
 pub(crate) fn unauthorized(detail: &str) -> Problem {
-    Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", "This call needs a token.", detail)
+    Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", "The token is missing or not valid.", detail)
         .with_header(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
 }
 

@@ -51,14 +51,15 @@ impl Quotas {
     }
 }
 
-/// How a call may be refused that asks for more than its caller may have.
-pub(crate) fn refusals() -> [Problem; 3] {
+/// How a job may be refused that is more than its caller may have.
+pub(crate) fn refusals() -> impl Iterator<Item = Problem> {
+    upload_refusals().into_iter().chain([too_many_jobs(10)])
+}
+
+/// How an upload may be refused that is more than its caller may have.
+pub(crate) fn upload_refusals() -> [Problem; 2] {
     let falls_at = DateTime::from_timestamp(1_795_305_600, 0);
-    [
-        too_many_requests(60, 17),
-        too_many_jobs(10),
-        too_many_bytes(1 << 30, 0, BytesUsed { bytes: 1_100_000_000, falls_at }),
-    ]
+    [too_many_requests(60, 17), too_many_bytes(1 << 30, 0, BytesUsed { bytes: 1_100_000_000, falls_at })]
 }
 
 impl Access {
@@ -116,21 +117,22 @@ fn too_many_requests(most: u32, wait: u64) -> Problem {
 }
 
 fn too_many_jobs(most: u32) -> Problem {
-    let detail =
-        format!("You have {most} jobs that have not ended, and may not have more. Send it again when one has.");
+    let detail = format!("You have {most} unfinished jobs, the most allowed. Send it again when one has finished.");
     Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many-jobs", "You have too many jobs.", detail)
         .with_header(RETRY_AFTER, RETRY_JOBS_AFTER)
 }
 
 fn too_many_bytes(most: u64, bytes: u64, used: BytesUsed) -> Problem {
-    let asked = if bytes == 0 { String::new() } else { format!(" and ask for {bytes} more") };
+    let (asked, less) = match bytes {
+        0 => (String::new(), "Wait"),
+        _ => (format!(", and this needs {bytes} more"), "Send less, or wait"),
+    };
     let falls = used
         .falls_at
         .map(|at| format!(" The oldest of them count until {}.", at.format("%Y-%m-%d")))
         .unwrap_or_default();
     let detail = format!(
-        "Your reports and uploads have {} bytes{asked}; they may have {most}.{falls} Send less, or wait until enough of \
-         them count no more.",
+        "Your reports and uploads take {} of your {most} bytes{asked}.{falls} {less} until enough of them have expired.",
         used.bytes
     );
     let wait = used.falls_at.map_or(RETRY_BYTES_AFTER, |at| (at - now()).num_seconds().clamp(1, RETRY_BYTES_AFTER));

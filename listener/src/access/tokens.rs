@@ -1,5 +1,6 @@
 //! Bearer tokens by the names of their callers.
 
+use std::fmt::{self, Display};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -39,29 +40,40 @@ pub struct Tokens {
     holders: Vec<(Caller, [u8; 32])>,
 }
 
-/// Tokens that make no sense. What it says has no token in it.
+/// Invalid tokens. The message contains no token.
 #[derive(Debug, thiserror::Error)]
 pub enum BadTokens {
     /// An entry is not a name and a token.
-    #[error("entry {0} is not `name token` or `name token right`: a name has letters, digits and . _ @ - only, {RULE}")]
-    Entry(usize),
-    /// An entry gives a right that there is not.
-    #[error("entry {0} gives a right that there is not: behind a name and a token, only `admin` may stand")]
-    Right(usize),
-    /// An entry has the name of the callers of a server without tokens.
     #[error(
-        "entry {0} has the name `anybody`, under which a server without tokens keeps its jobs: give the caller another"
+        "{0} is not `name token` or `name token right`: a name has 1 to 64 letters, digits and . _ @ - only, {RULE}"
     )]
-    Reserved(usize),
-    /// Two entries have the same token.
-    #[error("entry {0} has the token of another entry: give each caller a token of its own")]
-    Twice(usize),
+    Entry(Place),
+    /// An entry names an unknown right.
+    #[error("{0} names an unknown right: only `admin` may follow the token")]
+    Right(Place),
+    /// An entry has the name of the callers of a server without tokens.
+    #[error("{0} has the name `anybody`, under which a server without tokens keeps its jobs: give the caller another")]
+    Reserved(Place),
+    /// Two callers have the same token.
+    #[error("{0} has the token of another caller: give each a separate token")]
+    Twice(Place),
     /// The token of the caller `default` breaks the rule.
     #[error("the one of --token breaks the rule that {RULE}")]
     Own,
     /// There is none.
-    #[error("there is no token")]
+    #[error("there is no token: write `name token`, several separated by commas")]
     None,
+    /// There is none in the file.
+    #[error("{0} has no token. Add one: `echo \"crm $(openssl rand -hex 32)\" >> {0}`")]
+    EmptyFile(String),
+    /// The file is not a list of tokens.
+    #[error("{path}: {error}")]
+    InFile {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        error: Box<BadTokens>,
+    },
     /// The file cannot be read.
     #[error("cannot read {path}: {source}")]
     File {
@@ -70,6 +82,24 @@ pub enum BadTokens {
         /// What the system said.
         source: io::Error,
     },
+}
+
+/// Where an invalid entry is: its line in a file, or its number in an option.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Counted from 1, with comments and empty lines.
+    Line(usize),
+    /// Counted from 1.
+    Entry(usize),
+}
+
+impl Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Line(number) => write!(f, "line {number}"),
+            Self::Entry(number) => write!(f, "entry {number}"),
+        }
+    }
 }
 
 impl Tokens {
@@ -82,14 +112,40 @@ impl Tokens {
 
     /// The token of the caller `default`, and others as they are written; both may be absent.
     pub fn given(own: Option<&str>, others: Option<&str>) -> Result<Self, BadTokens> {
-        let others: Self = others.map(str::parse).transpose()?.unwrap_or_default();
         let mut tokens = match own {
             Some(token) if is_token(token) => Self::default().with(DEFAULT, token),
             Some(_) => return Err(BadTokens::Own),
             None => Self::default(),
         };
-        tokens.holders.extend(others.holders);
+        if let Some(text) = others {
+            let others = Self::read(entries(text), &tokens)?;
+            tokens.holders.extend(others.holders);
+        }
         Ok(tokens)
+    }
+
+    /// The tokens of a file, none of which another caller has among `fixed`.
+    fn of_file(path: &Path, fixed: &Self) -> Result<Self, BadTokens> {
+        let refused = |source| BadTokens::File { path: path.to_owned(), source };
+        let text = fs::read_to_string(path).map_err(refused)?;
+        Self::read(lines(&text), fixed).map_err(|error| match (path.display().to_string(), error) {
+            (path, BadTokens::None) => BadTokens::EmptyFile(path),
+            (path, error) => BadTokens::InFile { path, error: Box::new(error) },
+        })
+    }
+
+    /// Reads entries, none of which has the token of another caller here or among `fixed`.
+    fn read<'a>(entries: impl Iterator<Item = (Place, &'a str)>, fixed: &Self) -> Result<Self, BadTokens> {
+        let mut holders: Vec<(Caller, [u8; 32])> = Vec::new();
+        for (place, entry) in entries {
+            let (caller, digest) = read_entry(place, entry)?;
+            let mut known = fixed.holders.iter().chain(&holders);
+            if known.any(|(other, known)| *known == digest && *other != caller) {
+                return Err(BadTokens::Twice(place));
+            }
+            holders.push((caller, digest));
+        }
+        if holders.is_empty() { Err(BadTokens::None) } else { Ok(Self { holders }) }
     }
 
     /// Whether there is none.
@@ -114,22 +170,25 @@ impl FromStr for Tokens {
     type Err = BadTokens;
 
     fn from_str(text: &str) -> Result<Self, BadTokens> {
-        let lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
-        let entries = lines.flat_map(|line| line.split(',')).map(str::trim).filter(|entry| !entry.is_empty());
-        let mut holders: Vec<(Caller, [u8; 32])> = Vec::new();
-        for (number, entry) in (1..).zip(entries) {
-            let (caller, digest) = read_entry(number, entry)?;
-            if holders.iter().any(|(other, known)| *known == digest && *other != caller) {
-                return Err(BadTokens::Twice(number));
-            }
-            holders.push((caller, digest));
-        }
-        if holders.is_empty() { Err(BadTokens::None) } else { Ok(Self { holders }) }
+        Self::read(entries(text), &Self::default())
     }
 }
 
-fn read_entry(number: usize, entry: &str) -> Result<(Caller, [u8; 32]), BadTokens> {
-    let no_entry = || BadTokens::Entry(number);
+/// The entries of a text, each with its line.
+fn lines(text: &str) -> impl Iterator<Item = (Place, &str)> {
+    let lines = (1..).zip(text.lines().map(str::trim)).filter(|(_, line)| !line.starts_with('#'));
+    let entries =
+        lines.flat_map(|(number, line)| line.split(',').map(move |entry| (Place::Line(number), entry.trim())));
+    entries.filter(|(_, entry)| !entry.is_empty())
+}
+
+/// The entries of a text, each with its number.
+fn entries(text: &str) -> impl Iterator<Item = (Place, &str)> {
+    (1..).zip(lines(text)).map(|(number, (_, entry))| (Place::Entry(number), entry))
+}
+
+fn read_entry(place: Place, entry: &str) -> Result<(Caller, [u8; 32]), BadTokens> {
+    let no_entry = || BadTokens::Entry(place);
     let (name, rest) = entry.split_once(char::is_whitespace).ok_or_else(no_entry)?;
     let (token, rights) = rest.trim_start().split_once(char::is_whitespace).unwrap_or((rest.trim_start(), ""));
     let digest = match token.strip_prefix(DIGEST_PREFIX) {
@@ -137,9 +196,9 @@ fn read_entry(number: usize, entry: &str) -> Result<(Caller, [u8; 32]), BadToken
         None if is_token(token) => digest(token),
         None => return Err(no_entry()),
     };
-    let rights = rights.parse().map_err(|_: UnknownRight| BadTokens::Right(number))?;
+    let rights = rights.parse().map_err(|_: UnknownRight| BadTokens::Right(place))?;
     if name == ANYBODY {
-        return Err(BadTokens::Reserved(number));
+        return Err(BadTokens::Reserved(place));
     }
     if is_name(name) { Ok((Caller::holder(name, rights), digest)) } else { Err(no_entry()) }
 }
@@ -170,13 +229,13 @@ fn read_digest(digits: &str) -> Option<[u8; 32]> {
 
 /// The tokens that are valid now: some that stay, and those of a file that may change.
 pub struct TokenBook {
-    fixed: Tokens,
+    fixed: Arc<Tokens>,
     file: Option<Arc<TokenFile>>,
 }
 
 impl From<Tokens> for TokenBook {
     fn from(fixed: Tokens) -> Self {
-        Self { fixed, file: None }
+        Self { fixed: Arc::new(fixed), file: None }
     }
 }
 
@@ -184,7 +243,8 @@ impl TokenBook {
     /// These tokens, and those of a file, which is read again when it has changed: within a second, and before a token
     /// that is not in it is refused.
     pub fn with_file(fixed: Tokens, path: &Path) -> Result<Self, BadTokens> {
-        Ok(Self { fixed, file: Some(Arc::new(TokenFile::open(path)?)) })
+        let fixed = Arc::new(fixed);
+        Ok(Self { file: Some(Arc::new(TokenFile::open(path, fixed.clone())?)), fixed })
     }
 
     /// The caller who holds a token.
@@ -198,6 +258,8 @@ impl TokenBook {
 
 struct TokenFile {
     path: PathBuf,
+    /// Those that none of the file may be.
+    fixed: Arc<Tokens>,
     tokens: RwLock<Arc<Tokens>>,
     look: Arc<Mutex<Look>>,
 }
@@ -219,12 +281,12 @@ struct Stamp {
 }
 
 impl TokenFile {
-    fn open(path: &Path) -> Result<Self, BadTokens> {
+    fn open(path: &Path, fixed: Arc<Tokens>) -> Result<Self, BadTokens> {
         let refused = |source| BadTokens::File { path: path.to_owned(), source };
         let saw = Some(stamp(path).map_err(refused)?);
-        let tokens: Tokens = fs::read_to_string(path).map_err(refused)?.parse()?;
+        let tokens = Tokens::of_file(path, &fixed)?;
         let look = Arc::new(Mutex::new(Look { at: Instant::now(), saw }));
-        Ok(Self { path: path.to_owned(), tokens: RwLock::new(Arc::new(tokens)), look })
+        Ok(Self { path: path.to_owned(), fixed, tokens: RwLock::new(Arc::new(tokens)), look })
     }
 
     async fn holder(self: &Arc<Self>, token: &str) -> Option<Caller> {
@@ -261,17 +323,12 @@ impl TokenFile {
         if saw == look.saw {
             return;
         }
-        match fs::read_to_string(&self.path)
-            .map_err(|error| error.to_string())
-            .and_then(|text| text.parse::<Tokens>().map_err(|error| error.to_string()))
-        {
+        match Tokens::of_file(&self.path, &self.fixed) {
             Ok(tokens) => {
                 tracing::info!(file = %self.path.display(), tokens = tokens.holders.len(), "read the tokens again");
                 *self.tokens.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(tokens);
             }
-            Err(error) => tracing::error!(
-                file = %self.path.display(), %error, "cannot read the tokens again; the previous ones stay valid"
-            ),
+            Err(error) => tracing::error!(%error, "cannot read the tokens again; the previous ones stay valid"),
         }
         look.saw = saw;
     }
@@ -327,8 +384,8 @@ mod tests {
             ("crm".into(), "entry 1 is"),
             ("crm s3cret".into(), "entry 1 is"),
             (format!("crm {good}\nbilling s3cret s3cret"), "entry 2 is"),
-            (format!("crm {good}\nbilling s3cret-of-16-chars s3cret"), "entry 2 gives"),
-            (format!("crm {good} admin,billing x-{good} s3cr"), "entry 2 gives"),
+            (format!("crm {good}\nbilling s3cret-of-16-chars s3cret"), "entry 2 names an unknown right"),
+            (format!("crm {good} admin,billing x-{good} s3cr"), "entry 2 names an unknown right"),
             (format!("crm {good},bill:ing s3cret-of-16-chars"), "entry 2 is"),
             (format!("crm {good},billing {good}"), "entry 2 has"),
             (format!("crm {good},anybody s3cret-of-16-chars admin"), "entry 2 has the name `anybody`"),
@@ -362,8 +419,10 @@ mod tests {
         assert!(holds("new-token-of-16-c").await, "at once");
         assert!(holds("old-token-of-16-c").await && holds("fixed-of-16-chars").await);
 
-        fs::write(&path, "nonsense").expect("written");
-        assert!(!holds("nonsense-of-16-chars").await);
+        for nonsense in ["nonsense", "crm nonsense-of-16-chars\nother fixed-of-16-chars"] {
+            fs::write(&path, nonsense).expect("written");
+            assert!(!holds("nonsense-of-16-chars").await);
+        }
         assert!(holds("new-token-of-16-c").await && holds("old-token-of-16-c").await, "those of before");
 
         fs::remove_file(&path).expect("removed");
@@ -375,8 +434,24 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_not_there_is_named() {
+    fn a_file_that_is_refused_is_named_with_the_line() {
         let error = TokenBook::with_file(Tokens::default(), Path::new("/nowhere/tokens")).err().expect("refused");
         assert!(error.to_string().starts_with("cannot read /nowhere/tokens: "), "{error}");
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let path = folder.path().join("tokens");
+        let fixed = Tokens::default().with(DEFAULT, "fixed-of-16-chars");
+        let shown = path.display();
+        for (text, said) in [
+            ("# nobody\n", format!("{shown} has no token. Add one: `echo ")),
+            ("# a comment\n\ncrm", format!("{shown}: line 3 is not `name token`")),
+            ("\ncrm token-of-16-chars x", format!("{shown}: line 2 names an unknown right")),
+            ("crm token-of-16-chars\nx fixed-of-16-chars", format!("{shown}: line 2 has the token of another caller")),
+        ] {
+            fs::write(&path, text).expect("written");
+            let error = TokenBook::with_file(fixed.clone(), &path).err().expect("refused").to_string();
+            assert!(error.starts_with(&said), "{text:?}: {error}");
+        }
+        fs::write(&path, "default fixed-of-16-chars").expect("written");
+        assert!(TokenBook::with_file(fixed, &path).is_ok(), "the same caller");
     }
 }

@@ -34,7 +34,7 @@ class Problem extends Error {
   static async of(response) {
     const isProblem = response.headers.get("Content-Type")?.startsWith("application/problem+json");
     const told = isProblem ? await response.json().catch(() => null) : null;
-    return new Problem({ title: `The server answered ${response.status}.`, ...told, status: response.status });
+    return new Problem({ title: `The server returned ${response.status}.`, ...told, status: response.status });
   }
 }
 
@@ -50,7 +50,7 @@ async function call(path, options = {}) {
     const headers = { ...options.headers, ...(token && { Authorization: `Bearer ${token}` }) };
     const response = await fetch(path, { ...options, headers }).catch((error) => {
       if (error.name === "AbortError") throw error;
-      throw new Problem({ title: "The server did not answer.", detail: "See that it runs, then try again." });
+      throw new Problem({ title: "The server did not answer.", detail: "Check that it is running, then try again." });
     });
     if (response.ok) return response;
     const problem = await Problem.of(response);
@@ -682,7 +682,7 @@ async function listJobs(cursor) {
     if (!cursor) $("jobs").replaceChildren();
     for (const job of page.jobs) $("jobs").append(row(job));
     next = page.next;
-    say($("jobs").children.length ? "" : "There is none yet.");
+    say($("jobs").children.length ? "" : "No jobs yet.");
   } catch (problem) {
     if (listing !== listings) return;
     say(words(problem).join(" "));

@@ -341,7 +341,8 @@ impl Connections {
                 open,
                 max_connections,
                 max_of_one_address,
-                "there are too many connections: closed new ones, or waiting ones to make room"
+                "there are too many connections: closed new ones, or waiting ones to make room; raise --max-connections, or \
+                 --max-connections-per-address behind a proxy"
             );
         }
         if news.overdue > 0 {

@@ -60,8 +60,8 @@ pub(crate) fn reserve(wanted: Bounds, workers: usize) -> Result<Room, TooFewDesc
     if room.connections.all < wanted.all {
         tracing::warn!(
             limit,
-            max_connections = room.connections.all,
-            "the limit of open files bounds the connections; raise it for {}",
+            "the limit of open files allows {} connections of {}: raise it with `ulimit -n` or LimitNOFILE=",
+            room.connections.all,
             wanted.all
         );
     }
