@@ -461,5 +461,5 @@ pub(crate) fn not_stored(error: Unavailable) -> Problem {
         return error.into();
     }
     tracing::error!(%error, "an upload was not stored");
-    storage_full("Nothing of it was kept. Put it again later; the operator must free space.")
+    storage_full("Nothing of it was kept. Send it again later; the operator must free space.")
 }
