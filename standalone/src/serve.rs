@@ -29,6 +29,7 @@ use crate::access::{self, AccessError};
 use crate::announcer::Announcer;
 use crate::cli::{MailOptions, Serve, WebhookOptions};
 use crate::http::{self, Bounds, TooFewDescriptors};
+use crate::memory;
 use crate::upkeep::{expiries, sweeps, trims};
 
 /// After how many attempts that count a job fails for good.
@@ -89,6 +90,7 @@ impl ServeError {
 /// Serves until it receives a signal to stop.
 pub(crate) fn serve(options: Serve) -> ExitCode {
     make_files_private();
+    memory::keep_little();
     match run(options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
