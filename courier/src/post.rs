@@ -136,7 +136,10 @@ impl Poster {
                 let answer = forbidden(format!("the receiver redirects to {}: {refused}", place(&next)));
                 return Sent { status: Some(status.as_u16()), ..answer };
             }
-            from = Some(std::mem::replace(&mut url, next));
+            let last = std::mem::replace(&mut url, next);
+            if last.origin() != url.origin() {
+                from = Some(last);
+            }
         }
         Sent::later(format!("The receiver redirects more than {MAX_REDIRECTS} times."))
     }

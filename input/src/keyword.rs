@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use crate::linear::Linear;
 use crate::node::{Counted, Node};
-use crate::pattern::{Effort, lookaround, trying};
+use crate::pattern::{Effort, lookaround, skips_white_space, trying};
 
 /// The keyword's name.
 const PATTERN: &str = "pattern";
@@ -44,7 +44,9 @@ pub(crate) fn effort(pattern: &str) -> Effort {
 
 /// The matcher in linear time, if there is one.
 fn linear(pattern: &str) -> Option<Linear> {
-    let translated = to_rust_regex(pattern).ok().filter(|_| lookaround(pattern) == 0)?;
+    // Where white space is skipped, the library reads other quantifiers than the automaton's.
+    let is_same = lookaround(pattern) == 0 && !skips_white_space(pattern);
+    let translated = to_rust_regex(pattern).ok().filter(|_| is_same)?;
     Linear::new(&translated).ok()
 }
 
@@ -143,6 +145,8 @@ mod tests {
             "\\p{Lu}",
             "\\cA",
             "(?x)a b # c",
+            "(?x)^a+ +a$",
+            "(?ix:^a+ # [\n+a$)",
             "(?<n>a)",
             "^\\S*$",
             "^(a|b)$",

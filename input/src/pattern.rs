@@ -91,6 +91,12 @@ pub(crate) fn lookaround(pattern: &str) -> u32 {
     shape.lookaround.max(u32::from(shape.refers_back))
 }
 
+/// Whether white space in a pattern may be no part of it: the flag `x` is set somewhere.
+pub(crate) fn skips_white_space(pattern: &str) -> bool {
+    let flags = |group: &str| group.chars().take_while(|c| c.is_ascii_alphabetic()).any(|c| c == 'x');
+    pattern.split("(?").skip(1).any(flags)
+}
+
 /// What trying a pattern may take.
 pub(crate) fn trying(pattern: &str) -> Effort {
     Effort::Trying { power: lookaround(pattern).max(1), counts: shape(pattern).counts }

@@ -146,7 +146,7 @@ impl Closing {
     }
 
     fn expires_at(&self, job: &Job) -> DateTime<Utc> {
-        kept_until(job, now(), self.retention)
+        kept_until(job, job.started_at.unwrap_or_else(now), self.retention)
     }
 }
 

@@ -45,8 +45,8 @@ pub use message::{Message, caller_of};
 pub use patience::Patience;
 pub use ports::{
     Accepts, Attempt, Busy, Claim, Claimed, Completed, Content, Deliveries, Delivery, DueDeliveries, DueDelivery,
-    Failed, Held, JobStore, LAST_REOPENED, LEASE, Listed, Listing, Notifier, ObjectStore, Opened, Purpose, Queue,
-    Reservation, Reserved, Shortage, Terms, Ticket, Unavailable,
+    Failed, Held, JobStore, LAST_REOPENED, LEASE, LEAST_KEPT, Listed, Listing, Notifier, ObjectStore, Opened, Purpose,
+    Queue, Reservation, Reserved, Shortage, Terms, Ticket, Unavailable, kept_until,
 };
 pub use upload::{Dialect, Separator, UploadFormat, UploadId, UploadOwner};
 pub use usage::{BytesUsed, Usage};

@@ -246,11 +246,13 @@ impl Terms {
     }
 }
 
-/// Until when a job is kept that runs, ends or is queued at `now`: for `retention` from its acceptance, and for a day from
-/// now at the least, so that a late report does not go as it comes.
-pub fn kept_until(job: &Job, now: DateTime<Utc>, retention: TimeDelta) -> DateTime<Utc> {
-    let least = retention.min(TimeDelta::days(1));
-    (job.enqueued_at + retention).max(now + least)
+/// How long a job is kept from its last run or retry at the least, so that a late report does not go as it comes.
+pub const LEAST_KEPT: TimeDelta = TimeDelta::days(1);
+
+/// Until when a job is kept that last began to run, or was queued, at `began`: for `retention` from its acceptance, and
+/// [`LEAST_KEPT`] from then, or less where the retention is less.
+pub fn kept_until(job: &Job, began: DateTime<Utc>, retention: TimeDelta) -> DateTime<Utc> {
+    (job.enqueued_at + retention).max(began + retention.min(LEAST_KEPT))
 }
 
 /// What a run claims a job with.

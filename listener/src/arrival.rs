@@ -11,10 +11,10 @@ use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 use tokio::task::spawn_blocking;
 
-use crate::Problem;
 use crate::body::{interrupted, too_large};
 use crate::checks::SMALL_BYTES;
 use crate::uploads::not_stored;
+use crate::{Listener, Problem};
 
 /// A body that is whole.
 pub(crate) struct Arrived {
@@ -23,30 +23,43 @@ pub(crate) struct Arrived {
     length: usize,
 }
 
-/// Receives a body of at most `most` bytes. What is large goes to a file without a name in the folder that is named then, if
-/// one is.
-pub(crate) async fn receive<'a>(
-    mut body: Body,
-    most: usize,
-    folder: impl AsyncFnOnce() -> Result<Option<&'a Path>, Problem>,
-) -> Result<Arrived, Problem> {
-    let (mut arrived, mut folder) = (Arrived { start: Vec::new(), rest: None, length: 0 }, Some(folder));
+/// After how many bytes the disk's room is looked at again.
+const LOOK_EVERY_BYTES: usize = 1 << 20;
+
+/// Where large bodies lie.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Place<'a> {
+    /// In files without a name in this folder; in memory, if there is none.
+    pub(crate) folder: Option<&'a Path>,
+    /// Whose disk must have room for them.
+    pub(crate) listener: Option<&'a Listener>,
+}
+
+/// Receives a body of at most `most` bytes. Others write to the disk meanwhile, so its room is looked at again and again.
+pub(crate) async fn receive(mut body: Body, most: usize, place: Place<'_>) -> Result<Arrived, Problem> {
+    let (mut arrived, mut next_look) = (Arrived { start: Vec::new(), rest: None, length: 0 }, SMALL_BYTES);
     while let Some(frame) = body.frame().await {
         let Ok(piece) = frame.map_err(|error| interrupted(&error))?.into_data() else { continue };
         arrived.length += piece.len();
         if arrived.length > most {
             return Err(too_large(most));
         }
-        if arrived.length > SMALL_BYTES
-            && let Some(folder) = folder.take()
-            && let Some(folder) = folder().await?
-        {
-            arrived.rest = Some(nameless(folder.to_owned()).await.map_err(failed)?);
+        if arrived.length > next_look {
+            next_look = arrived.length + LOOK_EVERY_BYTES;
+            if let Some(listener) = place.listener {
+                listener.check_room(most as u64).await?;
+            }
+            if let Some(folder) = place.folder.filter(|_| arrived.rest.is_none()) {
+                arrived.rest = Some(nameless(folder.to_owned()).await.map_err(failed)?);
+            }
         }
         match &mut arrived.rest {
             Some(rest) => rest.write_all(&piece).await.map_err(failed)?,
             None => arrived.start.extend_from_slice(&piece),
         }
+    }
+    if let Some(rest) = &mut arrived.rest {
+        rest.flush().await.map_err(failed)?;
     }
     Ok(arrived)
 }
@@ -98,7 +111,7 @@ mod tests {
         {
             let whole: Vec<u8> = (0..pieces).flat_map(|at| vec![at as u8; bytes]).collect();
             for folder in [None, Some(folder.path())] {
-                let arrived = receive(body(pieces, bytes), 2_000_000, async || Ok(folder)).await;
+                let arrived = receive(body(pieces, bytes), 2_000_000, Place { folder, listener: None }).await;
                 let arrived = arrived.expect("it is not too large");
                 assert_eq!(arrived.rest.is_some(), in_file && folder.is_some());
                 assert_eq!(arrived.len(), whole.len());
@@ -110,7 +123,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_that_is_too_large_is_refused() {
-        let refused = receive(body(3, 100), 299, async || Ok(None)).await.err().expect("it is too large");
+        let refused = receive(body(3, 100), 299, Place::default()).await.err().expect("it is too large");
         assert_eq!(refused.name, "body-too-large");
     }
 }

@@ -13,7 +13,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::access::Caller;
-use crate::arrival::receive;
+use crate::arrival::{Place, receive};
 use crate::catalogue::Violation;
 use crate::checks::{SMALL_BYTES, Turn};
 use crate::request::Invalid;
@@ -69,11 +69,8 @@ pub(crate) async fn read_text(
     caller: &Caller,
 ) -> Result<Text, Problem> {
     check_type(headers)?;
-    let folder = async || {
-        listener.check_room(MAX_BODY_BYTES as u64).await?;
-        Ok(listener.checks.folder())
-    };
-    let arrived = receive(body, MAX_BODY_BYTES, folder).await?;
+    let place = Place { folder: listener.checks.folder(), listener: Some(listener) };
+    let arrived = receive(body, MAX_BODY_BYTES, place).await?;
     let turn = if arrived.len() > SMALL_BYTES { Some(listener.checks.body(caller).await?) } else { None };
     Ok(Text { bytes: arrived.into_bytes().await?, turn })
 }
@@ -81,7 +78,7 @@ pub(crate) async fn read_text(
 /// The body as JSON in which no number is a figure of a report.
 pub(crate) async fn read_plain(headers: &HeaderMap, body: Body) -> Result<Value, Problem> {
     check_type(headers)?;
-    let text = receive(body, SMALL_BYTES, async || Ok(None)).await?.into_bytes().await?;
+    let text = receive(body, SMALL_BYTES, Place::default()).await?.into_bytes().await?;
     serde_json::from_slice(text_of(&text)?).map_err(|error| malformed(&error))
 }
 

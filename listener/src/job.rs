@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, TimeDelta, Utc};
 use jobs::destination::without_secrets;
-use jobs::{Job, JobId, LinkSigner, Status, Webhook, rfc3339};
+use jobs::{Job, JobId, LinkSigner, Status, Webhook, kept_until, rfc3339};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use utoipa::{IntoParams, IntoResponses, ToSchema};
@@ -64,7 +64,7 @@ impl Answer {
         self.link.as_deref()
     }
 
-    /// The same, with what signs the link and how long it works from the moment the job was accepted.
+    /// The same, with what signs the link and how long jobs are kept.
     pub(crate) fn signed(links: &LinkSigner, retention: TimeDelta, job: Job, base_url: &str) -> Self {
         let webhook = job.webhook.or_else(|| job.notify.webhook.as_ref().map(Webhook::pending));
         let webhook = webhook.map(|webhook| Webhook { url: without_secrets(&webhook.url), ..webhook });
@@ -72,7 +72,7 @@ impl Answer {
         if job.status != Status::Completed {
             return Self { job, report_url: None, link: None, link_expires_at: None };
         }
-        let expires_at = job.enqueued_at + retention;
+        let expires_at = kept_until(&job, job.started_at.unwrap_or(job.enqueued_at), retention);
         Self {
             report_url: Some(format!("{base_url}/jobs/{}/report", job.id)),
             link: Some(links.sign(base_url, job.id, expires_at)),

@@ -7,7 +7,7 @@ use axum::http::HeaderMap;
 use axum::http::header::CACHE_CONTROL;
 use axum::response::IntoResponse;
 use jobs::job::now;
-use jobs::{JobId, Listing, Status};
+use jobs::{JobId, LEAST_KEPT, Listing, Status};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, IntoResponses, ToSchema};
 
@@ -129,7 +129,8 @@ impl Asked {
         let limit = self.limit.map_or(Some(DEFAULT_LIMIT), |limit| limit.parse().ok());
         let limit = limit.filter(|limit| (1..=MAX_LIMIT).contains(limit));
         let limit = limit.ok_or_else(invalid_limit)?;
-        let (template, caller, since) = (self.template, listener.access.shown_to(caller), now() - listener.retention);
+        let (template, caller, since) =
+            (self.template, listener.access.shown_to(caller), now() - listener.retention - LEAST_KEPT);
         Ok(Listing { status, template, caller, before, since, limit })
     }
 }

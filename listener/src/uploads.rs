@@ -460,6 +460,6 @@ pub(crate) fn not_stored(error: Unavailable) -> Problem {
     if !error.source.downcast_ref::<io::Error>().is_some_and(is_full) {
         return error.into();
     }
-    tracing::error!(%error, "an upload was not stored");
+    tracing::error!(%error, "a body was not stored");
     storage_full("Nothing of it was kept. Send it again later; the operator must free space.")
 }

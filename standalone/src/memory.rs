@@ -1,6 +1,6 @@
 //! Memory that large requests took, and that the allocator keeps once they are answered.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use typesetter::worker::resident_in;
 
@@ -24,31 +24,49 @@ pub(crate) fn keep_little() {
     }
 }
 
+/// How many times in a row it is tried in vain.
+const MOST_IN_VAIN: u32 = 4;
+
+/// What changes less than this is as it was, in bytes.
+const CHANGED: u64 = 4 << 20;
+
 /// Gives memory that was freed back to the system, if much may have been.
-#[derive(Debug)]
-pub(crate) struct Memory {
-    /// The fewest bytes that the server has held.
-    least: AtomicU64,
+#[derive(Debug, Default)]
+pub(crate) struct Memory(Mutex<Held>);
+
+/// How many bytes the server holds.
+#[derive(Debug, Default)]
+struct Held {
+    /// The least so far.
+    least: Option<u64>,
+    /// After it last gave some back.
+    after: u64,
+    /// How often it gave back next to nothing since.
+    in_vain: u32,
 }
 
 impl Memory {
-    pub(crate) fn new() -> Self {
-        Self { least: AtomicU64::new(resident_bytes()) }
-    }
-
     /// Blocks for some milliseconds.
     pub(crate) fn give_back(&self) {
-        let held = resident_bytes();
-        let least = self.least.fetch_min(held, Ordering::Relaxed);
-        if held >= least + WORTHWHILE {
-            trim();
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(held) = resident_bytes() else { return };
+        let least = known.least.unwrap_or(held).min(held);
+        known.least = Some(least);
+        if held.abs_diff(known.after) >= CHANGED {
+            known.in_vain = 0;
         }
+        if held < least + WORTHWHILE || known.in_vain >= MOST_IN_VAIN {
+            return;
+        }
+        trim();
+        known.after = resident_bytes().unwrap_or(held);
+        known.in_vain = if held.abs_diff(known.after) >= CHANGED { 0 } else { known.in_vain + 1 };
     }
 }
 
-/// How many bytes this process holds; 0 where the system does not say.
-fn resident_bytes() -> u64 {
-    resident_in(&std::fs::read_to_string("/proc/self/status").unwrap_or_default())
+/// How many bytes this process holds, where the system says so.
+fn resident_bytes() -> Option<u64> {
+    Some(resident_in(&std::fs::read_to_string("/proc/self/status").ok()?)).filter(|bytes| *bytes > 0)
 }
 
 /// By itself, glibc gives back no more than the end of each of its heaps, and by this call all but that.

@@ -34,7 +34,7 @@ pub(crate) async fn expiries(expiry: Expiry, retention: TimeDelta, stop: watch::
 
 /// Gives back memory that was freed, until `stop` turns true.
 pub(crate) async fn trims(stop: watch::Receiver<bool>) {
-    let memory = Arc::new(Memory::new());
+    let memory = Arc::new(Memory::default());
     repeat("giving memory back", stop, || give_back(memory.clone())).await;
 }
 

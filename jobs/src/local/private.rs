@@ -22,7 +22,10 @@ pub(super) fn tighten(folder: &Path) -> io::Result<()> {
             close(path, 0o700)?;
         }
         for entry in present(std::fs::read_dir(objects))?.into_iter().flatten() {
-            close(&entry?.path(), 0o700)?;
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                close(&entry.path(), 0o700)?;
+            }
         }
         for name in SECRETS {
             close(&folder.join(name), 0o600)?;

@@ -82,6 +82,7 @@ impl Hosts {
         self.every_address = addr.ip().is_unspecified();
         self.ports =
             [Some(addr.port()), public.and_then(|url| url.port_or_known_default())].into_iter().flatten().collect();
+        self.ports.dedup();
         let listening = (!self.every_address).then_some(Name::Address(addr.ip().to_canonical()));
         let loopback = [Name::Domain("localhost".into()), Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
         for name in loopback.into_iter().chain(listening).chain(public_name) {

@@ -74,9 +74,9 @@ impl State {
         self.reports.get(&ask.report).map(|share| share.caller.as_str()).unwrap_or_default()
     }
 
-    /// The ask of a child of the report that began first.
+    /// The first ask, of the report that began first, that has a child or had one that was ended.
     fn oldest(&self) -> Option<u64> {
-        let children = self.asks.iter().filter(|(_, ask)| !matches!(ask.hand, Some(Hand::Thread(_))));
+        let children = self.asks.iter().filter(|(_, ask)| ask.has_child() || ask.evictions > 0);
         children.min_by_key(|(id, ask)| (ask.report, **id)).map(|(id, _)| *id)
     }
 

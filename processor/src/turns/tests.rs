@@ -238,7 +238,7 @@ fn the_oldest_report_is_begun_anew_whatever_stands_still() {
     let reports: Vec<_> = ["a", "b", "c"].map(|caller| turns.begin(caller)).into();
     let asks: Vec<_> = reports.iter().map(Turn::ask).collect();
     let mut working = grow_old(&turns, &asks);
-    asks[0].with(|ask| (ask.phase, ask.held) = (Phase::Evicted, 3 << 30));
+    asks[0].with(|ask| (ask.phase, ask.held, ask.evictions) = (Phase::Evicted, 3 << 30, 1));
     drop(working.remove(0));
     asks[0].again();
     assert!(works_soon(&turns, &asks[0]));

@@ -166,7 +166,10 @@ async fn answer(
     let (rest, delay) = (unread.and_then(Unread::rest), response.extensions().get().map(|Delay(time)| *time));
     if rest.is_some() || delay.is_some() {
         connection.hold_back();
-        tokio::join!(OptionFuture::from(rest.map(discard)), OptionFuture::from(delay.map(sleep)));
+        tokio::join!(
+            OptionFuture::from(rest.map(|rest| discard(rest, response.status()))),
+            OptionFuture::from(delay.map(sleep))
+        );
         if !connection.begin_request() {
             return Err(Closing);
         }

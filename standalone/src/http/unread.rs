@@ -6,12 +6,16 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http_body_util::BodyExt;
-use hyper::body::{Body, Frame, SizeHint};
+use hyper::StatusCode;
+use hyper::body::{Body, Bytes, Frame, SizeHint};
 use tokio::sync::oneshot::{Receiver, Sender, channel};
 use tokio::time::timeout;
 
 /// How long the rest of a body is read at the most.
 const TIME: Duration = Duration::from_secs(60);
+
+/// How long, and how many bytes, that of a client who may not call at all.
+const STRANGERS: (Duration, usize) = (Duration::from_secs(10), 8 << 20);
 
 /// A body that comes back when it is dropped before its end.
 pub(super) struct ReturnedBody<B> {
@@ -71,10 +75,22 @@ impl<B: Body + Unpin> Unread<B> {
     }
 }
 
-/// Reads a body to its end, for a minute at the most.
-pub(super) async fn discard(mut body: impl Body + Unpin) {
-    let read = async { while let Some(Ok(_)) = body.frame().await {} };
-    _ = timeout(TIME, read).await;
+/// Reads a body to its end, within bounds that depend on what the call came to.
+pub(super) async fn discard(mut body: impl Body<Data = Bytes> + Unpin, status: StatusCode) {
+    let (time, most) = match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::MISDIRECTED_REQUEST => STRANGERS,
+        _ => (TIME, usize::MAX),
+    };
+    let read = async {
+        let mut length = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            length += frame.data_ref().map_or(0, Bytes::len);
+            if length > most {
+                break;
+            }
+        }
+    };
+    _ = timeout(time, read).await;
 }
 
 #[cfg(test)]
