@@ -166,7 +166,7 @@ export async function listing(desk) {
   assert.deepEqual(ids, [...ids].sort().reverse(), "the newest first");
 
   await page.selectOption("#filter", "failed");
-  await page.waitForSelector("#jobs-note:has-text('none yet')");
+  await page.waitForSelector("#jobs-note:has-text('No jobs yet')");
   await page.selectOption("#filter", "completed");
   await eventually(async () => (await rows.count()) === 20, "the completed jobs");
   await rows.nth(3).locator("button").click();
