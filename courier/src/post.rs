@@ -157,7 +157,7 @@ impl Poster {
             .body(signed.body.clone());
         request.send().await.map_err(|error| match find::<Forbidden>(&error) {
             Some(out_of_reach) => {
-                tracing::warn!(address = %out_of_reach.address, "the name in a webhook's URL is that of an address out of reach");
+                tracing::warn!(address = %out_of_reach.address, "a webhook's host resolves to an address that is not allowed");
                 forbidden(out_of_reach)
             }
             None => Sent::later(format!("{} could not be reached: {}.", place(url), root_cause(&error))),

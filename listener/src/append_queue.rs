@@ -196,14 +196,13 @@ async fn accept_again(listener: &Listener, job: &Job, data: Option<Data>) -> Res
     listener.jobs.record(job, terms).await?;
     let never_ran = |job: &Job| job.status == Status::Failed && job.attempts == 0;
     let recorded = listener.jobs.get(job.id).await?;
-    let reopened = match recorded.is_some_and(|job| never_ran(&job)) {
-        true => listener.jobs.reopen(job.id, terms).await?,
-        false => None,
-    };
-    // Another repeat of the request may have queued it, and a run begun.
-    let stays_failed = reopened.is_none() && listener.jobs.get(job.id).await?.is_none_or(|job| never_ran(&job));
-    if stays_failed {
-        return Err(input_not_kept());
+    let mut reopened = None;
+    if recorded.is_some_and(|job| never_ran(&job)) {
+        reopened = listener.jobs.reopen(job.id, terms).await?;
+        // Another repeat of the request may have queued it, and a run begun.
+        if reopened.is_none() && listener.jobs.get(job.id).await?.is_none_or(|job| never_ran(&job)) {
+            return Err(input_not_kept());
+        }
     }
     push(listener, Message::new(reopened.as_ref().unwrap_or(job), data)).await?;
     tracing::info!("accepted again");

@@ -13,7 +13,7 @@ use tokio::task::spawn_blocking;
 
 use crate::body::{interrupted, too_large};
 use crate::checks::SMALL_BYTES;
-use crate::uploads::not_stored;
+use crate::uploads::{LOOK_EVERY_BYTES, not_stored};
 use crate::{Listener, Problem};
 
 /// A body that is whole.
@@ -22,9 +22,6 @@ pub(crate) struct Arrived {
     rest: Option<File>,
     length: usize,
 }
-
-/// After how many bytes the disk's room is looked at again.
-const LOOK_EVERY_BYTES: usize = 1 << 20;
 
 /// Where large bodies lie.
 #[derive(Clone, Copy, Default)]
@@ -45,7 +42,7 @@ pub(crate) async fn receive(mut body: Body, most: usize, place: Place<'_>) -> Re
             return Err(too_large(most));
         }
         if arrived.length > next_look {
-            next_look = arrived.length + LOOK_EVERY_BYTES;
+            next_look = arrived.length + LOOK_EVERY_BYTES as usize;
             if let Some(listener) = place.listener {
                 listener.check_room(most as u64).await?;
             }

@@ -41,8 +41,8 @@ use crate::{Listener, Problem, nothing_here, unknown_path};
 /// How long a caller has to put an upload.
 const LIFE: Duration = Duration::from_secs(3600);
 
-/// After how many bytes of an upload the disk's room is looked at again.
-const LOOK_EVERY_BYTES: u64 = MEBIBYTE;
+/// After how many bytes of a body the disk's room is looked at again.
+pub(crate) const LOOK_EVERY_BYTES: u64 = MEBIBYTE;
 
 /// When a caller whose upload is being put may try again, in seconds.
 const RETRY_AFTER_SECONDS: u64 = 10;
